@@ -1,0 +1,21 @@
+export { assert, AssertionError } from './assert.ts';
+export { type Clock, systemClock } from './clock.ts';
+export {
+  BatchMalformedError,
+  type ErrorCode,
+  errorMessage,
+  LogUnavailableError,
+  OffsetOutOfRangeError,
+  type SerializedError,
+  TreasuryError,
+} from './errors.ts';
+export { checkLimits, LIMITS } from './limits.ts';
+export {
+  createLogger,
+  type Logger,
+  type LoggerOptions,
+  type LogFields,
+  type LogLevel,
+  silentLogger,
+} from './logger.ts';
+export { type Signal, SIGNAL_CODES, signalOfCode, SIGNALS } from './signals.ts';

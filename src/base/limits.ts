@@ -1,0 +1,79 @@
+import { assert } from './assert.ts';
+
+/**
+ * Every limit of the server, each with its reason. Bytes unless the name says otherwise.
+ * `checkLimits()` runs at start: limits that contradict each other stop the process there and not under load.
+ */
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const LIMITS = {
+  /** One message on the wire, before decompression. The upstream receivers take 4 MiB; an exporter set to large batches needs more. */
+  messageBytesMax: 64 * MIB,
+  /** One message after decompression: the same as on the wire, so a compressed message is never worth more than a plain one. */
+  decompressedBytesMax: 64 * MIB,
+  /** The largest zstd window: what klauspost's and libzstd's decoders take by default (2^25). */
+  zstdWindowBytesMax: 32 * MIB,
+  /** Payloads of a batch: there are 27 payload types and each occurs at most once. */
+  batchPayloadsMax: 32,
+  /** Arrow buffers of one batch after decompression: 16 times the message is more than any real ratio seen (5). */
+  batchDecodedBytesMax: 256 * MIB,
+  /** Rows of one table of a batch: u16 ids end at 65,535 for roots; children of all of them stay well below. */
+  tableRowsMax: 16_777_216,
+  /** Length of a schema id: exporters use decimal counters. */
+  schemaIdBytesMax: 256,
+  /** (payload type, schema id) pairs of a stream: exporters replace a schema a few times per type. */
+  streamSchemasMax: 1024,
+  /** Schema and dictionary messages carried for one stream; past it the stream is ended and its exporter reconnects. */
+  streamStateBytesMax: 4 * MIB,
+  /** The same over all streams: 16 streams at their bound. */
+  streamStatesBytesMax: 64 * MIB,
+  /** Dictionary entries decoded and kept for one stream in the materializer. */
+  streamDictionaryBytesMax: 128 * MIB,
+  /** Age at which a stream is ended with OK. Go exporters end theirs after 30 s; Rust ones never do. */
+  streamAgeMaxMs: 10 * 60_000,
+  /** Streams open at a time. A Collector opens one a signal and two cores. */
+  streamsMax: 1024,
+  /** HPACK dynamic table: the default of RFC 7541, which exporters keep. */
+  hpackTableBytesMax: 4096,
+  /** Headers of one batch after HPACK decoding. */
+  batchHeadersBytesMax: 64 * KIB,
+  /** Bytes received and not yet durable over all streams; reading stops there. */
+  inFlightBytesMax: 64 * MIB,
+  /** Bytes received and not yet durable of one stream; reading of that stream stops there. */
+  streamInFlightBytesMax: 16 * MIB,
+  /** How long a batch may wait for its fsync before it is refused with UNAVAILABLE: exporters resend after 5 s. */
+  appendWaitMaxMs: 4_000,
+  /** One group commit, unless a single record is larger. */
+  frameBytesMax: 8 * MIB,
+  frameEntriesMax: 4096,
+  /** A segment is sealed at this size or age, whichever comes first. */
+  segmentBytesMax: 64 * MIB,
+  segmentAgeMaxMs: 10 * 60_000,
+  /** Rows at which a DuckDB transaction commits: one row group. */
+  commitRowsMax: 122_880,
+  /** Time after which a DuckDB transaction with rows commits. */
+  commitIntervalMs: 1_000,
+  /** SQL over HTTP. */
+  sqlTextBytesMax: 1 * MIB,
+  sqlRowsMax: 10_000_000,
+  sqlTimeoutMs: 60_000,
+  sqlConcurrencyMax: 2,
+  sqlQueueMax: 64,
+  /** Encoded answer bytes between the engine thread and a slow client. */
+  answerBufferedBytesMax: 8 * MIB,
+  /** CBOR nesting of attribute and body values. */
+  cborDepthMax: 64,
+  /** Time from SIGTERM to a forced exit. */
+  shutdownMaxMs: 10_000,
+} as const;
+
+/** Throws when limits contradict each other. */
+export function checkLimits(limits: typeof LIMITS = LIMITS): void {
+  assert(limits.messageBytesMax <= limits.inFlightBytesMax, 'one message must fit the bytes in flight');
+  assert(limits.frameBytesMax <= limits.segmentBytesMax, 'a frame must fit a segment');
+  assert(limits.streamStateBytesMax <= limits.streamStatesBytesMax, 'the state of one stream must fit that of all');
+  assert(limits.streamStateBytesMax <= limits.frameBytesMax, 'a STATE entry must fit a frame');
+  assert(limits.decompressedBytesMax <= limits.batchDecodedBytesMax, 'a message must fit its decoded form');
+  assert(limits.appendWaitMaxMs < 5_000, "a batch must be answered before the exporter's 5 s time-out");
+}

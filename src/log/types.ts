@@ -1,0 +1,119 @@
+/** What the log is to the rest of the server: bytes in, bytes out, offsets. */
+
+/** Kinds of entries. Written to disk: never renumber. */
+export const ENTRY_KINDS = {
+  /** One BatchArrowRecords of a stream. */
+  BAR: 1,
+  /** Schema and dictionary messages of a stream, as a BatchArrowRecords without record batches: replaces all state of the stream. */
+  STATE: 2,
+  /** One OTLP export request as received; its content type is in the headers. */
+  OTLP: 3,
+  /** The position of a named consumer. */
+  CURSOR: 4,
+  STREAM_OPEN: 5,
+  STREAM_CLOSE: 6,
+} as const;
+
+export type EntryKind = (typeof ENTRY_KINDS)[keyof typeof ENTRY_KINDS];
+
+/** Bits of an entry's flags. Written to disk. */
+export const ENTRY_FLAGS = {
+  /** The record holds a schema message. */
+  HAS_SCHEMA: 1,
+  /** The record holds a dictionary message. */
+  HAS_DICTIONARY: 2,
+  /** The record depends on state that damage has taken away; set by recovery only in memory, never in a sealed file. */
+  UNDECODABLE: 4,
+  /** Field 3 of the received message was cut because it held a secret. */
+  HEADERS_CUT: 8,
+} as const;
+
+/** A schema or dictionary message that later records of the stream need. Same shape as the data model's, which this room does not know. */
+export interface StateUpdate {
+  readonly payloadType: number;
+  readonly schemaId: string;
+  readonly kind: 'schema' | 'dictionary' | 'delta';
+  readonly dictionaryId: bigint;
+  /** One encapsulated IPC message, verbatim. Kept by the log: the caller must not write to it again. */
+  readonly bytes: Uint8Array;
+}
+
+export interface AppendOptions {
+  readonly batchId: bigint;
+  /** Parts of the record in order. Kept until the append settles. */
+  readonly record: readonly Uint8Array[];
+  readonly headers?: ReadonlyMap<string, string>;
+  readonly flags?: number;
+  readonly stateUpdates?: readonly StateUpdate[];
+}
+
+export interface Appended {
+  /** Offset of the entry (not of a STATE entry that went before it). */
+  readonly offset: bigint;
+}
+
+/** A live stream of one signal: owns the state that its records build up, and their sequence numbers. */
+export interface LogStream {
+  readonly id: bigint;
+  readonly signal: number;
+  /** Bytes of schema and dictionary messages carried; the caller ends the stream at its limit. */
+  readonly stateBytes: number;
+  /**
+   * Queues one BAR. Settles after fdatasync of the frame that holds it. Rejects with LogUnavailableError when it is certain or
+   * possible that the entry is not on disk; the state updates are kept in that case too, and the stream's next entry is
+   * preceded by a STATE entry, so that its exporter can resend on the same stream.
+   */
+  append(options: AppendOptions): Promise<Appended>;
+  /** Takes the state of a batch that is refused: it will not be in the log, but later batches build on it. */
+  absorb(stateUpdates: readonly StateUpdate[]): void;
+  /** Forgets the stream's state. Records a STREAM_CLOSE entry if the stream has entries; never rejects. */
+  close(): void;
+}
+
+/** Where the durable part of the log ends. Sent to readers in other threads. */
+export interface DurablePosition {
+  /** All entries below are fsynced and will be found again. */
+  readonly durableOffset: bigint;
+  /** The segment that holds the last durable byte, by base offset, and the end of the durable bytes in it. */
+  readonly segment: bigint;
+  readonly segmentBytes: number;
+}
+
+export interface LogStatus extends DurablePosition {
+  readonly uuid: string;
+  readonly firstOffset: bigint;
+  /** Offset of the next entry appended; at least durableOffset. */
+  readonly nextOffset: bigint;
+  readonly segments: number;
+  readonly bytes: number;
+  readonly streams: number;
+  readonly streamStateBytes: number;
+  readonly inFlightBytes: number;
+  /** Why appends are refused now, or null. */
+  readonly refusing: string | null;
+  /** Totals since start. */
+  readonly entriesAppended: number;
+  readonly bytesAppended: number;
+  readonly frames: number;
+  readonly fsyncSecondsTotal: number;
+  readonly appendFailures: number;
+  /** Damage found: byte ranges set aside, entries missing. */
+  readonly quarantinedRanges: number;
+  readonly gaps: readonly { readonly from: bigint; readonly to: bigint }[];
+}
+
+/** One entry as read back. `record` is a view that lives as long as the frame it came in. */
+export interface LogEntry {
+  readonly offset: bigint;
+  readonly receivedAtUnixNano: bigint;
+  readonly streamId: bigint;
+  readonly streamSeq: number;
+  readonly batchId: bigint;
+  readonly signal: number;
+  readonly kind: number;
+  readonly flags: number;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly record: Uint8Array;
+  /** Base offset of the segment that holds it. */
+  readonly segment: bigint;
+}

@@ -1,0 +1,52 @@
+/**
+ * A projection turns canonical batches into rows of its own tables. It has a name, a version and a checkpoint; a change of shape is
+ * a new version, built from the log beside the old one. Definitions are data plus one factory; the materializer drives them.
+ */
+import type { Signal } from '../base/index.ts';
+import type { CanonicalBatch } from '../otap/index.ts';
+import type { TableWriter } from './vectors.ts';
+
+export interface ProjectionDefinition {
+  /** Stable name, also in status and metrics: `logs`, `traces`, `metrics`. */
+  readonly name: string;
+  /** Raised by every change of tables or of what is written to them. */
+  readonly version: number;
+  readonly signal: Signal;
+  /** Physical tables, without schema: they live in schema `store` and end in `_v<version>`. Made by a migration. */
+  readonly tables: readonly string[];
+  /** Reads what it needs from its tables (known resources, series) and opens its writers. */
+  start(context: ProjectionContext): Promise<Projector>;
+}
+
+/** The store as projections see it. All calls run on the connection whose transaction holds the projection's rows. */
+export interface ProjectionContext {
+  /** Opens a writer on `store.<table>`. */
+  openWriter(table: string): Promise<TableWriter>;
+  /** Runs statements without results. */
+  run(sql: string): Promise<void>;
+  /** Runs a query of few rows: plain values by column name (bigint for 64-bit integers). */
+  rows(sql: string): Promise<Record<string, unknown>[]>;
+}
+
+/** Facts of the log entry that a batch came from. */
+export interface EntryFacts {
+  readonly offset: bigint;
+  readonly receivedAtUnixNano: bigint;
+}
+
+/** The running form of a projection. Calls never overlap. */
+export interface Projector {
+  /**
+   * Appends the rows of one batch to the writers. Synchronous: the hot path. Throws only when the batch itself cannot be
+   * projected, and then has appended nothing of it (shape first, append last).
+   * Returns the number of rows appended over all tables.
+   */
+  project(entry: EntryFacts, batch: CanonicalBatch): number;
+  /** Before COMMIT: flushes the writers and writes what was collected (new resources, scopes, series). */
+  beforeCommit(): Promise<void>;
+  /** After COMMIT: what was written may now be taken as known. */
+  afterCommit(): void;
+  /** After ROLLBACK: forgets everything since the last commit; the materializer replays from the checkpoint. */
+  afterRollback(): void;
+  close(): void;
+}

@@ -1,0 +1,82 @@
+/** What the rest of the server sees of the engine: the worker thread that owns DuckDB. */
+import type { DurablePosition } from '../log/index.ts';
+
+export const SQL_FORMATS = ['json', 'arrow', 'csv', 'ndjson'] as const;
+export type SqlFormat = (typeof SQL_FORMATS)[number];
+
+export interface SqlRequest {
+  readonly query: string;
+  /** Values of `$1`, `$2`, … or of `$name`. */
+  readonly params?: readonly SqlParam[] | Readonly<Record<string, SqlParam>>;
+  readonly format: SqlFormat;
+  readonly rowsMax: number;
+  readonly timeoutMs: number;
+}
+
+export type SqlParam = string | number | boolean | null;
+
+export interface SqlAnswer {
+  /** Encoded bytes of the answer in order. Ends after the last row; throws TreasuryError when the query fails on the way. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+export interface ProjectionStatus {
+  readonly name: string;
+  readonly version: number;
+  /** All entries below are in the tables. */
+  readonly materializedOffset: bigint;
+  /** Rows per physical table since start. */
+  readonly rowsWritten: number;
+}
+
+export interface QuarantinedEntry {
+  readonly offset: bigint;
+  readonly projection: string;
+  readonly reason: string;
+}
+
+export interface EngineStatus {
+  readonly duckdbVersion: string;
+  readonly projections: readonly ProjectionStatus[];
+  /** All entries below are in the tables of every projection. */
+  readonly materializedOffset: bigint;
+  readonly commits: number;
+  readonly rowsWritten: number;
+  readonly entriesDecoded: number;
+  readonly quarantinedTotal: number;
+  /** The newest ones, newest first. */
+  readonly quarantined: readonly QuarantinedEntry[];
+  readonly repairedStrings: number;
+  readonly tableBytes: number;
+  readonly writer: 'raw' | 'safe';
+  readonly lastCommitMs: number;
+  readonly queriesRunning: number;
+  readonly queriesQueued: number;
+  /** Set when materialization has stopped and why. */
+  readonly stuck: string | null;
+}
+
+export interface EngineOptions {
+  /** Folder of the segments. */
+  readonly logDirectory: string;
+  /** Folder of `treasury.duckdb`. */
+  readonly tablesDirectory: string;
+  readonly logUuid: string;
+  readonly memoryLimitMb: number;
+  readonly threads: number;
+  /** The end of the log at start. */
+  readonly durable: DurablePosition;
+}
+
+/** The engine as the main thread holds it. */
+export interface Engine {
+  /** Tells how far the log is durable; cheap, may be called for every frame (coalesced). */
+  advance(position: DurablePosition): void;
+  /** Starts a query. Resolves with the first bytes ready or rejects with TreasuryError (invalid, limit, cancelled). */
+  sql(request: SqlRequest, signal: AbortSignal): Promise<SqlAnswer>;
+  status(): Promise<EngineStatus>;
+  /** The worker's death: rejects no calls by itself, every pending call rejects with TREASURY_ENGINE_UNAVAILABLE. */
+  readonly failed: Promise<Error>;
+  /** Commits what is materialized and ends the worker. */
+  stop(): Promise<void>;
+}

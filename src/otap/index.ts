@@ -1,0 +1,3 @@
+export * from './canonical.ts';
+export { PAYLOAD_TYPES, type PayloadName, payloadName, type PayloadType, SIGNAL_PAYLOADS } from './payload-types.ts';
+export type { InspectedBatch, StateMessage, StreamDecoder, StreamInspector } from './stream-types.ts';
