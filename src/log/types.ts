@@ -117,3 +117,33 @@ export interface LogEntry {
   /** Base offset of the segment that holds it. */
   readonly segment: bigint;
 }
+
+/** The writing side: one per data directory, main thread. */
+export interface Log {
+  /** Opens a stream. The id is never reused in this log. */
+  openStream(signal: number): LogStream;
+  /** Queues one OTLP request (kind OTLP, stream 0). Settles like `LogStream.append`. */
+  appendOtlp(signal: number, options: Omit<AppendOptions, 'stateUpdates'>): Promise<Appended>;
+  /** Called after every durable frame, from then on; returns the function that ends it. The listener must not throw. */
+  onDurable(listener: (position: DurablePosition) => void): () => void;
+  status(): LogStatus;
+  /** Refuses new appends, settles the queued ones, seals the active segment, writes the index, releases the lock. */
+  close(): Promise<void>;
+}
+
+/**
+ * Reads entries in order up to a durable position that somebody else announces. Any thread; opens segment files itself, shares
+ * nothing with the writer. Damage is skipped: the next entries simply have a higher offset, and `skipped` says what is missing.
+ */
+export interface LogReader {
+  /** Moves the bound up to which entries may be read. Never goes back. */
+  advance(position: DurablePosition): void;
+  /**
+   * The entries of the next frame, or null when everything below the bound was read. Reading from offset N starts with the first
+   * entry of N's segment, so that the caller can build stream state from the entries below N (invariant I1: no earlier segment is
+   * needed). Synchronous: reads come from the page cache and the caller is a worker.
+   */
+  nextFrame(): readonly LogEntry[] | null;
+  readonly skipped: readonly { readonly from: bigint; readonly to: bigint; readonly reason: string }[];
+  close(): void;
+}
