@@ -20,6 +20,12 @@ export const LIMITS = {
   batchDecodedBytesMax: 256 * MIB,
   /** Rows of one table of a batch: u16 ids end at 65,535 for roots; children of all of them stay well below. */
   tableRowsMax: 16_777_216,
+  /** Length of one Arrow array (list children too): their 32-bit offsets end there. */
+  arrayLengthMax: 2_147_483_647,
+  /** Fields of a schema, nested ones included: the widest OTAP table has 36. */
+  schemaFieldsMax: 1024,
+  /** Nesting of a schema's fields: OTAP ends at 3 (list of struct of value). */
+  schemaDepthMax: 16,
   /** Length of a schema id: exporters use decimal counters. */
   schemaIdBytesMax: 256,
   /** (payload type, schema id) pairs of a stream: exporters replace a schema a few times per type. */
@@ -54,6 +60,10 @@ export const LIMITS = {
   commitRowsMax: 122_880,
   /** Time after which a DuckDB transaction with rows commits. */
   commitIntervalMs: 1_000,
+  /** Text of one batch on its way into DuckDB: six times the decoded bytes is what JSON escapes can make of them. */
+  arenaBytesMax: 1536 * MIB,
+  /** A buffer of the string arena that a large batch grew beyond this is given back after it. */
+  arenaRetainedBytesMax: 32 * MIB,
   /** SQL over HTTP. */
   sqlTextBytesMax: 1 * MIB,
   sqlRowsMax: 10_000_000,

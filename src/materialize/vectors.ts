@@ -1,6 +1,9 @@
 /**
  * Column data on its way into DuckDB: what projections produce and column writers consume. One `VectorData` is one column of one
  * append of any number of rows; writers cut it into chunks of 2,048. Nested types nest.
+ * `validity` is one byte a row, as in canonical tables: 0 = null, anything else = present; null = no row is null. Under a null row
+ * fixed values may be anything, strings must be well-formed (empty is), a list's offsets must still be in order (and may skip
+ * children), struct children may be anything well-formed.
  */
 
 /** Bytes of many strings end to end, filled while a batch is projected, then handed to the writer as one block. */
