@@ -60,6 +60,25 @@ export const LIMITS = {
   commitRowsMax: 122_880,
   /** Time after which a DuckDB transaction with rows commits. */
   commitIntervalMs: 1_000,
+  /** Log bytes of a DuckDB transaction: rows of long bodies are held in memory until the commit, and few make a row group. */
+  commitBytesMax: 64 * MIB,
+  /** Time the materializer works on one frame before it lets queries have the thread. */
+  materializeSliceMs: 20,
+  /** First and longest wait before a store that failed is tried again. */
+  storeRetryMinMs: 250,
+  storeRetryMaxMs: 30_000,
+  /** Tries of a single entry that runs out of memory before it is the entry's fault: queries give theirs back within a minute. */
+  entryMemoryAttemptsMax: 6,
+  /** Quarantined entries shown in the status; the table has all. */
+  quarantineShownMax: 20,
+  /** Length of a quarantine reason: enough for two names from the wire. */
+  quarantineReasonCharsMax: 1024,
+  /** Dictionary bytes over all streams in the materializer. Past it the stream used longest ago is forgotten and read again. */
+  decoderStatesBytesMax: 256 * MIB,
+  /** JavaScript heap of the engine's thread in MiB; columns and dictionaries live outside of it. */
+  engineHeapMibMax: 512,
+  /** Time the engine has to commit and close before its thread is ended; shorter than the whole shutdown. */
+  engineStopMaxMs: 8_000,
   /** Text of one batch on its way into DuckDB: six times the decoded bytes is what JSON escapes can make of them. */
   arenaBytesMax: 1536 * MIB,
   /** A buffer of the string arena that a large batch grew beyond this is given back after it. */
@@ -85,5 +104,7 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.streamStateBytesMax <= limits.streamStatesBytesMax, 'the state of one stream must fit that of all');
   assert(limits.streamStateBytesMax <= limits.frameBytesMax, 'a STATE entry must fit a frame');
   assert(limits.decompressedBytesMax <= limits.batchDecodedBytesMax, 'a message must fit its decoded form');
+  assert(limits.streamDictionaryBytesMax <= limits.decoderStatesBytesMax, 'one stream must fit the decoders of all');
+  assert(limits.engineStopMaxMs < limits.shutdownMaxMs, 'the engine must stop before the process is forced to');
   assert(limits.appendWaitMaxMs < 5_000, "a batch must be answered before the exporter's 5 s time-out");
 }

@@ -1,0 +1,87 @@
+/** Log entries that could not become rows: written in the transaction that passes them by, counted, shown, never lost. */
+import { LIMITS } from '../base/index.ts';
+import { type Database, sqlString } from './database.ts';
+import type { QuarantinedEntry } from './types.ts';
+
+/** The projection of an entry that belongs to none. */
+export const NO_PROJECTION = '*';
+
+/** An entry on its way into `meta.quarantine`. */
+export interface QuarantineRecord extends QuarantinedEntry {
+  readonly version: number;
+  readonly streamId: bigint;
+  readonly atUnixNano: bigint;
+}
+
+/** The quarantine of one database. Records wait until their transaction commits. */
+export interface Quarantine {
+  /** Entries in the table, of all running versions. */
+  readonly total: number;
+  /** The newest ones in the table, newest first. */
+  readonly newest: readonly QuarantinedEntry[];
+  /** Records of the open transaction. */
+  readonly pending: number;
+  add(record: QuarantineRecord): void;
+  /** Before COMMIT: writes the pending records. */
+  write(): Promise<void>;
+  /** After COMMIT. */
+  committed(): void;
+  /** After ROLLBACK: the replay finds them again. */
+  rolledBack(): void;
+}
+
+/** Reads what is in quarantine. */
+export async function openQuarantine(database: Database): Promise<Quarantine> {
+  const counted = await database.rows('SELECT count(*) AS total FROM meta.quarantine');
+  let total = Number(counted[0]?.['total'] ?? 0);
+  const rows = await database.rows(
+    `SELECT entry_offset, projection, reason FROM meta.quarantine
+     ORDER BY entry_offset DESC, projection LIMIT ${LIMITS.quarantineShownMax}`,
+  );
+  let newest: QuarantinedEntry[] = rows.map((row) => ({
+    offset: BigInt(row['entry_offset'] as bigint),
+    projection: String(row['projection']),
+    reason: String(row['reason']),
+  }));
+  let pending: QuarantineRecord[] = [];
+
+  return {
+    get total() {
+      return total;
+    },
+    get newest() {
+      return newest;
+    },
+    get pending() {
+      return pending.length;
+    },
+    add(record) {
+      pending.push({ ...record, reason: storableReason(record.reason) });
+    },
+    async write() {
+      if (pending.length === 0) return;
+      await database.run(`INSERT INTO meta.quarantine VALUES ${pending.map(rowLiteral).join(', ')}`);
+    },
+    committed() {
+      total += pending.length;
+      const shown = pending.map(({ offset, projection, reason }) => ({ offset, projection, reason })).reverse();
+      newest = [...shown, ...newest].slice(0, LIMITS.quarantineShownMax);
+      pending = [];
+    },
+    rolledBack() {
+      pending = [];
+    },
+  };
+}
+
+function rowLiteral(record: QuarantineRecord): string {
+  const { offset, projection, version, reason, streamId, atUnixNano } = record;
+  return `(${offset}, ${sqlString(projection)}, ${version}, ${sqlString(reason)}, ${streamId}, make_timestamp_ns(${atUnixNano}))`;
+}
+
+/** Reasons quote names from the wire: what VARCHAR or a screen cannot take is replaced, and a long one ends in an ellipsis. */
+function storableReason(reason: string): string {
+  const text = Buffer.from(reason, 'utf8').toString('utf8').replaceAll('\0', '\u{fffd}');
+  const max = LIMITS.quarantineReasonCharsMax;
+  return text.length > max ? `${Buffer.from(text.slice(0, max - 1), 'utf8').toString('utf8')}…` : text;
+}
