@@ -55,11 +55,16 @@ export interface SerializedError {
 
 /** Received bytes that are not what the protocol says. `facts` name the field or the position. Never retryable. */
 export class BatchMalformedError extends TreasuryError {
-  override readonly name = 'BatchMalformedError';
+  override readonly name: string = 'BatchMalformedError';
 
   constructor(message: string, facts: Readonly<Record<string, string | number | boolean>> = {}, cause?: unknown) {
     super('TREASURY_BATCH_MALFORMED', message, { facts, cause });
   }
+}
+
+/** Received bytes that may be well formed but are worth more, decompressed, than a limit allows. */
+export class BatchTooLargeError extends BatchMalformedError {
+  override readonly name: string = 'BatchTooLargeError';
 }
 
 /** The log cannot take entries now: full disk, failed write, shutting down. Answered as UNAVAILABLE or 503. */

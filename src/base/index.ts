@@ -2,6 +2,7 @@ export { assert, AssertionError } from './assert.ts';
 export { type Clock, systemClock } from './clock.ts';
 export {
   BatchMalformedError,
+  BatchTooLargeError,
   type ErrorCode,
   errorMessage,
   LogUnavailableError,
