@@ -75,5 +75,8 @@ export interface TableWriter {
   append(columns: readonly VectorData[], rowCount: number): void;
   /** Makes the rows part of the transaction. Throws when DuckDB refuses them. */
   flush(): void;
+  /** Drops the rows appended since the last flush: call it after a ROLLBACK, or they go into the next transaction. */
+  discard(): void;
+  /** Drops what was not flushed and frees the writer. */
   close(): void;
 }
