@@ -48,6 +48,21 @@ export const LIMITS = {
   inFlightBytesMax: 64 * MIB,
   /** Bytes received and not yet durable of one stream; reading of that stream stops there. */
   streamInFlightBytesMax: 16 * MIB,
+  /** The same, for batches that passed the bound together: past it they are refused. One more message than the bound fits. */
+  inFlightBytesHardMax: 128 * MIB,
+  /** How long a stream is not read from before its batches are read on and refused: they count against the exporter's 5 s too. */
+  readHoldMaxMs: 2_000,
+  /** Statuses that wait for a client that does not read them; reading of its stream stops there. */
+  streamStatusesMax: 256,
+  /** Time for a client to take its last statuses and the end of a stream before the stream is cut. */
+  streamEndMaxMs: 5_000,
+  /** HTTP/2 flow control of one gRPC stream: 38 MB/s at 50 ms of round trip, where the default of 64 KiB gives 1.2. */
+  grpcStreamWindowBytes: 4 * MIB,
+  /** The same of one connection: two busy streams. */
+  grpcSessionWindowBytes: 8 * MIB,
+  /** A peer that vanished is found by an unanswered ping, and its streams' state freed. */
+  grpcKeepaliveIntervalMs: 60_000,
+  grpcKeepaliveTimeoutMs: 20_000,
   /** How long a batch may wait for its fsync before it is refused with UNAVAILABLE: exporters resend after 5 s. */
   appendWaitMaxMs: 4_000,
   /** One group commit, unless a single record is larger. */
@@ -56,6 +71,16 @@ export const LIMITS = {
   /** A segment is sealed at this size or age, whichever comes first. */
   segmentBytesMax: 64 * MIB,
   segmentAgeMaxMs: 10 * 60_000,
+  /** Time from a durable frame to its row in the log's index: few transactions, and little to scan after a crash. */
+  indexIntervalMs: 100,
+  /** Frames waiting for the index while its disk is full; past it the index stops and is caught up at the next start. */
+  indexPendingFramesMax: 100_000,
+  /** How often the log tries its disk while it refuses appends and nobody sends: health turns green without traffic. */
+  logProbeIntervalMs: 1_000,
+  /** Written to find out whether the disk has room again: more than an empty block group's last blocks. */
+  logProbeBytes: 256 * KIB,
+  /** One read of a segment: large enough for sequential speed, small enough to allocate per read. */
+  logReadBytes: 1 * MIB,
   /** Rows at which a DuckDB transaction commits: one row group. */
   commitRowsMax: 122_880,
   /** Time after which a DuckDB transaction with rows commits. */
@@ -91,6 +116,8 @@ export const LIMITS = {
   sqlQueueMax: 64,
   /** Encoded answer bytes between the engine thread and a slow client. */
   answerBufferedBytesMax: 8 * MIB,
+  /** Keys of resources, scopes or series remembered per table to spare writing them again: 16 bytes each in a half-full table, 64 MB. */
+  knownDimensionKeysMax: 2_000_000,
   /** CBOR nesting of attribute and body values. */
   cborDepthMax: 64,
   /** Time from SIGTERM to a forced exit. */
@@ -100,6 +127,15 @@ export const LIMITS = {
 /** Throws when limits contradict each other. */
 export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.messageBytesMax <= limits.inFlightBytesMax, 'one message must fit the bytes in flight');
+  assert(
+    limits.inFlightBytesMax + limits.decompressedBytesMax <= limits.inFlightBytesHardMax,
+    'a message read below the bound of bytes in flight must not be refused',
+  );
+  assert(
+    limits.readHoldMaxMs < limits.appendWaitMaxMs,
+    'a held stream must be answered no later than one that waits for the disk',
+  );
+  assert(limits.grpcStreamWindowBytes <= limits.grpcSessionWindowBytes, 'a stream must fit its connection');
   assert(limits.frameBytesMax <= limits.segmentBytesMax, 'a frame must fit a segment');
   assert(limits.streamStateBytesMax <= limits.streamStatesBytesMax, 'the state of one stream must fit that of all');
   assert(limits.streamStateBytesMax <= limits.frameBytesMax, 'a STATE entry must fit a frame');

@@ -1,0 +1,146 @@
+/**
+ * The one way to segment files. Everything that the log writes or reads goes through here, so that tests can put a disk behind it that
+ * fails or loses power. Writing is asynchronous (libuv's threads), reading is not: it happens at start, offline or in a worker.
+ */
+import {
+  close,
+  closeSync,
+  constants,
+  fdatasync,
+  fstatSync,
+  fsync,
+  ftruncate,
+  mkdirSync,
+  open,
+  openSync,
+  readdirSync,
+  readSync,
+  rename,
+  unlink,
+  writev,
+} from 'node:fs';
+
+/** An open file. Positions and sizes in bytes. */
+export interface LogFile {
+  /** Writes the parts one after the other from `position` on. Resolves with the bytes written, which may be fewer: a failure too. */
+  write(parts: readonly Uint8Array[], position: number): Promise<number>;
+  /** Resolves when all data written, and the size, are on the disk. After a rejection the file must not be synced again. */
+  dataSync(): Promise<void>;
+  truncate(bytes: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A file opened for reading. */
+export interface LogReadFile {
+  /** Fills `buffer` from `position` on; returns the bytes read, fewer only at the end of the file. */
+  read(buffer: Uint8Array, position: number): number;
+  size(): number;
+  close(): void;
+}
+
+/** All methods fail with the error of the operating system (`code` as in errno). */
+export interface LogFileSystem {
+  makeDirectory(path: string): void;
+  /** Names in a directory, in no order. */
+  list(directory: string): string[];
+  /** Creates a file that must not exist (EEXIST). */
+  create(path: string): Promise<LogFile>;
+  /** Opens an existing file for writing. */
+  openForWriting(path: string): Promise<LogFile>;
+  openForReading(path: string): LogReadFile;
+  remove(path: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  /** Resolves when the names in a directory are on the disk. */
+  syncDirectory(path: string): Promise<void>;
+}
+
+/** The file system of the machine. */
+export const realFileSystem: LogFileSystem = {
+  makeDirectory(path) {
+    mkdirSync(path, { recursive: true });
+  },
+  list(directory) {
+    return readdirSync(directory);
+  },
+  create(path) {
+    return openFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL);
+  },
+  openForWriting(path) {
+    return openFile(path, constants.O_RDWR);
+  },
+  openForReading(path) {
+    const descriptor = openSync(path, 'r');
+    return {
+      read(buffer, position) {
+        let end = 0;
+        while (end < buffer.length) {
+          const bytes = readSync(descriptor, buffer, end, buffer.length - end, position + end);
+          if (bytes === 0) break;
+          end += bytes;
+        }
+        return end;
+      },
+      size() {
+        return fstatSync(descriptor).size;
+      },
+      close() {
+        closeSync(descriptor);
+      },
+    };
+  },
+  remove(path) {
+    return settled((done) => unlink(path, done));
+  },
+  rename(from, to) {
+    return settled((done) => rename(from, to, done));
+  },
+  async syncDirectory(path) {
+    const descriptor = await openDescriptor(path, constants.O_RDONLY);
+    try {
+      await settled((done) => fsync(descriptor, done));
+    } finally {
+      await settled((done) => close(descriptor, done));
+    }
+  },
+};
+
+async function openFile(path: string, flags: number): Promise<LogFile> {
+  const descriptor = await openDescriptor(path, flags);
+  return {
+    write(parts, position) {
+      return new Promise((resolve, reject) => {
+        writev(descriptor, parts, position, (error, bytes) => {
+          if (error === null) resolve(bytes);
+          else reject(error);
+        });
+      });
+    },
+    dataSync() {
+      return settled((done) => fdatasync(descriptor, done));
+    },
+    truncate(bytes) {
+      return settled((done) => ftruncate(descriptor, bytes, done));
+    },
+    close() {
+      return settled((done) => close(descriptor, done));
+    },
+  };
+}
+
+function openDescriptor(path: string, flags: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    open(path, flags, 0o640, (error, descriptor) => {
+      if (error === null) resolve(descriptor);
+      else reject(error);
+    });
+  });
+}
+
+function settled(start: (done: (error: Error | null | undefined) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    start((error) => {
+      if (error === null || error === undefined) resolve();
+      else reject(error);
+    });
+  });
+}

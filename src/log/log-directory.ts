@@ -1,0 +1,63 @@
+/** What lies in a log directory: its segments in order and what their headers say. */
+import { TreasuryError } from '../base/index.ts';
+import type { LogFileSystem } from './file-system.ts';
+import { SEGMENT_FORMAT_VERSION, segmentBaseOffsets, segmentFileName } from './layout.ts';
+import type { SegmentHeader } from './segment-header.ts';
+import { readSegmentHeader, type SegmentScan, scanSegment } from './segment-scan.ts';
+
+/** A segment file before its frames are read. */
+export interface SegmentFile {
+  readonly baseOffset: bigint;
+  readonly header: SegmentHeader | null;
+  /** Entries at or above it are not part of the log; null for the last segment. */
+  readonly limitOffset: bigint | null;
+}
+
+/** The segments of a directory by base offset. Throws TREASURY_LOG_CORRUPT for a segment of another format version. */
+export function readSegmentFiles(fileSystem: LogFileSystem, directory: string): SegmentFile[] {
+  const files = segmentBaseOffsets(fileSystem.list(directory)).map((baseOffset) => {
+    const header = readSegmentHeader(fileSystem, directory, baseOffset);
+    if (typeof header === 'string') return { baseOffset, header: null };
+    if (header.version !== SEGMENT_FORMAT_VERSION) {
+      throw new TreasuryError(
+        'TREASURY_LOG_CORRUPT',
+        `Cannot read segment ${segmentFileName(baseOffset)}: format version is ${header.version}, expected ${SEGMENT_FORMAT_VERSION}`,
+      );
+    }
+    return { baseOffset, header };
+  });
+  return files.map((file, i) => {
+    const next = files[i + 1];
+    return { ...file, limitOffset: next === undefined ? null : (next.header?.previousEnd ?? next.baseOffset) };
+  });
+}
+
+/**
+ * The UUID of the log that the segments belong to, or null without a readable header. `expected` decides between segments that
+ * disagree. Throws TREASURY_LOG_CORRUPT that names a foreign file.
+ */
+export function logUuidOf(files: readonly SegmentFile[], expected: string | null): string | null {
+  const headers = files.flatMap(({ header }) => (header === null ? [] : [header]));
+  const own = headers.find((header) => header.logUuid === expected)?.logUuid ?? headers[0]?.logUuid ?? null;
+  const foreign = headers.find((header) => header.logUuid !== own);
+  if (foreign !== undefined) {
+    const name = segmentFileName(foreign.baseOffset);
+    throw new TreasuryError(
+      'TREASURY_LOG_CORRUPT',
+      `Cannot open the log: segment ${name} belongs to log ${foreign.logUuid}, the others to ${own}`,
+      { facts: { segment: name } },
+    );
+  }
+  return own;
+}
+
+/** Scans all segments with their records, in order. */
+export function* scanSegments(
+  fileSystem: LogFileSystem,
+  directory: string,
+  files: readonly SegmentFile[],
+): Generator<SegmentScan> {
+  for (const { baseOffset, limitOffset } of files) {
+    yield scanSegment({ directory, fileSystem, baseOffset, limitOffset, records: true });
+  }
+}

@@ -1,0 +1,265 @@
+/**
+ * Opens what an earlier process left: brings the index up to date, cuts a torn tail (a copy is kept), sets other damage aside by byte
+ * range and finds where the log goes on. Nothing that was not understood is deleted.
+ */
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import type { Logger } from '../base/index.ts';
+import type { LogFileSystem } from './file-system.ts';
+import { parseFrame } from './frame.ts';
+import { indexPath, quarantinePath, segmentFileName, segmentPath } from './layout.ts';
+import { logUuidOf, readSegmentFiles, type SegmentFile } from './log-directory.ts';
+import { segmentBytes } from './segment-bytes.ts';
+import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
+import { openSegmentIndex, type SegmentIndex, type SegmentRow } from './segment-index.ts';
+import { type DamagedRange, type SegmentScan, scanSegment } from './segment-scan.ts';
+import type { DurablePosition } from './types.ts';
+
+export interface RecoveryOptions {
+  readonly directory: string;
+  readonly fileSystem: LogFileSystem;
+  readonly logger: Logger;
+}
+
+export interface RecoveredLog {
+  readonly logUuid: string;
+  /** Complete, and marked as in use. */
+  readonly index: SegmentIndex;
+  readonly durable: DurablePosition;
+  readonly firstOffset: bigint;
+  /** At least `durable.durableOffset`. */
+  readonly nextOffset: bigint;
+  readonly lastCrc: number;
+  readonly streamIdNext: bigint;
+  readonly segments: number;
+  readonly bytes: number;
+}
+
+/** Recovers a log directory, or makes it. Throws TREASURY_LOG_CORRUPT for a foreign segment, else what the disk throws. */
+export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog> {
+  const { directory, fileSystem } = options;
+  fileSystem.makeDirectory(directory);
+  fileSystem.makeDirectory(quarantinePath(directory));
+  const files = readSegmentFiles(fileSystem, directory);
+  const index = openSegmentIndex(indexPath(directory));
+  try {
+    return await recover(options, files, index);
+  } catch (error) {
+    index.close({ clean: false });
+    throw error;
+  }
+}
+
+/**
+ * The rows that a scan adds to an index. Shared by recovery and rebuild, so that both make the same rows. `tail` is what the caller
+ * took the segment's tail for: a damaged range, or null when it is no part of the log.
+ */
+export function indexScan(index: SegmentIndex, scan: SegmentScan, tail: DamagedRange | null): void {
+  const ranges = tail === null ? scan.damage : [...scan.damage, tail];
+  if (scan.frames.length === 0 && ranges.length === 0 && scan.endOffset === scan.baseOffset) return;
+  index.putSegment(segmentRow(scan));
+  for (const frame of scan.frames) index.addFrame(frame);
+  for (const range of ranges) index.addQuarantinedRange(range);
+}
+
+/** Whether the bytes behind a segment's last good frame held entries of the log. */
+export function isTailDamage(scan: SegmentScan, limitOffset: bigint | null): boolean {
+  return scan.tail !== null && (limitOffset === null || scan.endOffset < limitOffset);
+}
+
+async function recover(options: RecoveryOptions, files: SegmentFile[], index: SegmentIndex): Promise<RecoveredLog> {
+  const { logger } = options;
+  const logUuid = logUuidOf(files, index.logUuid) ?? index.logUuid ?? randomUUID();
+  const isOwnIndex = index.logUuid === logUuid;
+  const lastFrame = isOwnIndex ? index.lastFrame() : null;
+  const indexEnd = lastFrame === null ? 0n : lastFrame.baseOffset + BigInt(lastFrame.rows);
+  if (!isOwnIndex || !index.isTrusted || !isConsistent(options, files, index)) {
+    if (files.length > 0) logger.info('Rebuilding the log index', { segments: files.length });
+    index.reset(logUuid);
+  }
+  index.markOpen();
+  const known = index.segments();
+  const resumed = known.at(-1);
+  let last: SegmentScan | null = null;
+  for (const file of files) {
+    if (resumed !== undefined && file.baseOffset < resumed.baseOffset) continue;
+    const scan = scanFrom(options, file, file.baseOffset === resumed?.baseOffset ? resumed : null);
+    const isLast = file === files.at(-1);
+    const kept = isLast ? await settleLastSegment(options, scan, indexEnd) : scan;
+    if (kept === null) continue;
+    const tail = isTailDamage(kept, file.limitOffset) ? kept.tail : null;
+    index.write(() => indexScan(index, kept, tail));
+    for (const range of tail === null ? kept.damage : [...kept.damage, tail]) {
+      logger.error('Log segment is damaged', { ...range, segment: segmentFileName(range.segment) });
+    }
+    last = kept;
+  }
+  return describe(options, { files, index, indexEnd, logUuid, last });
+}
+
+function describe(
+  { directory, fileSystem }: RecoveryOptions,
+  found: {
+    files: readonly SegmentFile[];
+    index: SegmentIndex;
+    indexEnd: bigint;
+    logUuid: string;
+    last: SegmentScan | null;
+  },
+): RecoveredLog {
+  const { files, index, logUuid, last } = found;
+  const rows = index.segments();
+  const lastRow = rows.at(-1);
+  const endOffset = max(lastRow?.endOffset ?? 0n, last?.endOffset ?? 0n);
+  const durableOffset = max(endOffset, found.indexEnd, index.cursorsEnd(logUuid));
+  // Also above every name that was ever taken: a file that stays without an entry keeps its name.
+  const remaining = new Set(readSegmentFiles(fileSystem, directory).map(({ baseOffset }) => baseOffset));
+  const aboveNames = files.map(({ baseOffset }) => {
+    const isEmpty = remaining.has(baseOffset) && baseOffset >= durableOffset;
+    return isEmpty ? baseOffset + 1n : baseOffset;
+  });
+  const streamIds = files.map(({ header }) => header?.streamIdNext ?? 0n);
+  return {
+    logUuid,
+    index,
+    durable: { durableOffset, segment: lastRow?.baseOffset ?? 0n, segmentBytes: lastRow?.bytes ?? 0 },
+    firstOffset: rows[0]?.baseOffset ?? durableOffset,
+    nextOffset: max(durableOffset, ...aboveNames),
+    lastCrc: lastRow?.lastCrc ?? 0,
+    streamIdNext: max(1n, index.streamIdMax() + 1n, ...streamIds),
+    segments: rows.length,
+    bytes: rows.reduce((bytes, row) => bytes + row.bytes, 0),
+  };
+}
+
+/** Whether the index is a prefix of what the segments hold, as far as can be told without reading them. */
+function isConsistent(options: RecoveryOptions, files: readonly SegmentFile[], index: SegmentIndex): boolean {
+  const { directory, fileSystem } = options;
+  const rows = index.segments();
+  const lastBase = rows.at(-1)?.baseOffset ?? -1n;
+  const byBase = new Map(files.map((file) => [file.baseOffset, file]));
+  const sizeOf = (baseOffset: bigint) => {
+    const file = fileSystem.openForReading(segmentPath(directory, baseOffset));
+    try {
+      return file.size();
+    } finally {
+      file.close();
+    }
+  };
+  for (const row of rows) {
+    const file = byBase.get(row.baseOffset);
+    if (file === undefined || sizeOf(row.baseOffset) < row.bytes) return false;
+    if ((file.header?.previousEnd ?? null) !== row.previousEnd) return false;
+    if ((file.header?.previousCrc ?? null) !== row.previousCrc) return false;
+    byBase.delete(row.baseOffset);
+  }
+  // A segment without entries has no row.
+  for (const baseOffset of byBase.keys()) {
+    if (baseOffset < lastBase && sizeOf(baseOffset) > SEGMENT_HEADER_BYTES) return false;
+  }
+  const frame = index.lastFrame();
+  if (frame === null) return rows.length === 0;
+  const file = fileSystem.openForReading(segmentPath(directory, frame.segment));
+  try {
+    const source = segmentBytes(file, file.size());
+    const found = parseFrame(source.read.bind(source), frame.position, false);
+    return typeof found !== 'string' && found.baseOffset === frame.baseOffset && found.crc === frame.crc;
+  } finally {
+    file.close();
+  }
+}
+
+function scanFrom({ directory, fileSystem }: RecoveryOptions, file: SegmentFile, row: SegmentRow | null): SegmentScan {
+  const { baseOffset, limitOffset } = file;
+  const options = { directory, fileSystem, baseOffset, limitOffset, records: true };
+  if (row === null) return scanSegment(options);
+  const position = row.sealed ? row.bytes - 8 : row.bytes;
+  return scanSegment({ ...options, start: { position, endOffset: row.endOffset, lastCrc: row.lastCrc } });
+}
+
+/**
+ * Makes the last segment durable as it was scanned: a torn tail is copied aside and cut, a file without any entry is taken away.
+ * Returns what is left of it, or null when the file is gone.
+ */
+async function settleLastSegment(
+  options: RecoveryOptions,
+  scan: SegmentScan,
+  indexEnd: bigint,
+): Promise<SegmentScan | null> {
+  const { directory, fileSystem, logger } = options;
+  const path = segmentPath(directory, scan.baseOffset);
+  const hasEntries = scan.endOffset > scan.baseOffset;
+  // Entries that were known to be durable are missing: this is no torn write.
+  const isTorn = scan.endOffset >= indexEnd && !scan.sealed;
+  if (!hasEntries && isTorn && scan.fileBytes <= SEGMENT_HEADER_BYTES) {
+    if (scan.header === null && scan.fileBytes > 0) {
+      await fileSystem.rename(path, join(quarantinePath(directory), `${segmentFileName(scan.baseOffset)}.torn`));
+    } else {
+      await fileSystem.remove(path);
+    }
+    await fileSystem.syncDirectory(directory);
+    return null;
+  }
+  if (scan.sealed) return scan;
+  const cutsTail = scan.tail !== null && isTorn && scan.header !== null;
+  if (cutsTail) {
+    await copyTail(options, scan);
+    logger.warn('Cut a torn write off the log', {
+      segment: segmentFileName(scan.baseOffset),
+      position: scan.bytes,
+      bytes: scan.fileBytes - scan.bytes,
+    });
+  }
+  const file = await fileSystem.openForWriting(path);
+  try {
+    if (cutsTail) await file.truncate(scan.bytes);
+    // A process that was killed between write and sync has left frames that only the page cache holds.
+    await file.dataSync();
+  } finally {
+    await file.close();
+  }
+  if (!cutsTail) return scan;
+  if (hasEntries) return { ...scan, tail: null, fileBytes: scan.bytes };
+  await fileSystem.remove(path);
+  await fileSystem.syncDirectory(directory);
+  return null;
+}
+
+async function copyTail({ directory, fileSystem }: RecoveryOptions, scan: SegmentScan): Promise<void> {
+  const source = fileSystem.openForReading(segmentPath(directory, scan.baseOffset));
+  const tail = Buffer.alloc(scan.fileBytes - scan.bytes);
+  try {
+    source.read(tail, scan.bytes);
+  } finally {
+    source.close();
+  }
+  const folder = quarantinePath(directory);
+  const taken = new Set(fileSystem.list(folder));
+  let name = `${segmentFileName(scan.baseOffset)}.${scan.bytes}.torn`;
+  for (let i = 2; taken.has(name); i++) name = `${segmentFileName(scan.baseOffset)}.${scan.bytes}.${i}.torn`;
+  const copy = await fileSystem.create(join(folder, name));
+  try {
+    await copy.write([tail], 0);
+    await copy.dataSync();
+  } finally {
+    await copy.close();
+  }
+  await fileSystem.syncDirectory(folder);
+}
+
+function segmentRow(scan: SegmentScan): SegmentRow {
+  return {
+    baseOffset: scan.baseOffset,
+    previousEnd: scan.header?.previousEnd ?? null,
+    previousCrc: scan.header?.previousCrc ?? null,
+    streamIdNext: scan.header?.streamIdNext ?? null,
+    endOffset: scan.endOffset,
+    lastCrc: scan.lastCrc,
+    bytes: scan.bytes,
+    sealed: scan.sealed,
+  };
+}
+
+function max(first: bigint, ...others: readonly bigint[]): bigint {
+  return others.reduce((a, b) => (a > b ? a : b), first);
+}

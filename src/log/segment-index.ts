@@ -1,0 +1,227 @@
+/**
+ * The SQLite index of the log: where each frame is. Derived from the segments, so it is never synced and may be deleted; it is always a
+ * prefix of the log, written after frames are durable. One connection.
+ */
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { migrateIndex } from './index-schema.ts';
+import type { DamagedRange, FrameFacts } from './segment-scan.ts';
+
+/** A row of table `segments`. Null: the header is damaged. */
+export interface SegmentRow {
+  readonly baseOffset: bigint;
+  readonly previousEnd: bigint | null;
+  readonly previousCrc: number | null;
+  readonly streamIdNext: bigint | null;
+  readonly endOffset: bigint;
+  readonly lastCrc: number;
+  readonly bytes: number;
+  readonly sealed: boolean;
+}
+
+export interface OffsetRange {
+  readonly from: bigint;
+  /** Exclusive. */
+  readonly to: bigint;
+}
+
+/** All derived rows of an index in key order: equal to those of a rebuild (invariant I6). */
+export type IndexContent = Readonly<Record<(typeof DERIVED_TABLES)[number], readonly Record<string, unknown>[]>>;
+
+export interface SegmentIndex {
+  /** UUID of the log that was indexed, or null in a new index. */
+  readonly logUuid: string | null;
+  /** Whether all that was written before is still there: closed cleanly, or the machine has not been restarted since. */
+  readonly isTrusted: boolean;
+  segments(): SegmentRow[];
+  /** Last frame by offset, or null. */
+  lastFrame(): Omit<FrameFacts, 'lostOffsets'> | null;
+  gaps(): OffsetRange[];
+  quarantinedRanges(): DamagedRange[];
+  streamIdMax(): bigint;
+  /** The highest offset that a named consumer of the log stands at, 0 without consumers. */
+  cursorsEnd(logUuid: string): bigint;
+  /** Removes all derived rows and starts over for a log; cursors stay. */
+  reset(logUuid: string): void;
+  /** Notes in the file that it is in use: it can be trusted after a crash of the process, not of the machine. */
+  markOpen(): void;
+  /** Runs writes as one transaction. */
+  write(writes: () => void): void;
+  putSegment(row: SegmentRow): void;
+  /** Adds a frame behind all others; offsets left out before it become a gap. */
+  addFrame(frame: FrameFacts): void;
+  addQuarantinedRange(range: DamagedRange): void;
+  /** Everything that a rebuild would write again. */
+  content(): IndexContent;
+  /** Closes the file; a clean close makes it trusted at the next start. */
+  close(options: { clean: boolean }): void;
+}
+
+const DERIVED_TABLES = ['segments', 'frames', 'gaps', 'quarantined_ranges'] as const;
+const BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id';
+
+interface OpenOptions {
+  /** Opens an existing file without changing it. */
+  readonly readOnly?: boolean;
+}
+
+/**
+ * Opens the index at `path` (`:memory:` for none on disk), or makes it. A file that is damaged or of another schema is deleted first:
+ * it can be rebuilt. Throws what SQLite throws when the file cannot be written.
+ */
+export function openSegmentIndex(path: string, options: OpenOptions = {}): SegmentIndex {
+  if (options.readOnly === true) return createIndex(new Database(path, { readonly: true, fileMustExist: true }));
+  try {
+    return createIndex(openDatabase(path));
+  } catch (error) {
+    if (path === ':memory:' || !existsSync(path)) throw error;
+    for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
+    return createIndex(openDatabase(path));
+  }
+}
+
+function openDatabase(path: string): Database.Database {
+  const database = new Database(path);
+  try {
+    // The index is derived: what a power cut takes is rebuilt, so no write needs to wait for the disk.
+    database.pragma('journal_mode = WAL');
+    database.pragma('synchronous = OFF');
+    if (database.pragma('quick_check', { simple: true }) !== 'ok') throw new Error('Index does not pass its check');
+    migrateIndex(database);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function createIndex(database: Database.Database): SegmentIndex {
+  database.defaultSafeIntegers(true);
+  const all = (sql: string) => database.prepare(sql).all() as Record<string, bigint>[];
+  const one = (sql: string) => database.prepare(sql).get() as Record<string, bigint | null>;
+  const meta = (key: string) =>
+    database.prepare('SELECT value FROM meta WHERE key = ?').pluck().get(key) as string | undefined;
+  const setMeta = database.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
+  const putSegment = database.prepare('INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
+  const addFrame = database.prepare('INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  const addGap = database.prepare('INSERT INTO gaps VALUES (?, ?)');
+  const addRange = database.prepare('INSERT OR REPLACE INTO quarantined_ranges VALUES (?, ?, ?, ?)');
+  // The end of what is indexed; null until there is a segment.
+  const endNow = () => one('SELECT coalesce(max(base_offset + "rows"), (SELECT min(base_offset) FROM segments)) AS o FROM frames');
+  let end = endNow()['o'] ?? null;
+  const boot = bootId();
+
+  return {
+    logUuid: meta('log_uuid') ?? null,
+    isTrusted: meta('clean') === '1' || (boot !== null && meta('boot_id') === boot),
+    segments() {
+      return all('SELECT * FROM segments ORDER BY base_offset').map((row) => ({
+        baseOffset: row['base_offset']!,
+        previousEnd: row['previous_end'] ?? null,
+        previousCrc: row['previous_crc'] === null ? null : Number(row['previous_crc']),
+        streamIdNext: row['stream_id_next'] ?? null,
+        endOffset: row['end_offset']!,
+        lastCrc: Number(row['last_crc']),
+        bytes: Number(row['bytes']),
+        sealed: row['sealed'] === 1n,
+      }));
+    },
+    lastFrame() {
+      const row = all('SELECT * FROM frames ORDER BY base_offset DESC LIMIT 1')[0];
+      if (row === undefined) return null;
+      return {
+        segment: row['segment']!,
+        position: Number(row['position']),
+        bytes: Number(row['bytes']),
+        baseOffset: row['base_offset']!,
+        rows: Number(row['rows']),
+        crc: Number(row['crc']),
+        receivedAtMin: row['received_at_min']!,
+        receivedAtMax: row['received_at_max']!,
+        streamIdMax: row['stream_id_max']!,
+      };
+    },
+    gaps() {
+      return all('SELECT * FROM gaps ORDER BY from_offset').map((row) => ({
+        from: row['from_offset']!,
+        to: row['to_offset']!,
+      }));
+    },
+    quarantinedRanges() {
+      return all('SELECT * FROM quarantined_ranges ORDER BY segment, position').map((row) => ({
+        segment: row['segment']!,
+        position: Number(row['position']),
+        bytes: Number(row['bytes']),
+        reason: String(row['reason']),
+      }));
+    },
+    streamIdMax() {
+      return one('SELECT max(stream_id_max) AS id FROM frames')['id'] ?? 0n;
+    },
+    cursorsEnd(logUuid) {
+      const end = database.prepare('SELECT max(next_offset) FROM cursors WHERE log_uuid = ?').pluck().get(logUuid);
+      return (end as bigint | null) ?? 0n;
+    },
+    reset(logUuid) {
+      for (const table of DERIVED_TABLES) database.exec(`DELETE FROM ${table}`);
+      setMeta.run('log_uuid', logUuid);
+      end = null;
+    },
+    markOpen() {
+      setMeta.run('clean', '0');
+      setMeta.run('boot_id', boot ?? '');
+    },
+    write(writes) {
+      const before = end;
+      try {
+        database.transaction(writes)();
+      } catch (error) {
+        end = before;
+        throw error;
+      }
+    },
+    putSegment(row) {
+      const { baseOffset, previousEnd, previousCrc, streamIdNext, endOffset, lastCrc, bytes, sealed } = row;
+      putSegment.run(baseOffset, previousEnd, previousCrc, streamIdNext, endOffset, lastCrc, bytes, sealed ? 1 : 0);
+      end ??= baseOffset;
+    },
+    addFrame(frame) {
+      if (end !== null && frame.baseOffset > end) addGap.run(end, frame.baseOffset);
+      for (const lost of offsetRuns(frame.lostOffsets)) addGap.run(lost.from, lost.to);
+      const { baseOffset, segment, position, bytes, rows, crc, receivedAtMin, receivedAtMax, streamIdMax } = frame;
+      addFrame.run(baseOffset, segment, position, bytes, rows, crc, receivedAtMin, receivedAtMax, streamIdMax);
+      end = baseOffset + BigInt(rows);
+    },
+    addQuarantinedRange({ segment, position, bytes, reason }) {
+      addRange.run(segment, position, bytes, reason);
+    },
+    content() {
+      const rows = DERIVED_TABLES.map((table) => [table, database.prepare(`SELECT * FROM ${table} ORDER BY 1, 2`).all()]);
+      return Object.fromEntries(rows) as IndexContent;
+    },
+    close({ clean }) {
+      if (clean) setMeta.run('clean', '1');
+      database.close();
+    },
+  };
+}
+
+/** Neighbouring offsets as ranges. */
+function offsetRuns(offsets: readonly bigint[]): OffsetRange[] {
+  const runs: { from: bigint; to: bigint }[] = [];
+  for (const offset of offsets) {
+    const last = runs.at(-1);
+    if (last?.to === offset) last.to = offset + 1n;
+    else runs.push({ from: offset, to: offset + 1n });
+  }
+  return runs;
+}
+
+/** What the kernel calls this run of the machine, or null on systems that do not say. */
+function bootId(): string | null {
+  try {
+    return readFileSync(BOOT_ID_PATH, 'utf8').trim();
+  } catch {
+    return null;
+  }
+}
