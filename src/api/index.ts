@@ -1,0 +1,4 @@
+export { type ArrowReceiverStatus } from './grpc/arrow-receiver.ts';
+export { checkGrpcHooks } from './grpc/hooks.ts';
+export { type BatchCounts, type GrpcLimits, type StreamEnd } from './grpc/receiver-context.ts';
+export { type GrpcServer, type GrpcServerOptions, startGrpcServer } from './grpc/server.ts';
