@@ -91,9 +91,7 @@ function arenaLength(arena: StringArena): number {
 
 /** Rows `start` to `start + count` of a checked vector as the values that DuckDB's client takes. */
 function valuesOf(shape: ColumnShape, data: VectorData, start: number, count: number): DuckDBValue[] {
-  const values: DuckDBValue[] = new Array(count);
-  for (let i = 0; i < count; i++) values[i] = valueOf(shape, data, start + i);
-  return values;
+  return Array.from({ length: count }, (_, i) => valueOf(shape, data, start + i));
 }
 
 function valueOf(shape: ColumnShape, data: VectorData, row: number): DuckDBValue {

@@ -1,0 +1,217 @@
+/**
+ * The DuckDB file: opened once, by one thread, with settings that cannot be changed afterwards. It holds nothing that the log does
+ * not: a file that cannot be read is moved aside and a fresh one is made, for the materializer to fill from the log.
+ *
+ * Never open the file by other means while it is open here, not even to read: closing any descriptor of it drops DuckDB's lock.
+ */
+import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type DuckDBConnection, DuckDBInstance, type JS } from '@duckdb/node-api';
+import { errorMessage, TreasuryError } from '../base/index.ts';
+import { takeStoreLease } from './store-lease.ts';
+
+export interface StoreOptions {
+  /** Path of the database file. Its folder is made. */
+  readonly file: string;
+  /** DuckDB's own bound: the process takes more. */
+  readonly memoryLimitMb: number;
+  readonly threads: number;
+}
+
+/** The open store. Statements of `run`, `rows`, `begin`, `commit`, `rollback` go over one connection, the writing one. */
+export interface Store {
+  /** Why the file that was there has been moved aside, or null. */
+  readonly recreated: string | null;
+  /** The connection that writes: table writers belong on it. */
+  readonly connection: DuckDBConnection;
+  /** A further connection, for reading. Closed with the store at the latest. */
+  connect(): Promise<DuckDBConnection>;
+  /** Runs statements without results. Throws TREASURY_STORE. */
+  run(sql: string): Promise<void>;
+  /**
+   * Runs a query of few rows: JavaScript values by column name, bigint for 64-bit integers, Date (milliseconds!) for times.
+   * Throws TREASURY_STORE.
+   */
+  rows(sql: string): Promise<Record<string, JS>[]>;
+  begin(): Promise<void>;
+  /** Throws TREASURY_STORE when nothing was committed. */
+  commit(): Promise<void>;
+  /** Ends the open transaction, if there is one, without its rows. */
+  rollback(): Promise<void>;
+  /** Bytes on disk, the write-ahead log included. */
+  tableBytes(): number;
+  /** Writes a checkpoint, then closes all connections and the file. Throws TREASURY_STORE if the checkpoint failed; it is closed then too. */
+  close(): Promise<void>;
+}
+
+/** Bytes of write-ahead log before DuckDB checkpoints: replaying it at start takes about 0.4 s, smaller ones cost more writing. */
+const CHECKPOINT_THRESHOLD = '64MB';
+
+/**
+ * What DuckDB says about a file whose bytes are wrong, or are of a format it does not know. Everything else (lock, permission, no
+ * space, no memory) is about the surroundings, and the file must stay where it is.
+ */
+const DAMAGE =
+  /not a valid DuckDB database|corrupt|checksum|not read enough bytes|version number|storage version|replaying WAL|seriali[sz]|INTERNAL Error/i;
+const LOCKED = /Could not set lock on file/;
+const NO_TRANSACTION = /no transaction is active/;
+
+/** Opens the store, making a new one where there is none or where it is damaged. Throws TREASURY_STORE when it cannot be had. */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const { file } = options;
+  mkdirSync(dirname(file), { recursive: true });
+  const lease = takeStoreLease(file);
+  try {
+    let recreated: string | null = null;
+    let opened: Opened;
+    try {
+      opened = await openInstance(options);
+    } catch (error) {
+      const reason = errorMessage(error);
+      if (!DAMAGE.test(reason) || LOCKED.test(reason)) throw error;
+      const aside = moveAside(file);
+      recreated = `${reason} (moved to ${aside})`;
+      opened = await openInstance(options);
+    }
+    return new DuckDBStore(file, opened, recreated, () => lease.release());
+  } catch (error) {
+    lease.release();
+    throw storeError(`Cannot open the tables ${file}`, error);
+  }
+}
+
+interface Opened {
+  readonly instance: DuckDBInstance;
+  readonly connection: DuckDBConnection;
+}
+
+async function openInstance(options: StoreOptions): Promise<Opened> {
+  const instance = await DuckDBInstance.create(options.file, {
+    threads: String(options.threads),
+    memory_limit: `${options.memoryLimitMb}MB`,
+    checkpoint_threshold: CHECKPOINT_THRESHOLD,
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+    // Statements of users reach neither files nor the network. The database and its temporary folder are exempt.
+    enable_external_access: 'false',
+  });
+  try {
+    const connection = await instance.connect();
+    // Answers must not depend on the machine's zone. Insertion order stays preserved (the default): switching it off measured as no gain.
+    await connection.run("SET GLOBAL TimeZone = 'UTC'");
+    await connection.run('SET lock_configuration = true');
+    return { instance, connection };
+  } catch (error) {
+    instance.closeSync();
+    throw error;
+  }
+}
+
+/** Renames the file and its write-ahead log. Answers the new path. */
+function moveAside(file: string): string {
+  const time = new Date().toISOString().replaceAll(':', '').replace('.', '');
+  let aside = `${file}.broken-${time}`;
+  for (let i = 2; existsSync(aside); i++) aside = `${file}.broken-${time}-${i}`;
+  renameSync(file, aside);
+  if (existsSync(`${file}.wal`)) renameSync(`${file}.wal`, `${aside}.wal`);
+  return aside;
+}
+
+class DuckDBStore implements Store {
+  readonly recreated: string | null;
+  readonly connection: DuckDBConnection;
+  readonly #file: string;
+  readonly #instance: DuckDBInstance;
+  readonly #release: () => void;
+  readonly #readers: DuckDBConnection[] = [];
+  #isClosed = false;
+
+  constructor(file: string, opened: Opened, recreated: string | null, release: () => void) {
+    this.#file = file;
+    this.#instance = opened.instance;
+    this.connection = opened.connection;
+    this.recreated = recreated;
+    this.#release = release;
+  }
+
+  async connect(): Promise<DuckDBConnection> {
+    this.#refuseClosed();
+    const connection = await this.#instance.connect();
+    this.#readers.push(connection);
+    return connection;
+  }
+
+  async run(sql: string): Promise<void> {
+    this.#refuseClosed();
+    try {
+      await this.connection.run(sql);
+    } catch (error) {
+      throw storeError('Cannot run a statement', error, sql);
+    }
+  }
+
+  async rows(sql: string): Promise<Record<string, JS>[]> {
+    this.#refuseClosed();
+    try {
+      const reader = await this.connection.runAndReadAll(sql);
+      return reader.getRowObjectsJS();
+    } catch (error) {
+      throw storeError('Cannot run a query', error, sql);
+    }
+  }
+
+  async begin(): Promise<void> {
+    await this.run('BEGIN');
+  }
+
+  async commit(): Promise<void> {
+    await this.run('COMMIT');
+  }
+
+  async rollback(): Promise<void> {
+    try {
+      await this.run('ROLLBACK');
+    } catch (error) {
+      if (!NO_TRANSACTION.test(errorMessage(error))) throw error;
+    }
+  }
+
+  tableBytes(): number {
+    return fileBytes(this.#file) + fileBytes(`${this.#file}.wal`);
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    try {
+      await this.rollback();
+      await this.run('CHECKPOINT');
+    } finally {
+      this.#isClosed = true;
+      for (const connection of this.#readers) {
+        connection.interrupt();
+        connection.closeSync();
+      }
+      this.connection.closeSync();
+      this.#instance.closeSync();
+      this.#release();
+    }
+  }
+
+  #refuseClosed(): void {
+    if (this.#isClosed) throw new TreasuryError('TREASURY_STORE', 'Cannot use the tables: they are closed');
+  }
+}
+
+function fileBytes(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+const STATEMENT_SHOWN_CHARS_MAX = 200;
+
+function storeError(what: string, error: unknown, sql?: string): TreasuryError {
+  if (error instanceof TreasuryError) return error;
+  return new TreasuryError('TREASURY_STORE', `${what}: ${errorMessage(error)}`, {
+    cause: error,
+    facts: sql === undefined ? {} : { statement: sql.slice(0, STATEMENT_SHOWN_CHARS_MAX) },
+  });
+}
