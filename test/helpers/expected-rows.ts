@@ -47,7 +47,7 @@ function logRows(request: Uint8Array): TelemetryRow[] {
         observed: unsignedText(log.observedTimeUnixNano),
         severity: log.severityNumber,
         severity_text: log.severityText,
-        body: typedValue(log.body),
+        body: sortPairs([['', typedValue(log.body)]])[0]![1],
         attributes: attributePairs(log.attributes),
         dropped: log.droppedAttributesCount,
         flags: log.flags,
