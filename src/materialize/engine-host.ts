@@ -1,0 +1,180 @@
+/** The engine inside its thread: one session at a time, the materializer's loop, and the calls of the main thread. */
+import type { MessagePort } from 'node:worker_threads';
+import { errorMessage, LIMITS, type Logger, type LogLevel, systemClock, TreasuryError } from '../base/index.ts';
+import type { EngineCommand, EngineEvent, PostEvent } from './engine-protocol.ts';
+import { type EngineParts, moveTablesAside, openSession, type Session } from './engine-session.ts';
+import { createFailedRange } from './failed-range.ts';
+import type { MaterializerCounters, MaterializerEnd } from './materializer.ts';
+import { createSqlRequests } from './sql-requests.ts';
+import type { EngineOptions, EngineStatus } from './types.ts';
+import { createWake } from './wake.ts';
+
+/**
+ * Serves `port` until `stop`. Resolves when everything is committed and closed, or when the engine could not start (posted as
+ * `refused`). Throws AssertionError when an invariant is broken: the thread must end then.
+ */
+export async function hostEngine(port: MessagePort, options: EngineOptions, parts: EngineParts): Promise<void> {
+  const post: PostEvent = (event, transfer) => port.postMessage(event, transfer ?? []);
+  const logger = portLogger(post);
+  const failedRange = createFailedRange();
+  const counters: MaterializerCounters = {
+    commits: 0,
+    rowsWritten: 0,
+    entriesDecoded: 0,
+    repairedStrings: 0,
+    lastCommitMs: 0,
+    projectionRows: new Map(),
+  };
+  const stopped = createWake();
+  const requests = createSqlRequests(() => opened().sql, post);
+  let durable = options.durable;
+  let session: Session | null = null;
+  let lastSession: Session | null = null;
+  let lostReason = 'it is starting';
+  let stopping = false;
+
+  function opened(): Session {
+    if (session !== null) return session;
+    throw new TreasuryError('TREASURY_ENGINE_UNAVAILABLE', `The database is not open: ${lostReason}`, {
+      retryable: true,
+    });
+  }
+
+  async function open(): Promise<Session> {
+    const next = await openSession({
+      ...options,
+      parts,
+      durable,
+      failedRange,
+      counters,
+      logger,
+      clock: systemClock,
+    });
+    // May have moved while the database was opened.
+    next.materializer.advance(durable);
+    if (stopping) next.materializer.stop();
+    session = next;
+    lastSession = next;
+    return next;
+  }
+
+  function onCommand(command: EngineCommand): void {
+    switch (command.type) {
+      case 'advance':
+        durable = command.position;
+        session?.materializer.advance(durable);
+        return post({ type: 'advanced' });
+      case 'sql':
+        return requests.start(command.id, command.request);
+      case 'credit':
+        return requests.credit(command.id, command.bytes);
+      case 'cancel':
+        return requests.cancel(command.id);
+      case 'status':
+        void postStatus(command.id);
+        return;
+      case 'stop':
+        stopping = true;
+        session?.materializer.stop();
+        stopped.wake();
+    }
+  }
+
+  async function postStatus(id: number): Promise<void> {
+    try {
+      post({ type: 'status', id, status: await status() });
+    } catch (error) {
+      const failure = new TreasuryError('TREASURY_STORE', `Cannot read the status: ${errorMessage(error)}`);
+      post({ type: 'status-error', id, error: failure.toJSON() });
+    }
+  }
+
+  /** While the database is being opened again, what was true of the one before. */
+  async function status(): Promise<EngineStatus> {
+    const shown = session ?? lastSession ?? opened();
+    const { materializer, quarantine } = shown;
+    return {
+      duckdbVersion: shown.duckdbVersion,
+      projections: materializer.projections,
+      materializedOffset: materializer.materializedOffset,
+      commits: counters.commits,
+      rowsWritten: counters.rowsWritten,
+      entriesDecoded: counters.entriesDecoded,
+      quarantinedTotal: quarantine.total,
+      quarantined: quarantine.newest,
+      repairedStrings: counters.repairedStrings,
+      tableBytes: session === null ? 0 : await session.tableBytes(),
+      writer: shown.writer,
+      lastCommitMs: counters.lastCommitMs,
+      queriesRunning: requests.running,
+      queriesQueued: requests.queued,
+      stuck: session === null ? lostReason : materializer.stuck,
+    };
+  }
+
+  async function close(): Promise<void> {
+    const open = session;
+    session = null;
+    await requests.close();
+    await open
+      ?.close()
+      .catch((error: unknown) => logger.warn('Tables did not close cleanly', { error: errorMessage(error) }));
+  }
+
+  async function runSession(current: Session): Promise<MaterializerEnd> {
+    const end = await current.materializer.run();
+    lostReason = current.materializer.stuck ?? 'it is stopping';
+    await close();
+    if (end === 'corrupt') {
+      const movedTo = await moveTablesAside(options.tablesDirectory, 'broken');
+      logger.warn('Tables are damaged, building them anew from the log', { reason: lostReason, movedTo });
+    }
+    return end;
+  }
+
+  /** Opens the database again until that works or the engine is stopped. */
+  async function reopen(): Promise<Session | null> {
+    for (let failures = 0; !stopping; failures++) {
+      const waitMs = Math.min(LIMITS.storeRetryMaxMs, LIMITS.storeRetryMinMs * 2 ** failures);
+      await stopped.wait(waitMs);
+      if (stopping) return null;
+      try {
+        return await open();
+      } catch (error) {
+        lostReason = errorMessage(error);
+        logger.error('Tables cannot be opened', { reason: lostReason, retryInMs: waitMs * 2 });
+      }
+    }
+    return null;
+  }
+
+  port.on('message', onCommand);
+  let current: Session | null;
+  try {
+    await parts.prepare();
+    current = await open();
+  } catch (error) {
+    const refusal = error instanceof TreasuryError ? error : new TreasuryError('TREASURY_STORE', errorMessage(error));
+    post({ type: 'refused', error: refusal.toJSON() });
+    return;
+  }
+  post({ type: 'ready' });
+  while (current !== null) current = (await runSession(current)) === 'stopped' ? null : await reopen();
+  await requests.close();
+  post({ type: 'stopped' });
+}
+
+/** Log lines are written by the main thread: one writer, one format. */
+function portLogger(post: PostEvent): Logger {
+  const at = (level: LogLevel) => (message: string, fields?: Readonly<Record<string, unknown>>) => {
+    const event: EngineEvent = { type: 'log', level, message, fields: plainFields(fields ?? {}) };
+    post(event);
+  };
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+function plainFields(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [name, value instanceof Error ? value.message : value]),
+  );
+}

@@ -1,0 +1,38 @@
+/** What the main thread and the engine's thread say to each other. Every message is plain data. */
+import type { LogFields, LogLevel, SerializedError } from '../base/index.ts';
+import type { DurablePosition } from '../log/index.ts';
+import type { EngineOptions, EngineStatus, SqlRequest } from './types.ts';
+
+/** `workerData` of the engine's thread. */
+export interface EngineWorkerData {
+  readonly options: EngineOptions;
+}
+
+/** To the engine's thread. `id` names a call: chosen by the main thread, never used again. */
+export type EngineCommand =
+  | { readonly type: 'advance'; readonly position: DurablePosition }
+  | { readonly type: 'sql'; readonly id: number; readonly request: SqlRequest }
+  /** The client took this many bytes of the answer. */
+  | { readonly type: 'credit'; readonly id: number; readonly bytes: number }
+  | { readonly type: 'cancel'; readonly id: number }
+  | { readonly type: 'status'; readonly id: number }
+  | { readonly type: 'stop' };
+
+/** From the engine's thread. */
+export type EngineEvent =
+  /** Tables are open and the materializer runs. */
+  | { readonly type: 'ready' }
+  | { readonly type: 'refused'; readonly error: SerializedError }
+  /** The last `advance` was taken; the next may be sent. */
+  | { readonly type: 'advanced' }
+  | { readonly type: 'sql-chunk'; readonly id: number; readonly bytes: Uint8Array }
+  | { readonly type: 'sql-end'; readonly id: number }
+  | { readonly type: 'sql-error'; readonly id: number; readonly error: SerializedError }
+  | { readonly type: 'status'; readonly id: number; readonly status: EngineStatus }
+  | { readonly type: 'status-error'; readonly id: number; readonly error: SerializedError }
+  | { readonly type: 'log'; readonly level: LogLevel; readonly message: string; readonly fields: LogFields }
+  /** Everything is committed and closed. */
+  | { readonly type: 'stopped' };
+
+/** Posts an event; `transfer` moves buffers instead of copying them. */
+export type PostEvent = (event: EngineEvent, transfer?: readonly ArrayBuffer[]) => void;

@@ -1,0 +1,178 @@
+/**
+ * One opened database with everything that works on it: migrated, checked against the log, its projections running. The engine
+ * opens one at start and another when DuckDB gives up on an instance.
+ */
+import { rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Clock, errorMessage, type Logger, type Signal } from '../base/index.ts';
+import type { DurablePosition, LogEntry, LogReader } from '../log/index.ts';
+import type { CanonicalBatch, StreamDecoder } from '../otap/index.ts';
+import { type Checkpoint, openCheckpoints, staleReason } from './checkpoint.ts';
+import { type Database, inTransaction } from './database.ts';
+import type { FailedRange } from './failed-range.ts';
+import {
+  createMaterializer,
+  type Materializer,
+  type MaterializerCounters,
+  type RunningProjection,
+} from './materializer.ts';
+import { applyViews, MIGRATIONS_DIRECTORY, migrate } from './migrator.ts';
+import type { ProjectionDefinition } from './projection.ts';
+import { openQuarantine, type Quarantine } from './quarantine.ts';
+import type { SqlRunner } from './sql-requests.ts';
+import { storeFailure } from './store-failures.ts';
+import type { TableWriter } from './vectors.ts';
+
+export const TABLES_FILE = 'treasury.duckdb';
+
+/** What the session needs of the store. */
+export interface SessionStore extends Database {
+  openWriter(table: string): Promise<TableWriter>;
+  /** Bytes of the file in use. */
+  tableBytes(): Promise<number>;
+  readonly writer: 'raw' | 'safe';
+  /** Why the file that was there was moved aside, or null. */
+  readonly recreated: string | null;
+  /** Checkpoints and releases the file. */
+  close(): Promise<void>;
+}
+
+/** Everything the engine is made of; the worker fills in the real parts, tests their own. */
+export interface EngineParts {
+  /** Once, before anything else: code that must be loaded asynchronously. */
+  prepare(): Promise<void>;
+  openStore(file: string): Promise<SessionStore>;
+  /** Runs queries on connections of its own. */
+  createSqlRunner(store: SessionStore): SqlRunner;
+  /** A reader that begins with the segment of `from`. */
+  openReader(from: bigint): LogReader;
+  createDecoder(signal: Signal): StreamDecoder;
+  readonly decodeOtlp?: (signal: Signal, entry: LogEntry) => CanonicalBatch;
+  readonly projections: readonly ProjectionDefinition[];
+  /** Default: `migrations/duckdb` of this package. */
+  readonly migrationsDirectory?: string;
+}
+
+export interface SessionOptions {
+  readonly parts: EngineParts;
+  readonly tablesDirectory: string;
+  readonly logUuid: string;
+  readonly durable: DurablePosition;
+  readonly failedRange: FailedRange;
+  readonly counters: MaterializerCounters;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+export interface Session {
+  readonly materializer: Materializer;
+  readonly quarantine: Quarantine;
+  readonly sql: SqlRunner;
+  readonly duckdbVersion: string;
+  readonly writer: 'raw' | 'safe';
+  tableBytes(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the tables, moving aside what cannot be used with this log: it is built anew from the log then. Throws TreasuryError
+ * TREASURY_MIGRATION when the database is of a later release or a step fails.
+ */
+export async function openSession(options: SessionOptions): Promise<Session> {
+  const { parts, logger } = options;
+  const store = await openUsableStore(options);
+  try {
+    const directory = parts.migrationsDirectory ?? MIGRATIONS_DIRECTORY;
+    const checkpoints = await openCheckpoints(store, parts.projections, options.logUuid);
+    const building = checkpoints.filter(({ state }) => state === 'building').map(describe);
+    if (building.length === 0) await inTransaction(store, () => applyViews(store, directory));
+    else logger.info('Building new projection versions, the old ones serve meanwhile', { projections: building });
+    const quarantine = await openQuarantine(store);
+    const projections = await startProjections(store, checkpoints);
+    const version = await store.rows('SELECT version() AS version');
+    const materializer = createMaterializer({
+      ...parts,
+      ...options,
+      database: store,
+      projections,
+      quarantine,
+      applyViews: () => applyViews(store, directory),
+    });
+    return {
+      materializer,
+      quarantine,
+      sql: parts.createSqlRunner(store),
+      duckdbVersion: String(version[0]?.['version']),
+      writer: store.writer,
+      tableBytes: () => store.tableBytes(),
+      async close() {
+        for (const { projector } of projections) projector.close();
+        await store.close();
+      },
+    };
+  } catch (error) {
+    await store.close().catch(() => {});
+    throw error;
+  }
+}
+
+/** Moves a database and its write-ahead log away under a name that says why. Returns that name. */
+export async function moveTablesAside(tablesDirectory: string, why: 'stale' | 'broken'): Promise<string> {
+  const name = `${TABLES_FILE}.${why}-${new Date().toISOString().replaceAll(':', '')}`;
+  for (const suffix of ['', '.wal']) {
+    await rename(join(tablesDirectory, TABLES_FILE + suffix), join(tablesDirectory, name + suffix)).catch(absent);
+  }
+  return name;
+}
+
+/** A migrated store whose checkpoints this log vouches for. */
+async function openUsableStore(options: SessionOptions): Promise<SessionStore> {
+  const { logger, tablesDirectory } = options;
+  const found = await openMigrated(options);
+  const stale = await staleReason(found, { uuid: options.logUuid, durableOffset: options.durable.durableOffset });
+  if (stale === null) return found;
+  await found.close();
+  const movedTo = await moveTablesAside(tablesDirectory, 'stale');
+  logger.warn('Tables do not belong to this log, building them anew from its first offset', { reason: stale, movedTo });
+  return openMigrated(options);
+}
+
+async function openMigrated(options: SessionOptions, again = false): Promise<SessionStore> {
+  const { parts, logger, tablesDirectory } = options;
+  const store = await parts.openStore(join(tablesDirectory, TABLES_FILE));
+  if (store.recreated !== null) {
+    logger.warn('Tables could not be used, building them anew from the log', { reason: store.recreated });
+  }
+  try {
+    const applied = await migrate(store, parts.migrationsDirectory);
+    if (applied.length > 0) logger.info('Migrations applied', { files: applied });
+    return store;
+  } catch (error) {
+    await store.close().catch(() => {});
+    if (again || storeFailure(error) !== 'corrupt') throw error;
+    const movedTo = await moveTablesAside(tablesDirectory, 'broken');
+    logger.warn('Tables are damaged, building them anew from the log', { reason: errorMessage(error), movedTo });
+    return openMigrated(options, true);
+  }
+}
+
+async function startProjections(store: SessionStore, checkpoints: readonly Checkpoint[]): Promise<RunningProjection[]> {
+  const running: RunningProjection[] = [];
+  for (const checkpoint of checkpoints) {
+    const projector = await checkpoint.definition.start({
+      openWriter: (table) => store.openWriter(table),
+      run: (sql) => store.run(sql),
+      rows: (sql) => store.rows(sql),
+    });
+    running.push({ checkpoint, projector });
+  }
+  return running;
+}
+
+function describe({ definition, nextOffset }: Checkpoint): string {
+  return `${definition.name} v${definition.version} from offset ${nextOffset}`;
+}
+
+function absent(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
+}

@@ -1,0 +1,210 @@
+/** The main thread's side of the engine: starts the worker that owns DuckDB, passes calls on, and notices its death. */
+import { Worker } from 'node:worker_threads';
+import { errorMessage, LIMITS, type Logger, TreasuryError } from '../base/index.ts';
+import type { DurablePosition } from '../log/index.ts';
+import type { EngineCommand, EngineEvent, EngineWorkerData } from './engine-protocol.ts';
+import { createIncomingAnswer, type IncomingAnswer } from './sql-answer.ts';
+import type { Engine, EngineOptions, EngineStatus } from './types.ts';
+
+/** True when this runs from sources (tsx), false from the build. */
+const FROM_SOURCES = import.meta.url.endsWith('.ts');
+
+/**
+ * Starts the engine. Resolves when the tables are open and the materializer runs. Rejects with the TreasuryError that kept it from
+ * starting (TREASURY_MIGRATION, TREASURY_STORE), the worker is gone then.
+ */
+export function startEngine(options: EngineOptions, logger: Logger): Promise<Engine> {
+  const file = FROM_SOURCES ? './engine-worker.ts' : './engine-worker.js';
+  return startEngineWorker(new URL(file, import.meta.url), options, logger);
+}
+
+interface SqlCall {
+  readonly answer: IncomingAnswer;
+  release(): void;
+}
+
+interface StatusCall {
+  resolve(status: EngineStatus): void;
+  reject(error: TreasuryError): void;
+}
+
+/** `startEngine` with the worker's module named. */
+export async function startEngineWorker(module: URL, options: EngineOptions, logger: Logger): Promise<Engine> {
+  const workerData: EngineWorkerData = { options };
+  const worker = new Worker(module, {
+    workerData,
+    name: 'engine',
+    execArgv: FROM_SOURCES ? ['--import', import.meta.resolve('tsx')] : [],
+    resourceLimits: { maxOldGenerationSizeMb: LIMITS.engineHeapMibMax },
+  });
+  const sqlCalls = new Map<number, SqlCall>();
+  const statusCalls = new Map<number, StatusCall>();
+  const started = settled<void>();
+  const ended = settled<void>();
+  const failed = settled<Error>();
+  const advance = coalescedAdvance(send);
+  let lastId = 0;
+  let death: TreasuryError | null = null;
+  let stopping: Promise<void> | null = null;
+  let failure: Error | null = null;
+
+  worker.on('message', (event: EngineEvent) => onEvent(event));
+  worker.on('error', (error) => {
+    failure = error instanceof Error ? error : new Error(String(error));
+  });
+  worker.on('exit', (code) => onExit(code));
+
+  function send(command: EngineCommand): void {
+    if (death === null) worker.postMessage(command);
+  }
+
+  function onEvent(event: EngineEvent): void {
+    switch (event.type) {
+      case 'ready':
+        return started.resolve();
+      case 'refused':
+        return started.reject(TreasuryError.fromJSON(event.error));
+      case 'advanced':
+        return advance.taken();
+      case 'sql-chunk':
+        return sqlCalls.get(event.id)?.answer.push(event.bytes);
+      case 'sql-end':
+        return takeCall(event.id)?.answer.end();
+      case 'sql-error':
+        return takeCall(event.id)?.answer.fail(TreasuryError.fromJSON(event.error));
+      case 'status':
+        statusCalls.get(event.id)?.resolve(event.status);
+        statusCalls.delete(event.id);
+        return;
+      case 'status-error':
+        statusCalls.get(event.id)?.reject(TreasuryError.fromJSON(event.error));
+        statusCalls.delete(event.id);
+        return;
+      case 'log':
+        return logger[event.level](event.message, event.fields);
+      case 'stopped':
+        // Nothing is open any more: what is left of the thread has nothing to finish.
+        void worker.terminate();
+    }
+  }
+
+  /** The call, which no event or signal reaches from now on. */
+  function takeCall(id: number): SqlCall | undefined {
+    const call = sqlCalls.get(id);
+    sqlCalls.delete(id);
+    call?.release();
+    return call;
+  }
+
+  function onExit(code: number): void {
+    const cause = failure ?? new Error(`The engine's thread ended with code ${code}`);
+    death = unavailable(stopping === null ? errorMessage(cause) : 'it was stopped', cause);
+    for (const id of sqlCalls.keys()) takeCall(id)?.answer.fail(death, true);
+    for (const call of statusCalls.values()) call.reject(death);
+    statusCalls.clear();
+    started.reject(death);
+    ended.resolve();
+    if (stopping !== null) return;
+    logger.error('Engine died', { reason: errorMessage(cause) });
+    failed.resolve(cause);
+  }
+
+  async function stop(): Promise<void> {
+    if (death !== null) return;
+    send({ type: 'stop' });
+    const timer = setTimeout(() => {
+      logger.error('Engine ended by force', { afterMs: LIMITS.engineStopMaxMs });
+      void worker.terminate();
+    }, LIMITS.engineStopMaxMs);
+    await ended.promise;
+    clearTimeout(timer);
+  }
+
+  const engine: Engine = {
+    advance: (position) => advance.to(position),
+    async sql(request, signal) {
+      if (death !== null) throw death;
+      if (signal.aborted) throw cancelled();
+      const id = ++lastId;
+      const leave = () => {
+        if (takeCall(id) !== undefined) send({ type: 'cancel', id });
+      };
+      const answer = createIncomingAnswer((bytes) => send({ type: 'credit', id, bytes }), leave);
+      const onAbort = () => {
+        leave();
+        answer.fail(cancelled(), true);
+      };
+      signal.addEventListener('abort', onAbort);
+      sqlCalls.set(id, { answer, release: () => signal.removeEventListener('abort', onAbort) });
+      send({ type: 'sql', id, request });
+      return answer.ready;
+    },
+    status() {
+      if (death !== null) return Promise.reject(death);
+      const id = ++lastId;
+      return new Promise((resolve, reject) => {
+        statusCalls.set(id, { resolve, reject });
+        send({ type: 'status', id });
+      });
+    },
+    failed: failed.promise,
+    stop() {
+      stopping ??= stop();
+      return stopping;
+    },
+  };
+
+  try {
+    await started.promise;
+  } catch (error) {
+    stopping ??= Promise.resolve();
+    await worker.terminate();
+    throw error;
+  }
+  return engine;
+}
+
+/** At most one `advance` is under way: a busy engine finds the newest position, not a queue of old ones. */
+function coalescedAdvance(send: (command: EngineCommand) => void) {
+  let underWay = false;
+  let next: DurablePosition | null = null;
+  function flush(): void {
+    if (underWay || next === null) return;
+    underWay = true;
+    send({ type: 'advance', position: next });
+    next = null;
+  }
+  return {
+    to(position: DurablePosition): void {
+      const { durableOffset, segment, segmentBytes } = position;
+      next = { durableOffset, segment, segmentBytes };
+      flush();
+    },
+    taken(): void {
+      underWay = false;
+      flush();
+    },
+  };
+}
+
+function settled<Value>() {
+  let resolve!: (value: Value) => void;
+  let reject!: (error: Error) => void;
+  const promise = new Promise<Value>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  promise.catch(() => {});
+  return { promise, resolve, reject };
+}
+
+function unavailable(reason: string, cause?: unknown): TreasuryError {
+  return new TreasuryError('TREASURY_ENGINE_UNAVAILABLE', `The engine is not running: ${reason}`, {
+    retryable: true,
+    cause,
+  });
+}
+
+function cancelled(): TreasuryError {
+  return new TreasuryError('TREASURY_QUERY_CANCELLED', 'The query was cancelled');
+}

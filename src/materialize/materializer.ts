@@ -1,0 +1,496 @@
+/**
+ * The loop that turns log entries into rows. It reads below the durable offset, decodes, lets projections append, and commits rows
+ * together with the checkpoint (I8). Nothing in data stops it: an entry that cannot become rows goes to quarantine. A store or a disk
+ * that fails stops it until that works again, and the replay begins at the checkpoint.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import {
+  AssertionError,
+  BatchMalformedError,
+  type Clock,
+  errorMessage,
+  LIMITS,
+  type Logger,
+  type Signal,
+  signalOfCode,
+} from '../base/index.ts';
+import { type DurablePosition, ENTRY_FLAGS, ENTRY_KINDS, type LogEntry, type LogReader } from '../log/index.ts';
+import type { CanonicalBatch, StreamDecoder } from '../otap/index.ts';
+import { type Checkpoint, retireOlderVersions, writeCheckpoints } from './checkpoint.ts';
+import { type Database, inTransaction, rollbackQuietly } from './database.ts';
+import type { FailedRange } from './failed-range.ts';
+import type { ProjectionDefinition, Projector } from './projection.ts';
+import { NO_PROJECTION, type Quarantine } from './quarantine.ts';
+import { blamesData, storeFailure } from './store-failures.ts';
+import { createStreamDecoders } from './stream-decoders.ts';
+import type { ProjectionStatus } from './types.ts';
+import { createWake } from './wake.ts';
+
+/** Totals since the engine's start. They outlive a store that had to be opened again. */
+export interface MaterializerCounters {
+  commits: number;
+  rowsWritten: number;
+  entriesDecoded: number;
+  repairedStrings: number;
+  lastCommitMs: number;
+  /** By projection name. */
+  readonly projectionRows: Map<string, number>;
+}
+
+export interface RunningProjection {
+  readonly checkpoint: Checkpoint;
+  readonly projector: Projector;
+}
+
+export interface MaterializerOptions {
+  readonly database: Database;
+  /** A reader that begins with the segment of `from`; may be at any offset up to the durable end. */
+  readonly openReader: (from: bigint) => LogReader;
+  readonly projections: readonly RunningProjection[];
+  readonly createDecoder: (signal: Signal) => StreamDecoder;
+  /** Decodes an OTLP entry: its content type is in the headers. Absent while nothing writes such entries. */
+  readonly decodeOtlp?: (signal: Signal, entry: LogEntry) => CanonicalBatch;
+  readonly quarantine: Quarantine;
+  readonly failedRange: FailedRange;
+  readonly counters: MaterializerCounters;
+  readonly durable: DurablePosition;
+  /** Runs inside the transaction that retires older versions: makes the public views anew. */
+  readonly applyViews: () => Promise<void>;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly commitRowsMax?: number;
+  readonly commitIntervalMs?: number;
+}
+
+/** Why the loop ended: on request, because the database instance must be opened again, or because its file must be built anew. */
+export type MaterializerEnd = 'stopped' | 'lost' | 'corrupt';
+
+export interface Materializer {
+  /** Moves the end of what may be read. */
+  advance(position: DurablePosition): void;
+  /**
+   * Works until `stop()`, then commits and returns `stopped`; returns earlier when the database cannot go on as it is.
+   * Throws AssertionError when an invariant is broken.
+   */
+  run(): Promise<MaterializerEnd>;
+  stop(): void;
+  readonly projections: readonly ProjectionStatus[];
+  /** All entries below are in the tables of every projection. */
+  readonly materializedOffset: bigint;
+  /** Why nothing is materialized now, or null. */
+  readonly stuck: string | null;
+}
+
+interface Running {
+  readonly definition: ProjectionDefinition;
+  readonly projector: Projector;
+  state: Checkpoint['state'];
+  /** Committed. */
+  nextOffset: bigint;
+  /** Rows of the open transaction. */
+  rows: number;
+}
+
+/** What the open transaction holds. */
+interface Uncommitted {
+  open: boolean;
+  rows: number;
+  logBytes: number;
+  decoded: number;
+  repaired: number;
+  firstAtMs: number;
+  readonly offsets: bigint[];
+}
+
+export function createMaterializer(options: MaterializerOptions): Materializer {
+  const { database, quarantine, failedRange, counters, logger, clock } = options;
+  const commitRowsMax = options.commitRowsMax ?? LIMITS.commitRowsMax;
+  const commitIntervalMs = options.commitIntervalMs ?? LIMITS.commitIntervalMs;
+  const running = options.projections.map(({ checkpoint, projector }): Running => {
+    const { definition, state, nextOffset } = checkpoint;
+    return { definition, projector, state, nextOffset, rows: 0 };
+  });
+  const buildTarget = options.durable.durableOffset;
+  const decoders = createStreamDecoders({ createDecoder: options.createDecoder, readSegment });
+  const work = createWake();
+  const stopped = createWake();
+  let durable = options.durable;
+  let reader: LogReader | null = null;
+  // The next entry to handle; entries below it are committed, in the open transaction, or have no rows.
+  let position = committedOffset();
+  let uncommitted = emptyTransaction();
+  let stopping = false;
+  let stuck: string | null = null;
+  let failures = 0;
+
+  async function run(): Promise<MaterializerEnd> {
+    while (!stopping) {
+      try {
+        await step();
+      } catch (error) {
+        if (error instanceof AssertionError) throw error;
+        const end = await recover(error);
+        if (end !== 'again') return end;
+      }
+    }
+    return finish();
+  }
+
+  /** One frame, or one wait for news. */
+  async function step(): Promise<void> {
+    const frame = reading(() => openedReader().nextFrame());
+    if (frame === null) {
+      if (commitDue() || buildReady()) await commit();
+      if (buildReady()) await switchVersions();
+      if (!uncommitted.open) stuck = null;
+      await work.wait(uncommitted.open ? uncommitted.firstAtMs + commitIntervalMs - clock.monotonicMs() : undefined);
+      return;
+    }
+    let sliceEndMs = clock.monotonicMs() + LIMITS.materializeSliceMs;
+    for (const entry of frame) {
+      if (stopping) return;
+      await take(entry);
+      if (commitDue()) await commit();
+      if (clock.monotonicMs() < sliceEndMs) continue;
+      await nextTurn();
+      sliceEndMs = clock.monotonicMs() + LIMITS.materializeSliceMs;
+    }
+    await nextTurn();
+  }
+
+  async function take(entry: LogEntry): Promise<void> {
+    const signal = signalOfCode(entry.signal);
+    if (entry.kind === ENTRY_KINDS.STREAM_OPEN || entry.kind === ENTRY_KINDS.STREAM_CLOSE)
+      decoders.drop(entry.streamId);
+    else if (entry.offset < position) replayState(entry, signal);
+    else if (entry.kind !== ENTRY_KINDS.CURSOR) await materialize(entry, signal);
+    if (entry.offset >= position) position = entry.offset + 1n;
+  }
+
+  /** Entries below the checkpoint only build up what later ones need. Their failures were told when they were new. */
+  function replayState(entry: LogEntry, signal: Signal | undefined): void {
+    if (signal === undefined) return;
+    try {
+      if (entry.kind === ENTRY_KINDS.STATE) decoders.restoreState(entry, signal);
+      if (entry.kind === ENTRY_KINDS.BAR && !isUndecodable(entry)) decoders.applyState(entry, signal);
+    } catch (error) {
+      if (!(error instanceof BatchMalformedError))
+        logger.debug('Replayed state failed', { offset: entry.offset, error });
+    }
+  }
+
+  async function materialize(entry: LogEntry, signal: Signal | undefined): Promise<void> {
+    const targets = running.filter(
+      ({ definition, nextOffset }) => definition.signal === signal && entry.offset >= nextOffset,
+    );
+    if (signal !== undefined && targets.length === 0) {
+      replayState(entry, signal);
+      return;
+    }
+    const decoded = decodeEntry(entry, signal);
+    if (decoded === null) return;
+    if (!uncommitted.open) await begin();
+    uncommitted.logBytes += entry.record.byteLength;
+    if (typeof decoded === 'string') {
+      setAside(entry, targets, decoded);
+      return;
+    }
+    uncommitted.decoded += 1;
+    uncommitted.repaired += decoded.repairedStrings;
+    for (const target of targets) projectEntry(entry, target, decoded);
+  }
+
+  /** The batch, the reason why there is none, or null for an entry without rows. */
+  function decodeEntry(entry: LogEntry, signal: Signal | undefined): CanonicalBatch | string | null {
+    if (signal === undefined) return `Cannot decode the entry: signal is ${entry.signal}`;
+    if (isUndecodable(entry)) return 'Cannot decode the entry: damage of the log has taken state that it depends on';
+    try {
+      switch (entry.kind) {
+        case ENTRY_KINDS.STATE:
+          decoders.restoreState(entry, signal);
+          return null;
+        case ENTRY_KINDS.BAR:
+          return decoders.decode(entry, signal);
+        case ENTRY_KINDS.OTLP:
+          return options.decodeOtlp?.(signal, entry) ?? 'OTLP decoding is not available';
+        default:
+          return `Cannot decode the entry: kind is ${entry.kind}`;
+      }
+    } catch (error) {
+      return errorMessage(error);
+    }
+  }
+
+  function projectEntry(entry: LogEntry, target: Running, batch: CanonicalBatch): void {
+    const poison = failedRange.poisonOf(entry.offset);
+    if (poison !== undefined) {
+      setAside(entry, [target], poison);
+      return;
+    }
+    try {
+      const rows = target.projector.project(entry, batch);
+      target.rows += rows;
+      uncommitted.rows += rows;
+      if (uncommitted.offsets.at(-1) !== entry.offset) uncommitted.offsets.push(entry.offset);
+    } catch (error) {
+      // A malformed batch has appended nothing, by contract. Of anything else it is not known what was appended.
+      if (!(error instanceof BatchMalformedError)) throw new EntryFailure(entry.offset, error);
+      setAside(entry, [target], error.message);
+    }
+  }
+
+  function setAside(entry: LogEntry, targets: readonly Running[], reason: string): void {
+    const facts = { offset: entry.offset, reason, streamId: entry.streamId, atUnixNano: clock.nowUnixNano() };
+    const names = targets.map(({ definition }) => ({ projection: definition.name, version: definition.version }));
+    // An entry of no projection is told once, by the version that is furthest.
+    const orphan = targets.length === 0 && running.every(({ nextOffset }) => entry.offset >= nextOffset);
+    for (const name of orphan ? [{ projection: NO_PROJECTION, version: 0 }] : names)
+      quarantine.add({ ...facts, ...name });
+    logger.warn('Entry quarantined', { offset: entry.offset, stream: entry.streamId, reason });
+  }
+
+  async function begin(): Promise<void> {
+    try {
+      await database.begin();
+    } catch (error) {
+      throw new BeginFailure(error);
+    }
+    uncommitted.open = true;
+    uncommitted.firstAtMs = clock.monotonicMs();
+  }
+
+  function commitDue(): boolean {
+    if (!uncommitted.open) return false;
+    return (
+      uncommitted.rows >= commitRowsMax ||
+      uncommitted.logBytes >= LIMITS.commitBytesMax ||
+      uncommitted.offsets.length >= failedRange.entriesMax ||
+      clock.monotonicMs() - uncommitted.firstAtMs >= commitIntervalMs
+    );
+  }
+
+  async function commit(): Promise<void> {
+    const startMs = clock.monotonicMs();
+    if (!uncommitted.open) await begin();
+    for (const { projector, rows } of running) if (rows > 0) await flushing(projector.beforeCommit());
+    await quarantine.write();
+    const moved = running
+      .filter(({ nextOffset }) => nextOffset < position)
+      .map(({ definition }) => ({ definition, nextOffset: position }));
+    if (moved.length > 0) await writeCheckpoints(database, moved, durable.durableOffset);
+    await database.commit();
+    settle(clock.monotonicMs() - startMs);
+  }
+
+  function settle(durationMs: number): void {
+    quarantine.committed();
+    failedRange.succeeded(position);
+    for (const one of running) {
+      if (one.rows > 0) one.projector.afterCommit();
+      counters.projectionRows.set(
+        one.definition.name,
+        (counters.projectionRows.get(one.definition.name) ?? 0) + one.rows,
+      );
+      one.rows = 0;
+      if (one.nextOffset < position) one.nextOffset = position;
+    }
+    counters.commits += 1;
+    counters.rowsWritten += uncommitted.rows;
+    counters.entriesDecoded += uncommitted.decoded;
+    counters.repairedStrings += uncommitted.repaired;
+    counters.lastCommitMs = durationMs;
+    uncommitted = emptyTransaction();
+    stuck = null;
+    failures = 0;
+  }
+
+  /** Takes back the open transaction and makes ready for a replay from the checkpoint. */
+  async function recover(error: unknown): Promise<'again' | MaterializerEnd> {
+    const range = error instanceof EntryFailure ? [...uncommitted.offsets, error.offset] : uncommitted.offsets;
+    await takeBack();
+    const reason = errorMessage(error);
+    if (error instanceof ReadFailure) return retryLater(`Cannot read the log: ${reason}`);
+    const kind = error instanceof BeginFailure ? 'lost' : storeFailure(error);
+    if (kind === 'lost' || kind === 'corrupt') {
+      // An entry that breaks the instance must not break the next one for ever.
+      if (blamesData(error)) failedRange.failed(range, reason, LIMITS.entryMemoryAttemptsMax);
+      stuck = `The database has to be opened again: ${reason}`;
+      logger.error('Database lost', { reason });
+      return kind;
+    }
+    if (kind === 'unavailable') return retryLater(`Cannot write to the tables: ${reason}`);
+    if (kind === 'data' && error instanceof EntryFailure) {
+      failedRange.poison(error.offset, reason, range.length - 1);
+      return 'again';
+    }
+    if (range.length === 0) return retryLater(`Cannot write to the tables: ${reason}`);
+    logger.warn('Transaction refused, trying a smaller one', { from: range[0], entries: range.length, reason });
+    const attemptsMax = kind === 'memory' ? LIMITS.entryMemoryAttemptsMax : undefined;
+    const poisoned = failedRange.failed(range, reason, attemptsMax);
+    return kind === 'memory' && poisoned === null ? retryLater(`Out of memory: ${reason}`) : 'again';
+  }
+
+  async function takeBack(): Promise<void> {
+    if (uncommitted.open) await rollbackQuietly(database);
+    for (const one of running) {
+      one.projector.afterRollback();
+      one.rows = 0;
+    }
+    quarantine.rolledBack();
+    uncommitted = emptyTransaction();
+    position = committedOffset();
+    closeReader();
+  }
+
+  async function retryLater(reason: string): Promise<'again'> {
+    const waitMs = Math.min(LIMITS.storeRetryMaxMs, LIMITS.storeRetryMinMs * 2 ** failures);
+    failures += 1;
+    stuck = reason;
+    logger.error('Materialization stopped', { reason, retryInMs: waitMs });
+    await stopped.wait(waitMs);
+    return 'again';
+  }
+
+  function buildReady(): boolean {
+    return running.some(({ state }) => state === 'building') && position >= buildTarget;
+  }
+
+  async function switchVersions(): Promise<void> {
+    const built = running.filter(({ state }) => state === 'building');
+    const dropped: string[] = [];
+    await inTransaction(database, async () => {
+      for (const { definition } of built) dropped.push(...(await retireOlderVersions(database, definition)));
+      await options.applyViews();
+    });
+    for (const one of built) one.state = 'serving';
+    const names = built.map(({ definition }) => `${definition.name} v${definition.version}`);
+    logger.info('New projection versions serve', { projections: names, dropped });
+  }
+
+  async function finish(): Promise<MaterializerEnd> {
+    try {
+      if (uncommitted.open || committedOffset() < position) await commit();
+      return 'stopped';
+    } catch (error) {
+      if (error instanceof AssertionError) throw error;
+      logger.warn('Last commit failed, the next start replays it', { error });
+      await takeBack();
+      return 'stopped';
+    } finally {
+      closeReader();
+    }
+  }
+
+  function openedReader(): LogReader {
+    if (reader === null) {
+      decoders.clear();
+      position = committedOffset();
+      reader = options.openReader(position);
+      reader.advance(durable);
+    }
+    return reader;
+  }
+
+  function closeReader(): void {
+    reader?.close();
+    reader = null;
+  }
+
+  function* readSegment(_segment: bigint, end: bigint): Iterable<LogEntry> {
+    const again = options.openReader(end);
+    try {
+      again.advance(durable);
+      for (let frame = again.nextFrame(); frame !== null; frame = again.nextFrame()) {
+        for (const entry of frame) {
+          if (entry.offset >= end) return;
+          yield entry;
+        }
+      }
+    } finally {
+      again.close();
+    }
+  }
+
+  function committedOffset(): bigint {
+    return running.reduce((least, { nextOffset }) => (nextOffset < least ? nextOffset : least), durable.durableOffset);
+  }
+
+  function reached(nextOffset: bigint): bigint {
+    return uncommitted.open || nextOffset > position ? nextOffset : position;
+  }
+
+  return {
+    advance(next) {
+      if (next.durableOffset < durable.durableOffset) return;
+      durable = next;
+      reader?.advance(next);
+      work.wake();
+    },
+    run,
+    stop() {
+      stopping = true;
+      work.wake();
+      stopped.wake();
+    },
+    get projections() {
+      return running.map(({ definition, nextOffset }) => ({
+        name: definition.name,
+        version: definition.version,
+        materializedOffset: reached(nextOffset),
+        rowsWritten: counters.projectionRows.get(definition.name) ?? 0,
+      }));
+    },
+    get materializedOffset() {
+      return reached(committedOffset());
+    },
+    get stuck() {
+      return stuck;
+    },
+  };
+}
+
+/** The log could not be read. */
+class ReadFailure extends Error {}
+
+/** A transaction could not be begun: the connection is not usable. */
+class BeginFailure extends Error {
+  constructor(cause: unknown) {
+    super(errorMessage(cause), { cause });
+  }
+}
+
+/** An entry's rows may be in the writers in part. */
+class EntryFailure extends Error {
+  readonly offset: bigint;
+
+  constructor(offset: bigint, cause: unknown) {
+    super(errorMessage(cause), { cause });
+    this.offset = offset;
+  }
+}
+
+function reading<Result>(read: () => Result): Result {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof AssertionError) throw error;
+    throw new ReadFailure(errorMessage(error), { cause: error });
+  }
+}
+
+/** A broken invariant of a projection is, like all that its rows can do, the fault of a range of entries. */
+async function flushing(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    throw error instanceof AssertionError ? new Error(error.message, { cause: error }) : error;
+  }
+}
+
+function emptyTransaction(): Uncommitted {
+  return { open: false, rows: 0, logBytes: 0, decoded: 0, repaired: 0, firstAtMs: 0, offsets: [] };
+}
+
+function isUndecodable(entry: LogEntry): boolean {
+  return (entry.flags & ENTRY_FLAGS.UNDECODABLE) !== 0;
+}

@@ -1,0 +1,127 @@
+/** SQL calls in the engine's thread: admission, answers held back by credit, cancellation. */
+import PQueue from 'p-queue';
+import { errorMessage, LIMITS, type SerializedError, TreasuryError } from '../base/index.ts';
+import type { PostEvent } from './engine-protocol.ts';
+import type { SqlRequest } from './types.ts';
+import { createWake, type Wake } from './wake.ts';
+
+/** Evaluates one statement. */
+export interface SqlRunner {
+  /**
+   * Runs the request and emits its encoded answer in order, waiting for each `emit`. Rejects with TreasuryError; soon after `signal`
+   * aborts at the latest.
+   */
+  run(request: SqlRequest, sink: SqlSink): Promise<void>;
+}
+
+export interface SqlSink {
+  /** Takes a chunk over: the caller does not touch it again. Settles when the client has room for more; rejects once cancelled. */
+  emit(chunk: Uint8Array): Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+export interface SqlRequests {
+  readonly running: number;
+  readonly queued: number;
+  /** Never throws: what goes wrong is posted as the call's `sql-error`. */
+  start(id: number, request: SqlRequest): void;
+  credit(id: number, bytes: number): void;
+  cancel(id: number): void;
+  /** Cancels all and settles when none runs. */
+  close(): Promise<void>;
+}
+
+interface Call {
+  readonly abort: AbortController;
+  readonly wake: Wake;
+  /** Posted and not yet taken by the client. */
+  bufferedBytes: number;
+}
+
+/** `runner()` throws TreasuryError while there is no database. */
+export function createSqlRequests(runner: () => SqlRunner, post: PostEvent): SqlRequests {
+  const calls = new Map<number, Call>();
+  const queue = new PQueue({ concurrency: LIMITS.sqlConcurrencyMax });
+
+  async function execute(id: number, call: Call, request: SqlRequest): Promise<void> {
+    try {
+      call.abort.signal.throwIfAborted();
+      await runner().run(request, { signal: call.abort.signal, emit: (chunk) => emit(id, call, chunk) });
+      post({ type: 'sql-end', id });
+    } catch (error) {
+      post({ type: 'sql-error', id, error: serialized(call.abort.signal.aborted ? cancelled() : error) });
+    } finally {
+      calls.delete(id);
+    }
+  }
+
+  async function emit(id: number, call: Call, chunk: Uint8Array): Promise<void> {
+    call.abort.signal.throwIfAborted();
+    if (chunk.byteLength === 0) return;
+    const bytes = ownBuffer(chunk);
+    call.bufferedBytes += bytes.byteLength;
+    post({ type: 'sql-chunk', id, bytes }, [bytes.buffer]);
+    while (call.bufferedBytes >= LIMITS.answerBufferedBytesMax) {
+      await call.wake.wait();
+      call.abort.signal.throwIfAborted();
+    }
+  }
+
+  function cancel(id: number): void {
+    const call = calls.get(id);
+    call?.abort.abort(cancelled());
+    call?.wake.wake();
+  }
+
+  return {
+    get running() {
+      return queue.pending;
+    },
+    get queued() {
+      return queue.size;
+    },
+    start(id, request) {
+      if (queue.size >= LIMITS.sqlQueueMax) {
+        post({ type: 'sql-error', id, error: busy().toJSON() });
+        return;
+      }
+      const call: Call = { abort: new AbortController(), wake: createWake(), bufferedBytes: 0 };
+      calls.set(id, call);
+      void queue.add(() => execute(id, call, request));
+    },
+    credit(id, bytes) {
+      const call = calls.get(id);
+      if (call === undefined) return;
+      call.bufferedBytes -= bytes;
+      call.wake.wake();
+    },
+    cancel,
+    async close() {
+      for (const id of calls.keys()) cancel(id);
+      await queue.onIdle();
+    },
+  };
+}
+
+/** Only a whole buffer of its own can be transferred; small chunks may live in a shared pool. */
+function ownBuffer(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer, byteLength } = chunk;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) return new Uint8Array(buffer);
+  return new Uint8Array(chunk);
+}
+
+function serialized(error: unknown): SerializedError {
+  if (error instanceof TreasuryError) return error.toJSON();
+  return new TreasuryError('TREASURY_STORE', errorMessage(error), { cause: error }).toJSON();
+}
+
+function cancelled(): TreasuryError {
+  return new TreasuryError('TREASURY_QUERY_CANCELLED', 'The query was cancelled');
+}
+
+function busy(): TreasuryError {
+  return new TreasuryError('TREASURY_QUERY_LIMIT', `Cannot queue the query: ${LIMITS.sqlQueueMax} are waiting`, {
+    retryable: true,
+    facts: { sqlQueueMax: LIMITS.sqlQueueMax },
+  });
+}
