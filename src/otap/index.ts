@@ -4,3 +4,6 @@ export type { InspectedBatch, StateMessage, StreamDecoder, StreamInspector } fro
 export { isKeptHeader, isSecretHeader } from './header-policy.ts';
 export { createStreamInspector } from './stream-inspector.ts';
 export { compressZstd, decompressZstd, initZstd } from './zstd.ts';
+export { type CborFaults, cborToJson } from './cbor-json.ts';
+export { type CborMap, type CborValue, decodeCbor } from './cbor.ts';
+export { createStreamDecoder } from './stream-decoder.ts';

@@ -1,0 +1,21 @@
+import type { RootColumns } from './canonical.ts';
+import { readDeltaIds } from './read-ids.ts';
+import type { TableColumns } from './table-columns.ts';
+
+/** The columns that logs, spans and metrics share. The structs `resource` and `scope` may be missing. */
+export function readRootColumns(table: TableColumns): RootColumns {
+  const resource = table.struct('resource');
+  const scope = table.struct('scope');
+  return {
+    rowCount: table.rowCount,
+    id: readDeltaIds(table, table.u16('id'), 'id'),
+    resourceId: resource === null ? null : readDeltaIds(resource, resource.u16('id'), 'id'),
+    resourceSchemaUrl: resource?.utf8('schema_url') ?? null,
+    resourceDroppedAttributesCount: resource?.u32('dropped_attributes_count') ?? null,
+    scopeId: scope === null ? null : readDeltaIds(scope, scope.u16('id'), 'id'),
+    scopeName: scope?.utf8('name') ?? null,
+    scopeVersion: scope?.utf8('version') ?? null,
+    scopeDroppedAttributesCount: scope?.u32('dropped_attributes_count') ?? null,
+    schemaUrl: table.utf8('schema_url'),
+  };
+}
