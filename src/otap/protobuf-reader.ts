@@ -8,6 +8,9 @@ import { BatchMalformedError } from '../base/index.ts';
 export const WIRE_TYPES = { VARINT: 0, FIXED64: 1, BYTES: 2, FIXED32: 5 } as const;
 
 const VARINT_BYTES_MAX = 10;
+/** A tag is a varint of 32 bits: four of them in the last byte. */
+const TAG_BYTES_MAX = 5;
+const TAG_LAST_BYTE_MAX = 0x0f;
 /** Above 2^28 the next seven bits do not fit a 32-bit integer. */
 const LOW_BITS = 28;
 
@@ -39,6 +42,13 @@ export class ProtobufReader {
     const tag = this.readUint32(message);
     this.wireType = tag & 7;
     this.fieldNumber = tag >>> 3;
+    const tagBytes = this.position - this.fieldStart;
+    if (
+      tagBytes > TAG_BYTES_MAX ||
+      (tagBytes === TAG_BYTES_MAX && this.bytes[this.position - 1]! > TAG_LAST_BYTE_MAX)
+    ) {
+      throw this.malformed(message, 'a tag is longer than 32 bits');
+    }
     if (this.fieldNumber === 0) throw this.malformed(message, 'a field has number 0');
     return true;
   }
