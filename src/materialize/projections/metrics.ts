@@ -1,0 +1,228 @@
+import { AssertionError } from '../../base/index.ts';
+import {
+  type AttributesTable,
+  type CanonicalBatch,
+  type DataPointColumns,
+  type ExemplarsTable,
+  type MetricsBatch,
+  type MetricsTable,
+  PAYLOAD_TYPES,
+  type PayloadName,
+} from '../../otap/index.ts';
+import type { ProjectionDefinition } from '../projection.ts';
+import type { VectorData } from '../vectors.ts';
+import { foldAttributes, ownAttributes } from './attributes.ts';
+import { constant, defaulted, optional, rowNumbers, texts } from './columns.ts';
+import { expHistogramColumns, histogramColumns, pointColumns, summaryColumns, valueColumns } from './data-points.ts';
+import { spanIds, traceIds, wordsAsU64, ZERO_ID_BITS, type ZeroIds, zeroIdsVector } from './identifiers.ts';
+import { createProjectionWriter, dimensionTables, type ProjectionWriter } from './projection-writer.ts';
+import { rootColumns } from './root-columns.ts';
+import { indexRows, parentRows } from './row-groups.ts';
+import { type BatchMetrics, hashMetrics, resolveSeries } from './series.ts';
+
+const VERSION = 1;
+
+/** Metrics, series, data points and exemplars: tables of 0004_metrics_v1.sql. */
+export const METRICS_PROJECTION: ProjectionDefinition = {
+  name: 'metrics',
+  version: VERSION,
+  signal: 'metrics',
+  tables: [
+    'metrics_v1',
+    'series_v1',
+    'series_staged_v1',
+    'samples_v1',
+    'histograms_v1',
+    'exp_histograms_v1',
+    'summaries_v1',
+    'exemplars_v1',
+    ...dimensionTables('metrics', VERSION),
+  ],
+  async start(context) {
+    const writer = await createProjectionWriter(context, {
+      prefix: 'metrics',
+      version: VERSION,
+      tables: this.tables,
+      dimensions: { metrics_resources: 'resource_key', metrics_scopes: 'scope_key', series: 'series_id' },
+    });
+    return writer.projector((batch) => shapeMetrics(writer, batch));
+  },
+};
+
+/** What belongs to the data points of one kind. */
+interface PointKind<Points extends DataPointColumns> {
+  readonly table: string;
+  readonly points: Points | null;
+  readonly attrs: AttributesTable | null;
+  readonly attrsPayload: PayloadName;
+  columns(points: Points): VectorData[];
+  readonly exemplars?: {
+    readonly table: ExemplarsTable | null;
+    readonly attrs: AttributesTable | null;
+    readonly payload: 'NUMBER_DP_EXEMPLARS' | 'HISTOGRAM_DP_EXEMPLARS' | 'EXP_HISTOGRAM_DP_EXEMPLARS';
+    readonly attrsPayload: PayloadName;
+  };
+}
+
+function shapeMetrics(writer: ProjectionWriter, batch: CanonicalBatch): void {
+  if (batch.signal !== 'metrics') {
+    throw new AssertionError(`A metrics projection must get metrics: signal is ${batch.signal}`);
+  }
+  const { scratch } = writer;
+  const { metrics } = batch;
+  const dimensions = writer.putRootDimensions(metrics, batch);
+  const index = indexRows(metrics.id, metrics.rowCount, scratch);
+  const states = hashMetrics(metrics, dimensions, scratch);
+  const batchMetrics: BatchMetrics = { metrics, index, dimensions, states };
+  putMetrics(writer, metrics, batch.metricAttrs, batchMetrics);
+  let exemplarCount = putPoints(writer, numberKind(batch, writer), batchMetrics, 0);
+  exemplarCount += putPoints(writer, histogramKind(batch, writer), batchMetrics, exemplarCount);
+  putPoints(writer, expHistogramKind(batch, writer), batchMetrics, exemplarCount);
+  putPoints(writer, summaryKind(batch, writer), batchMetrics, 0);
+}
+
+function putMetrics(
+  writer: ProjectionWriter,
+  metrics: MetricsTable,
+  attrs: AttributesTable | null,
+  { dimensions, index }: BatchMetrics,
+): void {
+  const { arena, scratch } = writer;
+  const { rowCount } = metrics;
+  const owned = ownAttributes(attrs, metrics.id, rowCount, scratch, index);
+  const columns = [
+    ...rootColumns(writer, metrics, dimensions),
+    defaulted(metrics.metricType, 0),
+    texts(metrics.name, rowCount, arena),
+    texts(metrics.description, rowCount, arena),
+    texts(metrics.unit, rowCount, arena),
+    defaulted(metrics.aggregationTemporality, 0),
+    defaulted(metrics.isMonotonic, false),
+    ...foldAttributes(owned.table, owned.groups, arena, scratch),
+  ];
+  writer.put('metrics', columns, rowCount);
+  writer.putOrphans('METRIC_ATTRS', owned);
+}
+
+/** Collects points, their series and their exemplars; returns the number of exemplars. `firstExemplar` is the row of the first one. */
+function putPoints<Points extends DataPointColumns>(
+  writer: ProjectionWriter,
+  kind: PointKind<Points>,
+  metrics: BatchMetrics,
+  firstExemplar: number,
+): number {
+  const { scratch } = writer;
+  const { points, exemplars } = kind;
+  const rowCount = points?.rowCount ?? 0;
+  const index = indexRows(points?.id ?? null, rowCount, scratch);
+  const owned = ownAttributes(kind.attrs, points?.id ?? null, rowCount, scratch, index);
+  writer.putOrphans(kind.attrsPayload, owned);
+  let seriesIds = scratch.u32(0);
+  if (points !== null && rowCount > 0) {
+    seriesIds = resolveSeries(writer, points, owned, metrics);
+    writer.put(kind.table, [...pointColumns(writer, points, seriesIds), ...kind.columns(points)], rowCount);
+  }
+  if (exemplars === undefined) return 0;
+  const exemplarCount = exemplars.table?.rowCount ?? 0;
+  const exemplarAttrs = ownAttributes(exemplars.attrs, exemplars.table?.id ?? null, exemplarCount, scratch);
+  writer.putOrphans(exemplars.attrsPayload, exemplarAttrs);
+  if (exemplars.table === null || exemplarCount === 0) return 0;
+  const pointRows = parentRows(exemplars.table.parentId, exemplarCount, index, scratch);
+  const columns = [
+    constant(writer.entryOffset),
+    rowNumbers(exemplarCount, firstExemplar, scratch),
+    constant(PAYLOAD_TYPES[exemplars.payload]),
+    ...exemplarColumns(writer, exemplars.table, pointRows, seriesIds),
+    ...foldAttributes(exemplarAttrs.table, exemplarAttrs.groups, writer.arena, scratch),
+  ];
+  writer.put('exemplars', columns, exemplarCount);
+  return exemplarCount;
+}
+
+/** id, parent_id, series_id, time, value, int_value, trace_id, span_id, zero_ids. */
+function exemplarColumns(
+  { scratch }: ProjectionWriter,
+  exemplars: ExemplarsTable,
+  pointRows: Int32Array,
+  seriesIds: Uint32Array,
+): VectorData[] {
+  const { rowCount } = exemplars;
+  const series = scratch.u32(2 * rowCount);
+  const hasPoint = scratch.u8(rowCount);
+  for (let row = 0; row < rowCount; row++) {
+    const point = pointRows[row]!;
+    if (point < 0) continue;
+    hasPoint[row] = 1;
+    series[2 * row] = seriesIds[2 * point]!;
+    series[2 * row + 1] = seriesIds[2 * point + 1]!;
+  }
+  const zeroIds: ZeroIds = { bits: null };
+  return [
+    optional(exemplars.id),
+    optional(exemplars.parentId),
+    { kind: 'fixed', values: wordsAsU64(series), validity: hasPoint },
+    defaulted(exemplars.timeUnixNano, 0n),
+    ...valueColumns(exemplars, scratch),
+    traceIds(exemplars.traceId, rowCount, zeroIds, scratch),
+    spanIds(exemplars.spanId, rowCount, zeroIds, ZERO_ID_BITS.SPAN, scratch),
+    zeroIdsVector(zeroIds),
+  ];
+}
+
+function numberKind(batch: MetricsBatch, { scratch }: ProjectionWriter) {
+  return {
+    table: 'samples',
+    points: batch.numberDataPoints,
+    attrs: batch.numberDpAttrs,
+    attrsPayload: 'NUMBER_DP_ATTRS',
+    columns: (points) => valueColumns(points, scratch),
+    exemplars: {
+      table: batch.numberDpExemplars,
+      attrs: batch.numberDpExemplarAttrs,
+      payload: 'NUMBER_DP_EXEMPLARS',
+      attrsPayload: 'NUMBER_DP_EXEMPLAR_ATTRS',
+    },
+  } satisfies PointKind<NonNullable<MetricsBatch['numberDataPoints']>>;
+}
+
+function histogramKind(batch: MetricsBatch, { scratch }: ProjectionWriter) {
+  return {
+    table: 'histograms',
+    points: batch.histogramDataPoints,
+    attrs: batch.histogramDpAttrs,
+    attrsPayload: 'HISTOGRAM_DP_ATTRS',
+    columns: (points) => histogramColumns(points, scratch),
+    exemplars: {
+      table: batch.histogramDpExemplars,
+      attrs: batch.histogramDpExemplarAttrs,
+      payload: 'HISTOGRAM_DP_EXEMPLARS',
+      attrsPayload: 'HISTOGRAM_DP_EXEMPLAR_ATTRS',
+    },
+  } satisfies PointKind<NonNullable<MetricsBatch['histogramDataPoints']>>;
+}
+
+function expHistogramKind(batch: MetricsBatch, { scratch }: ProjectionWriter) {
+  return {
+    table: 'exp_histograms',
+    points: batch.expHistogramDataPoints,
+    attrs: batch.expHistogramDpAttrs,
+    attrsPayload: 'EXP_HISTOGRAM_DP_ATTRS',
+    columns: (points) => expHistogramColumns(points, scratch),
+    exemplars: {
+      table: batch.expHistogramDpExemplars,
+      attrs: batch.expHistogramDpExemplarAttrs,
+      payload: 'EXP_HISTOGRAM_DP_EXEMPLARS',
+      attrsPayload: 'EXP_HISTOGRAM_DP_EXEMPLAR_ATTRS',
+    },
+  } satisfies PointKind<NonNullable<MetricsBatch['expHistogramDataPoints']>>;
+}
+
+function summaryKind(batch: MetricsBatch, { scratch }: ProjectionWriter) {
+  return {
+    table: 'summaries',
+    points: batch.summaryDataPoints,
+    attrs: batch.summaryDpAttrs,
+    attrsPayload: 'SUMMARY_DP_ATTRS',
+    columns: (points) => summaryColumns(points, scratch),
+  } satisfies PointKind<NonNullable<MetricsBatch['summaryDataPoints']>>;
+}
