@@ -8,9 +8,12 @@ import { testRawWriter } from './writer-self-test.ts';
 
 export type WriterKind = 'raw' | 'safe';
 
-/** Tests the raw writer in this process. When it does not hold here the safe one is chosen, and the reason is logged. */
-export async function chooseWriter(logger: Logger): Promise<WriterKind> {
-  const reason = await testRawWriter();
+/**
+ * Tests the raw writer in temporary tables of a connection without an open transaction. When it does not hold here the safe one is
+ * chosen, and the reason is logged.
+ */
+export async function chooseWriter(connection: DuckDBConnection, logger: Logger): Promise<WriterKind> {
+  const reason = await testRawWriter(connection);
   if (reason === null) return 'raw';
   logger.warn('Raw column writer is off, ingest is slower', { reason });
   return 'safe';
