@@ -89,10 +89,11 @@ function valueRowsEqual<Column extends { readonly validity: Uint8Array | null }>
 /** A null row of a dictionary column has index 0, whose entry may be anything: it is compared as the empty string. */
 function nullableBytesRowsEqual(column: BytesColumn, equal: RowEquality, validity: Uint8Array): RowEquality {
   const { pool, indices } = column;
+  const { offsets } = pool;
   const isEmpty = (row: number) => {
     if (validity[row] === 0) return true;
     const entry = indices === null ? row : indices[row]!;
-    return pool.offsets[entry] === pool.offsets[entry + 1];
+    return offsets[entry] === offsets[entry + 1];
   };
   return (row, earlier) => {
     if (validity[row] !== 0 && validity[earlier] !== 0) return equal(row, earlier);

@@ -55,7 +55,7 @@ export class StreamState {
 
   /** Forgets everything. */
   clear(): void {
-    for (const key of [...this.#schemas.keys()]) this.#forget(key);
+    for (const key of this.#schemas.keys()) this.#forget(key);
   }
 
   /** Marks all state as lost: a batch could not be read far enough to tell what it would have changed. */
