@@ -103,7 +103,7 @@ export async function hostEngine(port: MessagePort, options: EngineOptions, part
       quarantinedTotal: quarantine.total,
       quarantined: quarantine.newest,
       repairedStrings: counters.repairedStrings,
-      tableBytes: session === null ? 0 : await session.tableBytes(),
+      tableBytes: session === null ? 0 : session.tableBytes(),
       writer: shown.writer,
       lastCommitMs: counters.lastCommitMs,
       queriesRunning: requests.running,

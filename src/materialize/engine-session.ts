@@ -4,6 +4,7 @@
  */
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { DuckDBConnection } from '@duckdb/node-api';
 import { type Clock, errorMessage, type Logger, type Signal } from '../base/index.ts';
 import type { DurablePosition, LogEntry, LogReader } from '../log/index.ts';
 import type { CanonicalBatch, StreamDecoder } from '../otap/index.ts';
@@ -28,8 +29,10 @@ export const TABLES_FILE = 'treasury.duckdb';
 /** What the session needs of the store. */
 export interface SessionStore extends Database {
   openWriter(table: string): Promise<TableWriter>;
+  /** A further connection, for reading. */
+  connect(): Promise<DuckDBConnection>;
   /** Bytes of the file in use. */
-  tableBytes(): Promise<number>;
+  tableBytes(): number;
   readonly writer: 'raw' | 'safe';
   /** Why the file that was there was moved aside, or null. */
   readonly recreated: string | null;
@@ -41,7 +44,7 @@ export interface SessionStore extends Database {
 export interface EngineParts {
   /** Once, before anything else: code that must be loaded asynchronously. */
   prepare(): Promise<void>;
-  openStore(file: string): Promise<SessionStore>;
+  openStore(file: string, logger: Logger): Promise<SessionStore>;
   /** Runs queries on connections of its own. */
   createSqlRunner(store: SessionStore): SqlRunner;
   /** A reader that begins with the segment of `from`. */
@@ -70,7 +73,7 @@ export interface Session {
   readonly sql: SqlRunner;
   readonly duckdbVersion: string;
   readonly writer: 'raw' | 'safe';
-  tableBytes(): Promise<number>;
+  tableBytes(): number;
   close(): Promise<void>;
 }
 
@@ -139,7 +142,7 @@ async function openUsableStore(options: SessionOptions): Promise<SessionStore> {
 
 async function openMigrated(options: SessionOptions, again = false): Promise<SessionStore> {
   const { parts, logger, tablesDirectory } = options;
-  const store = await parts.openStore(join(tablesDirectory, TABLES_FILE));
+  const store = await parts.openStore(join(tablesDirectory, TABLES_FILE), logger);
   if (store.recreated !== null) {
     logger.warn('Tables could not be used, building them anew from the log', { reason: store.recreated });
   }

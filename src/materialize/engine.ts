@@ -31,10 +31,11 @@ interface StatusCall {
 /** `startEngine` with the worker's module named. */
 export async function startEngineWorker(module: URL, options: EngineOptions, logger: Logger): Promise<Engine> {
   const workerData: EngineWorkerData = { options };
-  const worker = new Worker(module, {
+  const worker = new Worker(FROM_SOURCES ? sourcesLoader(module) : module, {
     workerData,
     name: 'engine',
-    execArgv: FROM_SOURCES ? ['--import', import.meta.resolve('tsx')] : [],
+    eval: FROM_SOURCES,
+    execArgv: [],
     resourceLimits: { maxOldGenerationSizeMb: LIMITS.engineHeapMibMax },
   });
   const sqlCalls = new Map<number, SqlCall>();
@@ -162,6 +163,12 @@ export async function startEngineWorker(module: URL, options: EngineOptions, log
     throw error;
   }
   return engine;
+}
+
+/** `--import tsx` does nothing in a worker of Node 20, so the worker registers it before it loads its module. */
+function sourcesLoader(module: URL): string {
+  const api = import.meta.resolve('tsx/esm/api');
+  return `import(${JSON.stringify(api)}).then(({ register }) => { register(); return import(${JSON.stringify(module.href)}); });`;
 }
 
 /** At most one `advance` is under way: a busy engine finds the newest position, not a queue of old ones. */

@@ -34,6 +34,8 @@ export interface SqlRequests {
 interface Call {
   readonly abort: AbortController;
   readonly wake: Wake;
+  /** When the answer must be done; set when the query begins. */
+  endMs: number;
   /** Posted and not yet taken by the client. */
   bufferedBytes: number;
 }
@@ -46,6 +48,7 @@ export function createSqlRequests(runner: () => SqlRunner, post: PostEvent): Sql
   async function execute(id: number, call: Call, request: SqlRequest): Promise<void> {
     try {
       call.abort.signal.throwIfAborted();
+      call.endMs = performance.now() + request.timeoutMs;
       await runner().run(request, { signal: call.abort.signal, emit: (chunk) => emit(id, call, chunk) });
       post({ type: 'sql-end', id });
     } catch (error) {
@@ -62,7 +65,9 @@ export function createSqlRequests(runner: () => SqlRunner, post: PostEvent): Sql
     call.bufferedBytes += bytes.byteLength;
     post({ type: 'sql-chunk', id, bytes }, [bytes.buffer]);
     while (call.bufferedBytes >= LIMITS.answerBufferedBytesMax) {
-      await call.wake.wait();
+      const leftMs = call.endMs - performance.now();
+      if (leftMs <= 0) throw notTaken();
+      await call.wake.wait(leftMs);
       call.abort.signal.throwIfAborted();
     }
   }
@@ -85,7 +90,7 @@ export function createSqlRequests(runner: () => SqlRunner, post: PostEvent): Sql
         post({ type: 'sql-error', id, error: busy().toJSON() });
         return;
       }
-      const call: Call = { abort: new AbortController(), wake: createWake(), bufferedBytes: 0 };
+      const call: Call = { abort: new AbortController(), wake: createWake(), endMs: 0, bufferedBytes: 0 };
       calls.set(id, call);
       void queue.add(() => execute(id, call, request));
     },
@@ -117,6 +122,11 @@ function serialized(error: unknown): SerializedError {
 
 function cancelled(): TreasuryError {
   return new TreasuryError('TREASURY_QUERY_CANCELLED', 'The query was cancelled');
+}
+
+/** A client that stopped reading must not hold its place for ever. */
+function notTaken(): TreasuryError {
+  return new TreasuryError('TREASURY_QUERY_LIMIT', 'Cannot finish the answer: it was not read within the time limit');
 }
 
 function busy(): TreasuryError {

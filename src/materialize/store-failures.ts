@@ -21,7 +21,7 @@ const DATA = /^(Conversion|Constraint|Invalid Input|Invalid type|Mismatch Type|O
 
 /** Classifies anything thrown by begin, flush or commit. */
 export function storeFailure(error: unknown): StoreFailure {
-  const message = errorMessage(error);
+  const message = rootMessage(error);
   // These quote values, which may hold any words.
   if (DATA.test(message)) return 'data';
   if (CORRUPT.test(message)) return 'corrupt';
@@ -32,6 +32,13 @@ export function storeFailure(error: unknown): StoreFailure {
 
 /** Whether an instance was lost for what it was given rather than for the machine under it. */
 export function blamesData(error: unknown): boolean {
-  const message = errorMessage(error);
+  const message = rootMessage(error);
   return /INTERNAL Error/i.test(message) && !UNAVAILABLE.test(message) && !/IO Error/.test(message);
+}
+
+/** The message of the error that the others wrap: DuckDB's own. */
+function rootMessage(error: unknown): string {
+  let root = error;
+  while (root instanceof Error && root.cause instanceof Error) root = root.cause;
+  return errorMessage(root);
 }
