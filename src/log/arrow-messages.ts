@@ -97,7 +97,9 @@ function frameTemplate(): FrameTemplate {
       scalar(1, HEADER_RECORD_BATCH),
       reference(recordBatch),
       { bytes: 8, value: 0, placed: mark('bodyLength') },
-      reference(list([keyValue('crc', crcDigits(0), mark('crc')), keyValue('prev', crcDigits(0), mark('previousCrc'))])),
+      reference(
+        list([keyValue('crc', crcDigits(0), mark('crc')), keyValue('prev', crcDigits(0), mark('previousCrc'))]),
+      ),
     ),
   );
   return { bytes, nodeCount, ...at };

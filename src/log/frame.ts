@@ -214,6 +214,19 @@ export function frameFacts(frame: FrameView): {
   return { receivedAtMin, receivedAtMax, streamIdMax };
 }
 
+/** The same as `frameFacts`, of rows before they are written. There is at least one. */
+export function frameFactsOf(rows: readonly FrameRow[]): ReturnType<typeof frameFacts> {
+  let receivedAtMin = rows[0]!.receivedAtUnixNano;
+  let receivedAtMax = receivedAtMin;
+  let streamIdMax = 0n;
+  for (const { receivedAtUnixNano, streamId } of rows) {
+    if (receivedAtUnixNano < receivedAtMin) receivedAtMin = receivedAtUnixNano;
+    if (receivedAtUnixNano > receivedAtMax) receivedAtMax = receivedAtUnixNano;
+    if (streamId > streamIdMax) streamIdMax = streamId;
+  }
+  return { receivedAtMin, receivedAtMax, streamIdMax };
+}
+
 interface ColumnPlaces {
   /** Where each fixed column begins, from the frame's first byte. */
   readonly columns: readonly number[];

@@ -22,7 +22,10 @@ export function migrateIndex(database: Database): void {
   const steps = readSteps();
   for (const [version, checksum] of done) {
     if (steps.find((step) => step.version === version)?.checksum !== checksum) {
-      throw new TreasuryError('TREASURY_MIGRATION', `Cannot use the log index: step ${version} is not the one it was made with`);
+      throw new TreasuryError(
+        'TREASURY_MIGRATION',
+        `Cannot use the log index: step ${version} is not the one it was made with`,
+      );
     }
   }
   for (const step of steps) {

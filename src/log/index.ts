@@ -1,3 +1,16 @@
+export { acquireDataDirectoryLock, type DataDirectoryLock } from './data-directory-lock.ts';
+export { type LogFile, type LogFileSystem, type LogReadFile, realFileSystem } from './file-system.ts';
+export { type LogLimits, type LogOptions, openLog } from './log.ts';
+export {
+  findDurablePosition,
+  listSegments,
+  type LogFinding,
+  readEntries,
+  readEntry,
+  type SegmentSummary,
+  verifyLog,
+} from './offline.ts';
+export { type LogReaderOptions, openLogReader } from './reader.ts';
 export {
   type Appended,
   type AppendOptions,

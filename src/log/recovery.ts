@@ -29,6 +29,8 @@ export interface RecoveredLog {
   readonly firstOffset: bigint;
   /** At least `durable.durableOffset`. */
   readonly nextOffset: bigint;
+  /** End of the last frame, below `durableOffset` when entries behind it are lost; null without frames. */
+  readonly framesEnd: bigint | null;
   readonly lastCrc: number;
   readonly streamIdNext: bigint;
   readonly segments: number;
@@ -111,20 +113,17 @@ function describe(
   const rows = index.segments();
   const lastRow = rows.at(-1);
   const endOffset = max(lastRow?.endOffset ?? 0n, last?.endOffset ?? 0n);
-  const durableOffset = max(endOffset, found.indexEnd, index.cursorsEnd(logUuid));
-  // Also above every name that was ever taken: a file that stays without an entry keeps its name.
-  const remaining = new Set(readSegmentFiles(fileSystem, directory).map(({ baseOffset }) => baseOffset));
-  const aboveNames = files.map(({ baseOffset }) => {
-    const isEmpty = remaining.has(baseOffset) && baseOffset >= durableOffset;
-    return isEmpty ? baseOffset + 1n : baseOffset;
-  });
+  // A file that stays without an entry keeps its name: what it held is lost, and its base offset with it.
+  const lastName = readSegmentFiles(fileSystem, directory).at(-1)?.baseOffset ?? -1n;
+  const durableOffset = max(lastName + 1n, endOffset, found.indexEnd, index.cursorsEnd(logUuid));
   const streamIds = files.map(({ header }) => header?.streamIdNext ?? 0n);
   return {
     logUuid,
     index,
     durable: { durableOffset, segment: lastRow?.baseOffset ?? 0n, segmentBytes: lastRow?.bytes ?? 0 },
     firstOffset: rows[0]?.baseOffset ?? durableOffset,
-    nextOffset: max(durableOffset, ...aboveNames),
+    nextOffset: max(durableOffset, ...files.map(({ baseOffset }) => baseOffset)),
+    framesEnd: lastRow?.endOffset ?? null,
     lastCrc: lastRow?.lastCrc ?? 0,
     streamIdNext: max(1n, index.streamIdMax() + 1n, ...streamIds),
     segments: rows.length,
@@ -201,7 +200,7 @@ async function settleLastSegment(
     return null;
   }
   if (scan.sealed) return scan;
-  const cutsTail = scan.tail !== null && isTorn && scan.header !== null;
+  const cutsTail = scan.tail !== null && isTorn && (hasEntries || scan.header !== null);
   if (cutsTail) {
     await copyTail(options, scan);
     logger.warn('Cut a torn write off the log', {

@@ -107,7 +107,8 @@ function createIndex(database: Database.Database): SegmentIndex {
   const addGap = database.prepare('INSERT INTO gaps VALUES (?, ?)');
   const addRange = database.prepare('INSERT OR REPLACE INTO quarantined_ranges VALUES (?, ?, ?, ?)');
   // The end of what is indexed; null until there is a segment.
-  const endNow = () => one('SELECT coalesce(max(base_offset + "rows"), (SELECT min(base_offset) FROM segments)) AS o FROM frames');
+  const endNow = () =>
+    one('SELECT coalesce(max(base_offset + "rows"), (SELECT min(base_offset) FROM segments)) AS o FROM frames');
   let end = endNow()['o'] ?? null;
   const boot = bootId();
 
@@ -196,7 +197,10 @@ function createIndex(database: Database.Database): SegmentIndex {
       addRange.run(segment, position, bytes, reason);
     },
     content() {
-      const rows = DERIVED_TABLES.map((table) => [table, database.prepare(`SELECT * FROM ${table} ORDER BY 1, 2`).all()]);
+      const rows = DERIVED_TABLES.map((table) => [
+        table,
+        database.prepare(`SELECT * FROM ${table} ORDER BY 1, 2`).all(),
+      ]);
       return Object.fromEntries(rows) as IndexContent;
     },
     close({ clean }) {

@@ -1,14 +1,7 @@
 /** Reads a segment from a place to its end and says what is in it: frames, damage, seal. Changes nothing. */
 import { LIMITS } from '../base/index.ts';
 import type { LogFileSystem } from './file-system.ts';
-import {
-  damagedRows,
-  FRAME_PREFIX,
-  type FrameView,
-  frameFacts,
-  parseFrame,
-  recordPlace,
-} from './frame.ts';
+import { damagedRows, FRAME_PREFIX, type FrameView, frameFacts, parseFrame, recordPlace } from './frame.ts';
 import { END_OF_STREAM, segmentPath } from './layout.ts';
 import { type SegmentBytes, segmentBytes } from './segment-bytes.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from './segment-header.ts';

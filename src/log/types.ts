@@ -127,7 +127,7 @@ export interface Log {
   /** Called after every durable frame, from then on; returns the function that ends it. The listener must not throw. */
   onDurable(listener: (position: DurablePosition) => void): () => void;
   status(): LogStatus;
-  /** Refuses new appends, settles the queued ones, seals the active segment, writes the index, releases the lock. */
+  /** Refuses new appends, settles the queued ones, seals the active segment, writes the index. */
   close(): Promise<void>;
 }
 

@@ -62,7 +62,12 @@ test('frames and header make a stream that apache-arrow reads', () => {
   );
   const rows = batches.flatMap((batch) => batch.toArray().map((value) => ({ ...value.toJSON() })));
   assert.deepEqual(
-    rows.map((value) => [value['offset'], value['batch_id'], value['stream_seq'], Buffer.from(value['record']).toString()]),
+    rows.map((value) => [
+      value['offset'],
+      value['batch_id'],
+      value['stream_seq'],
+      Buffer.from(value['record']).toString(),
+    ]),
     [
       [41n, -1n, 9, 'hello'],
       [42n, -1n, 9, ''],

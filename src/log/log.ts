@@ -1,0 +1,416 @@
+/**
+ * The writing side of the log: queues entries, writes them in group commits, settles each when its frame is durable. The composition
+ * root opens it after it has locked the data directory.
+ */
+import { join } from 'node:path';
+import {
+  type Clock,
+  errorMessage,
+  LIMITS,
+  type Logger,
+  LogUnavailableError,
+  silentLogger,
+  systemClock,
+} from '../base/index.ts';
+import {
+  AppendQueue,
+  absorbState,
+  createQueuedStream,
+  NO_SEGMENT,
+  type PendingFrame,
+  type QueuedStream,
+} from './append-queue.ts';
+import { type LogFileSystem, realFileSystem } from './file-system.ts';
+import { createIndexFeeder, type IndexFeeder } from './index-feeder.ts';
+import { type RecoveredLog, recoverLog } from './recovery.ts';
+import type { OffsetRange, SegmentRow } from './segment-index.ts';
+import type { FrameFacts } from './segment-scan.ts';
+import { SegmentWriter } from './segment-writer.ts';
+import {
+  type Appended,
+  type AppendOptions,
+  type DurablePosition,
+  ENTRY_FLAGS,
+  ENTRY_KINDS,
+  type Log,
+  type LogStatus,
+  type LogStream,
+  type StateUpdate,
+} from './types.ts';
+
+/** The limits that a log keeps: those of LIMITS unless a test says otherwise. */
+export type LogLimits = Readonly<Record<(typeof LIMIT_NAMES)[number], number>>;
+
+export interface LogOptions {
+  /** Folder of the segments; made when missing. */
+  readonly directory: string;
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  readonly fileSystem?: LogFileSystem;
+  readonly limits?: Partial<LogLimits>;
+}
+
+const LIMIT_NAMES = [
+  'appendWaitMaxMs',
+  'frameBytesMax',
+  'frameEntriesMax',
+  'inFlightBytesMax',
+  'logProbeIntervalMs',
+  'segmentAgeMaxMs',
+  'segmentBytesMax',
+] as const;
+
+const NO_BYTES = new Uint8Array();
+
+/**
+ * Opens the log of a directory, recovering what an earlier process left. The caller holds the data directory's lock. Throws
+ * TREASURY_LOG_CORRUPT when the directory holds a segment of another log or of another format version, else what the disk throws.
+ */
+export async function openLog(options: LogOptions): Promise<Log> {
+  const settings = {
+    directory: options.directory,
+    clock: options.clock ?? systemClock,
+    logger: options.logger ?? silentLogger,
+    fileSystem: options.fileSystem ?? realFileSystem,
+    limits: { ...LIMITS, ...options.limits },
+  };
+  return new GroupCommitLog(settings, await recoverLog(settings));
+}
+
+class GroupCommitLog implements Log {
+  readonly #options: Required<LogOptions> & { readonly limits: LogLimits };
+  readonly #recovered: RecoveredLog;
+  readonly #writer: SegmentWriter;
+  readonly #feeder: IndexFeeder;
+  readonly #queue = new AppendQueue();
+  readonly #streams = new Set<QueuedStream>();
+  readonly #listeners = new Set<(position: DurablePosition) => void>();
+  readonly #gaps: OffsetRange[];
+  #framesEnd: bigint | null;
+  #firstOffset: bigint | null;
+  #segments: number;
+  #finishedBytes: number;
+  #current: SegmentRow | null = null;
+  #streamIdNext: bigint;
+  #inFlightBytes = 0;
+  #entriesAppended = 0;
+  #bytesAppended = 0;
+  #frames = 0;
+  #appendFailures = 0;
+  #refusing: string | null = null;
+  #pump: Promise<void> | null = null;
+  #closed: Promise<void> | null = null;
+  #waitTimer: NodeJS.Timeout | null = null;
+  #probeTimer: NodeJS.Timeout | null = null;
+
+  constructor(options: Required<LogOptions> & { readonly limits: LogLimits }, recovered: RecoveredLog) {
+    const { directory, fileSystem, clock, logger, limits } = options;
+    const { durable, nextOffset, lastCrc, logUuid, index } = recovered;
+    this.#options = options;
+    this.#recovered = recovered;
+    this.#gaps = index.gaps();
+    this.#framesEnd = recovered.framesEnd;
+    this.#firstOffset = recovered.segments === 0 ? null : recovered.firstOffset;
+    this.#segments = recovered.segments;
+    this.#finishedBytes = recovered.bytes;
+    this.#streamIdNext = recovered.streamIdNext;
+    this.#quarantinedRanges = index.quarantinedRanges().length;
+    this.#feeder = createIndexFeeder(index, logger);
+    this.#writer = new SegmentWriter({
+      directory,
+      fileSystem,
+      clock,
+      logger,
+      logUuid,
+      durable,
+      nextOffset,
+      lastCrc,
+      segmentBytesMax: limits.segmentBytesMax,
+      segmentAgeMaxMs: limits.segmentAgeMaxMs,
+      streamIdNext: () => this.#streamIdNext,
+      onWritten: (segment, frame) => this.#onWritten(segment, frame),
+    });
+  }
+
+  readonly #quarantinedRanges: number;
+
+  openStream(signal: number): LogStream {
+    const stream = createQueuedStream(this.#streamIdNext++, signal);
+    this.#streams.add(stream);
+    return {
+      id: stream.id,
+      signal,
+      get stateBytes() {
+        return stream.state.bytes + stream.queuedStateBytes;
+      },
+      append: (options) => this.#append(stream, ENTRY_KINDS.BAR, signal, options),
+      absorb: (stateUpdates) => this.#absorb(stream, stateUpdates.map(ownUpdate)),
+      close: () => this.#closeStream(stream),
+    };
+  }
+
+  appendOtlp(signal: number, options: Omit<AppendOptions, 'stateUpdates'>): Promise<Appended> {
+    return this.#append(null, ENTRY_KINDS.OTLP, signal, options);
+  }
+
+  onDurable(listener: (position: DurablePosition) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  status(): LogStatus {
+    const { durable, nextOffset, fsyncMs } = this.#writer;
+    const hasOpenGap = this.#framesEnd !== null && this.#framesEnd < durable.durableOffset;
+    let streamStateBytes = 0;
+    for (const stream of this.#streams) streamStateBytes += stream.state.bytes + stream.queuedStateBytes;
+    return {
+      ...durable,
+      uuid: this.#recovered.logUuid,
+      firstOffset: this.#firstOffset ?? durable.durableOffset,
+      nextOffset,
+      segments: this.#segments,
+      bytes: this.#finishedBytes + (this.#current?.bytes ?? 0),
+      streams: this.#streams.size,
+      streamStateBytes,
+      inFlightBytes: this.#inFlightBytes,
+      refusing: this.#refusing,
+      entriesAppended: this.#entriesAppended,
+      bytesAppended: this.#bytesAppended,
+      frames: this.#frames,
+      fsyncSecondsTotal: fsyncMs / 1000,
+      appendFailures: this.#appendFailures,
+      quarantinedRanges: this.#quarantinedRanges,
+      gaps: hasOpenGap ? [...this.#gaps, { from: this.#framesEnd!, to: durable.durableOffset }] : [...this.#gaps],
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#probeTimer !== null) clearTimeout(this.#probeTimer);
+    // Whoever appended before is settled first; new appends are refused since #closed is set.
+    while (this.#pump !== null) await this.#pump;
+    if (this.#waitTimer !== null) clearTimeout(this.#waitTimer);
+    await this.#writer.seal();
+    this.#feeder.close();
+  }
+
+  async #append(stream: QueuedStream | null, kind: number, signal: number, options: AppendOptions): Promise<Appended> {
+    const { batchId, record, headers, flags = 0 } = options;
+    const { clock, limits } = this.#options;
+    const stateUpdates = (options.stateUpdates ?? []).map(ownUpdate);
+    const headersBytes = encodeHeaders(headers);
+    let recordBytes = 0;
+    for (const part of record) recordBytes += part.length;
+    const bytes = recordBytes + headersBytes.length;
+    const refusal = this.#refusal(bytes, limits.inFlightBytesMax);
+    if (refusal !== null) {
+      this.#appendFailures++;
+      if (stream !== null) this.#absorb(stream, stateUpdates);
+      throw new LogUnavailableError(refusal);
+    }
+    this.#inFlightBytes += bytes;
+    try {
+      const offset = await new Promise<bigint>((resolve, reject) => {
+        const row = {
+          receivedAtUnixNano: clock.nowUnixNano(),
+          batchId,
+          signal,
+          kind,
+          flags: flags | stateFlags(stateUpdates),
+          headers: headersBytes,
+          record,
+          recordBytes,
+        };
+        this.#queue.push({
+          type: 'entry',
+          stream,
+          row,
+          stateUpdates,
+          queuedAtMs: clock.monotonicMs(),
+          resolve,
+          reject,
+        });
+        this.#wake();
+      });
+      return { offset };
+    } catch (error) {
+      this.#appendFailures++;
+      throw error;
+    } finally {
+      this.#inFlightBytes -= bytes;
+    }
+  }
+
+  #refusal(bytes: number, inFlightBytesMax: number): string | null {
+    if (this.#closed !== null) return 'Cannot append: the log is closing';
+    // One entry alone is always taken: its headers must not make the largest message too large for ever.
+    const isTooMuch = this.#inFlightBytes > 0 && this.#inFlightBytes + bytes > inFlightBytesMax;
+    if (!isTooMuch) return null;
+    return `Cannot append ${bytes} bytes: ${this.#inFlightBytes} bytes of ${inFlightBytesMax} are not yet on the disk`;
+  }
+
+  /** Behind what the stream has queued: its state changes in order. */
+  #absorb(stream: QueuedStream, stateUpdates: readonly StateUpdate[]): void {
+    if (stateUpdates.length === 0) return;
+    if (stream.queued === 0) absorbState(stream, stateUpdates);
+    else this.#queue.push({ type: 'absorb', stream, stateUpdates });
+  }
+
+  #closeStream(stream: QueuedStream): void {
+    if (!this.#streams.delete(stream) || this.#closed !== null) return;
+    if (!stream.isOpened && stream.queued === 0) return;
+    this.#queue.push({ type: 'close', stream, receivedAtUnixNano: this.#options.clock.nowUnixNano() });
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#armWaitTimer();
+    // Not at once: whatever arrives in the same turn of the event loop shares the commit.
+    this.#pump ??= new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    }).then(() => this.#run());
+  }
+
+  async #run(): Promise<void> {
+    while (this.#queue.length > 0) await this.#commit();
+    this.#pump = null;
+  }
+
+  async #commit(): Promise<void> {
+    const { frameBytesMax, frameEntriesMax } = this.#options.limits;
+    const limits = { frameBytesMax, frameEntriesMax };
+    this.#expire();
+    if (this.#queue.length === 0) return;
+    let segment: bigint;
+    try {
+      segment = await this.#writer.prepare();
+    } catch (error) {
+      this.#fail(this.#queue.take({ segment: NO_SEGMENT, ...limits }), error);
+      return;
+    }
+    this.#expire();
+    const frame = this.#queue.take({ segment, ...limits });
+    if (frame.rows.length === 0) return;
+    try {
+      const baseOffset = await this.#writer.append(frame.rows);
+      this.#succeed(frame, baseOffset);
+    } catch (error) {
+      this.#fail(frame, error);
+    }
+  }
+
+  #succeed(frame: PendingFrame, baseOffset: bigint): void {
+    if (this.#refusing !== null) this.#options.logger.info('The log takes entries again');
+    this.#refusing = null;
+    this.#frames++;
+    this.#entriesAppended += frame.rows.length;
+    for (const row of frame.rows) this.#bytesAppended += row.recordBytes;
+    for (const { entry, place } of frame.entries) entry.resolve(baseOffset + BigInt(place));
+    for (const listener of this.#listeners) listener(this.#writer.durable);
+  }
+
+  #fail(frame: PendingFrame, error: unknown): void {
+    frame.undo();
+    const reason = errorMessage(error);
+    if (this.#refusing === null) this.#options.logger.error('The log refuses entries', { error: reason });
+    this.#refusing = reason;
+    for (const { entry } of frame.entries) {
+      entry.reject(new LogUnavailableError(`Cannot append: ${reason}`, error));
+    }
+    this.#armProbe();
+  }
+
+  #onWritten(segment: SegmentRow, frame: FrameFacts | null): void {
+    if (segment.baseOffset !== this.#current?.baseOffset) {
+      this.#segments++;
+      this.#finishedBytes += this.#current?.bytes ?? 0;
+    }
+    this.#current = segment;
+    this.#firstOffset ??= segment.baseOffset;
+    if (frame !== null) {
+      const expected = this.#framesEnd ?? segment.baseOffset;
+      if (frame.baseOffset > expected) this.#gaps.push({ from: expected, to: frame.baseOffset });
+      this.#framesEnd = frame.baseOffset + BigInt(frame.rows);
+    }
+    this.#feeder.add(segment, frame);
+  }
+
+  #expire(): void {
+    const { clock, limits } = this.#options;
+    const oldestMs = this.#queue.oldestMs();
+    const deadlineMs = clock.monotonicMs() - limits.appendWaitMaxMs;
+    if (oldestMs === null || oldestMs > deadlineMs) return;
+    for (const entry of this.#queue.expire(deadlineMs)) {
+      entry.reject(new LogUnavailableError(`Cannot append: the disk took nothing for ${limits.appendWaitMaxMs} ms`));
+    }
+  }
+
+  /** Runs while a slow commit keeps the queue waiting. */
+  #armWaitTimer(): void {
+    if (this.#waitTimer !== null) return;
+    const { clock, limits } = this.#options;
+    const waitedMs = clock.monotonicMs() - (this.#queue.oldestMs() ?? clock.monotonicMs());
+    this.#waitTimer = setTimeout(
+      () => {
+        this.#waitTimer = null;
+        this.#expire();
+        if (this.#queue.oldestMs() !== null) this.#armWaitTimer();
+      },
+      Math.max(1, limits.appendWaitMaxMs - waitedMs),
+    ).unref();
+  }
+
+  /** Without traffic nothing would find out that the disk is well again. */
+  #armProbe(): void {
+    if (this.#probeTimer !== null || this.#closed !== null) return;
+    this.#probeTimer = setTimeout(() => {
+      void this.#probe().then((isWell) => {
+        this.#probeTimer = null;
+        if (isWell) this.#refusing = null;
+        else if (this.#refusing !== null) this.#armProbe();
+      });
+    }, this.#options.limits.logProbeIntervalMs).unref();
+  }
+
+  async #probe(): Promise<boolean> {
+    const { directory, fileSystem } = this.#options;
+    const path = join(directory, 'probe');
+    try {
+      if (fileSystem.list(directory).includes('probe')) await fileSystem.remove(path);
+      const file = await fileSystem.create(path);
+      try {
+        const written = await file.write([Buffer.alloc(LIMITS.logProbeBytes)], 0);
+        await file.dataSync();
+        return written === LIMITS.logProbeBytes;
+      } finally {
+        await file.close();
+        await fileSystem.remove(path);
+      }
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** A copy of an update that does not keep the whole received message in memory. */
+function ownUpdate(update: StateUpdate): StateUpdate {
+  const isOwn = update.bytes.length === update.bytes.buffer.byteLength;
+  return isOwn ? update : { ...update, bytes: new Uint8Array(update.bytes) };
+}
+
+function stateFlags(stateUpdates: readonly StateUpdate[]): number {
+  let flags = 0;
+  for (const { kind } of stateUpdates) {
+    flags |= kind === 'schema' ? ENTRY_FLAGS.HAS_SCHEMA : ENTRY_FLAGS.HAS_DICTIONARY;
+  }
+  return flags;
+}
+
+function encodeHeaders(headers: ReadonlyMap<string, string> | undefined): Uint8Array {
+  if (headers === undefined || headers.size === 0) return NO_BYTES;
+  return Buffer.from(JSON.stringify(Object.fromEntries(headers)), 'utf8');
+}

@@ -1,0 +1,183 @@
+/**
+ * Reads entries in order, segment by segment, below a durable position that the writer announces. Every frame and record is checked
+ * against its CRC again; what does not match is left out and said so.
+ */
+import { LIMITS, OffsetOutOfRangeError } from '../base/index.ts';
+import { DependencyTracker } from './dependency-tracker.ts';
+import { type LogFileSystem, type LogReadFile, realFileSystem } from './file-system.ts';
+import { damagedRows, type FrameView, frameEntries, parseFrame } from './frame.ts';
+import { END_OF_STREAM, segmentBaseOffsets, segmentPath } from './layout.ts';
+import { type SegmentBytes, segmentBytes } from './segment-bytes.ts';
+import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
+import { findFrame, readSegmentHeader } from './segment-scan.ts';
+import type { DurablePosition, LogEntry, LogReader } from './types.ts';
+
+export interface LogReaderOptions {
+  /** Folder of the segments. */
+  readonly directory: string;
+  /** Reading starts with the first entry of the segment that holds this offset, or would hold it. */
+  readonly from: bigint;
+  /** Nothing behind it is read. */
+  readonly durable: DurablePosition;
+  readonly fileSystem?: LogFileSystem;
+}
+
+interface OpenSegment {
+  readonly baseOffset: bigint;
+  readonly file: LogReadFile;
+  readonly source: SegmentBytes;
+  position: number;
+  /** Set once the next segment is known: entries from here on were refused. */
+  limitOffset: bigint | null;
+}
+
+/** Opens a reader. Throws OffsetOutOfRangeError when `from` is not between the log's first offset and its durable end. */
+export function openLogReader(options: LogReaderOptions): LogReader {
+  const fileSystem = options.fileSystem ?? realFileSystem;
+  const bases = listBases(fileSystem, options.directory);
+  const { durableOffset } = options.durable;
+  const firstOffset = bases[0] ?? durableOffset;
+  if (options.from < firstOffset || options.from > durableOffset) {
+    throw new OffsetOutOfRangeError(options.from, firstOffset, durableOffset);
+  }
+  const start = bases.findLast((baseOffset) => baseOffset <= options.from) ?? options.from;
+  return new SegmentReader(fileSystem, options.directory, start, options.durable);
+}
+
+class SegmentReader implements LogReader {
+  readonly #fileSystem: LogFileSystem;
+  readonly #directory: string;
+  readonly #skipped: { from: bigint; to: bigint; reason: string }[] = [];
+  readonly #dependencies = new DependencyTracker();
+  #durable: DurablePosition;
+  #segment: OpenSegment | null = null;
+  /** Offset that the next entry should have. */
+  #offset: bigint;
+  /** Why entries before the next frame are missing, if that is known. */
+  #damage: string | null = null;
+
+  constructor(fileSystem: LogFileSystem, directory: string, start: bigint, durable: DurablePosition) {
+    this.#fileSystem = fileSystem;
+    this.#directory = directory;
+    this.#offset = start;
+    this.#durable = durable;
+  }
+
+  get skipped(): readonly { readonly from: bigint; readonly to: bigint; readonly reason: string }[] {
+    return this.#skipped;
+  }
+
+  advance(position: DurablePosition): void {
+    if (position.durableOffset > this.#durable.durableOffset) this.#durable = position;
+  }
+
+  nextFrame(): readonly LogEntry[] | null {
+    for (;;) {
+      const segment = this.#segment ?? this.#openNext(this.#offset - 1n);
+      if (segment === null) return this.#atEnd();
+      const frame = this.#frameOf(segment);
+      if (frame !== null) return this.#entriesOf(segment, frame);
+      if (segment.baseOffset >= this.#durable.segment) return this.#atEnd();
+      if (this.#openNext(segment.baseOffset) === null) return this.#atEnd();
+    }
+  }
+
+  close(): void {
+    this.#segment?.file.close();
+    this.#segment = null;
+  }
+
+  /** The next frame of a segment that is part of the log, or null when there is none (yet). */
+  #frameOf(segment: OpenSegment): FrameView | null {
+    this.#bound(segment);
+    const { source } = segment;
+    while (segment.position < source.end) {
+      const frame = parseFrame(source.read.bind(source), segment.position, true);
+      if (typeof frame !== 'string' && frame.baseOffset >= this.#offset) {
+        return segment.limitOffset !== null && frame.baseOffset >= segment.limitOffset ? null : frame;
+      }
+      if (this.#isSeal(segment)) return null;
+      const next = findFrame(source, segment.position + 1, this.#offset);
+      // Behind the last entry there may be what was left of a refused frame; that is no damage.
+      const isOver = segment.limitOffset !== null && this.#offset >= segment.limitOffset;
+      if (!isOver) this.#damage = typeof frame === 'string' ? frame : 'frame is out of order';
+      if (next === null) {
+        segment.position = source.end;
+        return null;
+      }
+      segment.position = next;
+    }
+    return null;
+  }
+
+  #entriesOf(segment: OpenSegment, frame: FrameView): readonly LogEntry[] {
+    if (frame.baseOffset > this.#offset)
+      this.#skip(frame.baseOffset, this.#damage ?? 'entries were refused or are missing');
+    this.#damage = null;
+    segment.position += frame.bytes;
+    const damaged = new Set(damagedRows(frame));
+    const entries: LogEntry[] = [];
+    frameEntries(frame, segment.baseOffset).forEach((entry, row) => {
+      if (damaged.has(row)) {
+        this.#skip(entry.offset + 1n, 'record does not match its CRC');
+      } else {
+        entries.push(this.#dependencies.mark(entry));
+        this.#offset = entry.offset + 1n;
+      }
+    });
+    return entries;
+  }
+
+  #skip(to: bigint, reason: string): void {
+    this.#skipped.push({ from: this.#offset, to, reason });
+    this.#dependencies.lose();
+    this.#offset = to;
+  }
+
+  /** Everything durable was read, or cannot be. */
+  #atEnd(): null {
+    const { durableOffset, segment } = this.#durable;
+    const isLast = this.#segment === null || this.#segment.baseOffset >= segment;
+    if (isLast && this.#offset < durableOffset) {
+      this.#skip(durableOffset, this.#damage ?? 'entries are missing');
+      this.#damage = null;
+    }
+    return null;
+  }
+
+  #bound(segment: OpenSegment): void {
+    if (segment.baseOffset === this.#durable.segment) {
+      segment.source.end = Math.min(this.#durable.segmentBytes, segment.file.size());
+    } else if (segment.limitOffset === null && segment.baseOffset < this.#durable.segment) {
+      segment.source.end = segment.file.size();
+      const next = listBases(this.#fileSystem, this.#directory).find((baseOffset) => baseOffset > segment.baseOffset);
+      if (next !== undefined) segment.limitOffset = this.#previousEnd(next);
+    }
+  }
+
+  #previousEnd(baseOffset: bigint): bigint {
+    const header = readSegmentHeader(this.#fileSystem, this.#directory, baseOffset);
+    return typeof header === 'string' ? baseOffset : header.previousEnd;
+  }
+
+  #openNext(above: bigint): OpenSegment | null {
+    const bases = listBases(this.#fileSystem, this.#directory);
+    const baseOffset = bases.find((candidate) => candidate > above && candidate <= this.#durable.segment);
+    if (baseOffset === undefined) return null;
+    const file = this.#fileSystem.openForReading(segmentPath(this.#directory, baseOffset));
+    this.close();
+    this.#dependencies.startSegment();
+    const source = segmentBytes(file, 0, LIMITS.logReadBytes);
+    this.#segment = { baseOffset, file, source, position: SEGMENT_HEADER_BYTES, limitOffset: null };
+    return this.#segment;
+  }
+
+  #isSeal({ source, position }: OpenSegment): boolean {
+    if (position + END_OF_STREAM.length !== source.end) return false;
+    return source.read(position, END_OF_STREAM.length)?.equals(END_OF_STREAM) ?? false;
+  }
+}
+
+function listBases(fileSystem: LogFileSystem, directory: string): bigint[] {
+  return segmentBaseOffsets(fileSystem.list(directory));
+}

@@ -1,0 +1,250 @@
+/**
+ * Writes frames into segments, one at a time, each synced before the next begins (invariant I4). After a failed write the segment is
+ * cut back to its durable end and used on; after a failed sync it is abandoned, for the kernel may have dropped what it could not
+ * write and would report the next sync as good (invariant I5).
+ */
+import { type Clock, errorMessage, type Logger } from '../base/index.ts';
+import type { LogFile, LogFileSystem } from './file-system.ts';
+import { encodeFrame, type FrameRow, frameFactsOf } from './frame.ts';
+import { END_OF_STREAM, segmentFileName, segmentPath } from './layout.ts';
+import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';
+import type { SegmentRow } from './segment-index.ts';
+import type { FrameFacts } from './segment-scan.ts';
+import type { DurablePosition } from './types.ts';
+
+export interface SegmentWriterOptions {
+  readonly directory: string;
+  readonly fileSystem: LogFileSystem;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly logUuid: string;
+  readonly durable: DurablePosition;
+  readonly nextOffset: bigint;
+  readonly lastCrc: number;
+  readonly segmentBytesMax: number;
+  readonly segmentAgeMaxMs: number;
+  /** Above every stream id given out. */
+  readonly streamIdNext: () => bigint;
+  /** Called when a frame is durable or a segment was sealed, with what the index is to know. */
+  readonly onWritten: (segment: SegmentRow, frame: FrameFacts | null) => void;
+}
+
+interface ActiveSegment {
+  readonly baseOffset: bigint;
+  readonly previousEnd: bigint;
+  readonly previousCrc: number;
+  readonly streamIdNext: bigint;
+  readonly file: LogFile;
+  readonly openedAtMs: number;
+  /** End of the durable bytes. */
+  position: number;
+}
+
+/** Names that may be taken by files which could not be removed; each costs one offset. */
+const NAME_ATTEMPTS_MAX = 64;
+
+export class SegmentWriter {
+  readonly #options: SegmentWriterOptions;
+  #active: ActiveSegment | null = null;
+  #durable: DurablePosition;
+  #nextOffset: bigint;
+  #lastCrc: number;
+  #fsyncMs = 0;
+
+  constructor(options: SegmentWriterOptions) {
+    this.#options = options;
+    this.#durable = options.durable;
+    this.#nextOffset = options.nextOffset;
+    this.#lastCrc = options.lastCrc;
+  }
+
+  get durable(): DurablePosition {
+    return this.#durable;
+  }
+
+  /** Offset of the next entry written. */
+  get nextOffset(): bigint {
+    return this.#nextOffset;
+  }
+
+  /** Time spent in syncs of frames. */
+  get fsyncMs(): number {
+    return this.#fsyncMs;
+  }
+
+  /** Rotates when it is time and opens a segment when there is none; returns its base offset. Rejects with what the disk says. */
+  async prepare(): Promise<bigint> {
+    const active = this.#active;
+    if (active !== null && this.#isDue(active)) await this.seal();
+    this.#active ??= await this.#create();
+    return this.#active.baseOffset;
+  }
+
+  /** Appends one frame to the segment that `prepare` made ready; resolves with its first offset when it is durable. */
+  async append(rows: readonly FrameRow[]): Promise<bigint> {
+    const active = this.#active!;
+    const baseOffset = this.#nextOffset;
+    const frame = encodeFrame(baseOffset, rows, this.#lastCrc);
+    try {
+      const written = await active.file.write(frame.parts, active.position);
+      if (written !== frame.bytes)
+        throw new Error(`Cannot write the frame: ${written} of ${frame.bytes} bytes were taken`);
+    } catch (error) {
+      await this.#cutBack(active, rows.length);
+      throw error;
+    }
+    const startedAtMs = this.#options.clock.monotonicMs();
+    try {
+      await active.file.dataSync();
+    } catch (error) {
+      await this.#abandon(active, rows.length);
+      throw error;
+    } finally {
+      this.#fsyncMs += this.#options.clock.monotonicMs() - startedAtMs;
+    }
+    const facts: FrameFacts = {
+      segment: active.baseOffset,
+      position: active.position,
+      bytes: frame.bytes,
+      baseOffset,
+      rows: rows.length,
+      crc: frame.crc,
+      ...frameFactsOf(rows),
+      lostOffsets: [],
+    };
+    active.position += frame.bytes;
+    this.#nextOffset = baseOffset + BigInt(rows.length);
+    this.#lastCrc = frame.crc;
+    this.#durable = {
+      durableOffset: this.#nextOffset,
+      segment: active.baseOffset,
+      segmentBytes: active.position,
+    };
+    this.#options.onWritten(this.#row(active, false), facts);
+    return baseOffset;
+  }
+
+  /** Ends the active segment. Never rejects: its frames are durable without the seal. */
+  async seal(): Promise<void> {
+    const active = this.#active;
+    if (active === null) return;
+    this.#active = null;
+    const isEmpty = active.position === SEGMENT_HEADER_BYTES;
+    try {
+      if (isEmpty) {
+        await this.#discard(active.baseOffset);
+        return;
+      }
+      const written = await active.file.write([END_OF_STREAM], active.position);
+      if (written !== END_OF_STREAM.length) throw new Error(`Cannot write the seal: ${written} bytes were taken`);
+      await active.file.dataSync();
+      active.position += END_OF_STREAM.length;
+      this.#options.onWritten(this.#row(active, true), null);
+    } catch (error) {
+      await this.#giveUp('cut an unsealed segment back', active.file.truncate(active.position));
+      this.#warn('Cannot seal a segment', active.baseOffset, error);
+    } finally {
+      await this.#giveUp('close a segment', active.file.close());
+    }
+  }
+
+  #isDue(active: ActiveSegment): boolean {
+    const { segmentBytesMax, segmentAgeMaxMs, clock } = this.#options;
+    if (active.position === SEGMENT_HEADER_BYTES) return false;
+    return active.position >= segmentBytesMax || clock.monotonicMs() - active.openedAtMs >= segmentAgeMaxMs;
+  }
+
+  async #create(): Promise<ActiveSegment> {
+    const { directory, fileSystem, clock, logUuid, streamIdNext } = this.#options;
+    const { file, baseOffset } = await this.#createFile();
+    const header = {
+      logUuid,
+      baseOffset,
+      previousEnd: this.#durable.durableOffset,
+      previousCrc: this.#lastCrc,
+      streamIdNext: streamIdNext(),
+    };
+    try {
+      const written = await file.write([encodeSegmentHeader(header)], 0);
+      if (written !== SEGMENT_HEADER_BYTES)
+        throw new Error(`Cannot write the segment header: ${written} bytes were taken`);
+      await file.dataSync();
+      await fileSystem.syncDirectory(directory);
+    } catch (error) {
+      await this.#discard(baseOffset);
+      await this.#giveUp('close a segment', file.close());
+      throw error;
+    }
+    return { ...header, file, openedAtMs: clock.monotonicMs(), position: SEGMENT_HEADER_BYTES };
+  }
+
+  /** A new file at the next offset; an offset whose name is taken is given up. */
+  async #createFile(): Promise<{ file: LogFile; baseOffset: bigint }> {
+    const { directory, fileSystem } = this.#options;
+    for (let attempt = 0; ; attempt++) {
+      const baseOffset = this.#nextOffset;
+      try {
+        return { file: await fileSystem.create(segmentPath(directory, baseOffset)), baseOffset };
+      } catch (error) {
+        const isTaken = error instanceof Error && 'code' in error && error.code === 'EEXIST';
+        if (!isTaken || attempt === NAME_ATTEMPTS_MAX) throw error;
+        this.#nextOffset = baseOffset + 1n;
+      }
+    }
+  }
+
+  async #cutBack(active: ActiveSegment, rows: number): Promise<void> {
+    try {
+      await active.file.truncate(active.position);
+    } catch (error) {
+      this.#warn('Cannot cut a segment back', active.baseOffset, error);
+      await this.#abandon(active, rows);
+    }
+  }
+
+  /**
+   * Leaves the segment for good. The refused entries may be on the disk, so their offsets are never given out again and the next
+   * segment's header says where the log really ended. They are cut off all the same, for the sake of a restart before that.
+   */
+  async #abandon(active: ActiveSegment, rows: number): Promise<void> {
+    this.#active = null;
+    this.#nextOffset += BigInt(rows);
+    await this.#giveUp('cut an abandoned segment back', active.file.truncate(active.position));
+    await this.#giveUp('close an abandoned segment', active.file.close());
+    this.#options.logger.warn('Abandoned a log segment', { segment: segmentFileName(active.baseOffset) });
+  }
+
+  /** Removes a segment file that holds no entry. Should it stay, the next one takes another name. */
+  #discard(baseOffset: bigint): Promise<void> {
+    const { directory, fileSystem } = this.#options;
+    return this.#giveUp('remove an empty segment', fileSystem.remove(segmentPath(directory, baseOffset)));
+  }
+
+  /** Waits for something that is tried but not needed. */
+  async #giveUp(what: string, attempt: Promise<void>): Promise<void> {
+    try {
+      await attempt;
+    } catch (error) {
+      this.#options.logger.warn(`Cannot ${what}`, { error: errorMessage(error) });
+    }
+  }
+
+  #warn(message: string, baseOffset: bigint, error: unknown): void {
+    this.#options.logger.warn(message, { segment: segmentFileName(baseOffset), error: errorMessage(error) });
+  }
+
+  #row(active: ActiveSegment, sealed: boolean): SegmentRow {
+    const { baseOffset, previousEnd, previousCrc, streamIdNext, position } = active;
+    const endOffset = this.#nextOffset;
+    return {
+      baseOffset,
+      previousEnd,
+      previousCrc,
+      streamIdNext,
+      endOffset,
+      lastCrc: this.#lastCrc,
+      bytes: position,
+      sealed,
+    };
+  }
+}
