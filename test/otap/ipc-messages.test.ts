@@ -44,10 +44,7 @@ test('walkIpcMessages finds what apache-arrow finds in captured payloads', () =>
       assert.equal(message.end - message.bodyStart, body.length);
       if (expected.isSchema()) {
         assert.equal(message.kind, 'schema');
-        assert.deepEqual(
-          [...schemaDictionaryIds(message)].sort(),
-          [...expected.header().dictionaries.keys()].map(BigInt).sort(),
-        );
+        assert.deepEqual(schemaDictionaryIds(message), new Set([...expected.header().dictionaries.keys()].map(BigInt)));
         continue;
       }
       let batch = expected.header();
