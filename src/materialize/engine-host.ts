@@ -11,7 +11,8 @@ import { createWake } from './wake.ts';
 
 /**
  * Serves `port` until `stop`. Resolves when everything is committed and closed, or when the engine could not start (posted as
- * `refused`). Throws AssertionError when an invariant is broken: the thread must end then.
+ * `refused`). A bug (an uncaught exception, a broken invariant) is posted as `died` and ends the engine the same orderly way: a
+ * thread that ends while DuckDB works for it takes the process down, and a file that stays open cannot be opened again.
  */
 export async function hostEngine(port: MessagePort, options: EngineOptions, parts: EngineParts): Promise<void> {
   const post: PostEvent = (event, transfer) => port.postMessage(event, transfer ?? []);
@@ -74,9 +75,7 @@ export async function hostEngine(port: MessagePort, options: EngineOptions, part
         void postStatus(command.id);
         return;
       case 'stop':
-        stopping = true;
-        session?.materializer.stop();
-        stopped.wake();
+        stop();
     }
   }
 
@@ -121,8 +120,23 @@ export async function hostEngine(port: MessagePort, options: EngineOptions, part
       .catch((error: unknown) => logger.warn('Tables did not close cleanly', { error: errorMessage(error) }));
   }
 
+  function die(error: unknown): void {
+    post({ type: 'died', reason: errorMessage(error) });
+    stop();
+  }
+
+  function stop(): void {
+    stopping = true;
+    session?.materializer.stop();
+    stopped.wake();
+    requests.cancelAll();
+  }
+
   async function runSession(current: Session): Promise<MaterializerEnd> {
-    const end = await current.materializer.run();
+    const end = await current.materializer.run().catch((error: unknown): MaterializerEnd => {
+      die(error);
+      return 'stopped';
+    });
     lostReason = current.materializer.stuck ?? 'it is stopping';
     await close();
     if (end === 'corrupt') {
@@ -149,6 +163,7 @@ export async function hostEngine(port: MessagePort, options: EngineOptions, part
   }
 
   port.on('message', onCommand);
+  process.on('uncaughtException', die);
   let current: Session | null;
   try {
     await parts.prepare();

@@ -31,6 +31,8 @@ export type EngineEvent =
   | { readonly type: 'status'; readonly id: number; readonly status: EngineStatus }
   | { readonly type: 'status-error'; readonly id: number; readonly error: SerializedError }
   | { readonly type: 'log'; readonly level: LogLevel; readonly message: string; readonly fields: LogFields }
+  /** A bug: no call is answered any more; `stopped` follows when queries have ended and the file is closed. */
+  | { readonly type: 'died'; readonly reason: string }
   /** Everything is committed and closed. */
   | { readonly type: 'stopped' };
 

@@ -48,6 +48,8 @@ export async function startEngineWorker(module: URL, options: EngineOptions, log
   let death: TreasuryError | null = null;
   let stopping: Promise<void> | null = null;
   let failure: Error | null = null;
+  let exited = false;
+  let force: NodeJS.Timeout | undefined;
 
   worker.on('message', (event: EngineEvent) => onEvent(event));
   worker.on('error', (error) => {
@@ -83,6 +85,11 @@ export async function startEngineWorker(module: URL, options: EngineOptions, log
         return;
       case 'log':
         return logger[event.level](event.message, event.fields);
+      case 'died':
+        failure = new Error(event.reason);
+        endBy(failure);
+        forceLater();
+        return;
       case 'stopped':
         // Nothing is open any more: what is left of the thread has nothing to finish.
         void worker.terminate();
@@ -99,26 +106,36 @@ export async function startEngineWorker(module: URL, options: EngineOptions, log
 
   function onExit(code: number): void {
     const cause = failure ?? new Error(`The engine's thread ended with code ${code}`);
-    death = unavailable(stopping === null ? errorMessage(cause) : 'it was stopped', cause);
-    for (const id of sqlCalls.keys()) takeCall(id)?.answer.fail(death, true);
-    for (const call of statusCalls.values()) call.reject(death);
-    statusCalls.clear();
-    started.reject(death);
+    endBy(cause);
+    exited = true;
+    clearTimeout(force);
     ended.resolve();
     if (stopping !== null) return;
     logger.error('Engine died', { reason: errorMessage(cause) });
     failed.resolve(cause);
   }
 
-  async function stop(): Promise<void> {
+  /** Every call that waits, and every one that comes, is told. */
+  function endBy(cause: Error): void {
     if (death !== null) return;
-    send({ type: 'stop' });
-    const timer = setTimeout(() => {
+    death = unavailable(stopping === null ? errorMessage(cause) : 'it was stopped', cause);
+    for (const id of sqlCalls.keys()) takeCall(id)?.answer.fail(death, true);
+    for (const call of statusCalls.values()) call.reject(death);
+    statusCalls.clear();
+    started.reject(death);
+  }
+
+  function forceLater(): void {
+    force ??= setTimeout(() => {
       logger.error('Engine ended by force', { afterMs: LIMITS.engineStopMaxMs });
       void worker.terminate();
     }, LIMITS.engineStopMaxMs);
+  }
+
+  async function stop(): Promise<void> {
+    send({ type: 'stop' });
+    if (!exited) forceLater();
     await ended.promise;
-    clearTimeout(timer);
   }
 
   const engine: Engine = {

@@ -27,6 +27,7 @@ export interface SqlRequests {
   start(id: number, request: SqlRequest): void;
   credit(id: number, bytes: number): void;
   cancel(id: number): void;
+  cancelAll(): void;
   /** Cancels all and settles when none runs. */
   close(): Promise<void>;
 }
@@ -78,6 +79,10 @@ export function createSqlRequests(runner: () => SqlRunner, post: PostEvent): Sql
     call?.wake.wake();
   }
 
+  function cancelAll(): void {
+    for (const id of calls.keys()) cancel(id);
+  }
+
   return {
     get running() {
       return queue.pending;
@@ -101,8 +106,9 @@ export function createSqlRequests(runner: () => SqlRunner, post: PostEvent): Sql
       call.wake.wake();
     },
     cancel,
+    cancelAll,
     async close() {
-      for (const id of calls.keys()) cancel(id);
+      cancelAll();
       await queue.onIdle();
     },
   };

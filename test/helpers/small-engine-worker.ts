@@ -19,11 +19,7 @@ await hostEngine(parentPort!, options, {
     const runner = store.createSqlRunner(of);
     return {
       run(request, sink) {
-        if (request.query === 'die') setImmediate(() => process.exit(7));
-        if (request.query === 'break')
-          setImmediate(() => {
-            throw new Error('broken on purpose');
-          });
+        if (request.query === 'die') process.exit(7);
         return runner.run(request, sink);
       },
     };
@@ -37,6 +33,7 @@ await hostEngine(parentPort!, options, {
         const known = entries.length;
         entries.push(...smallEntries(parseSmallEntries(readFileSync(file, 'utf8'))).slice(known));
         reader.advance(position);
+        if (existsSync(join(options.logDirectory, 'break'))) throw new Error('broken on purpose');
       },
     };
   },

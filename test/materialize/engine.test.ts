@@ -78,6 +78,7 @@ function recordingLogger(): Logger & { readonly lines: string[] } {
   return { lines, debug: at, info: at, warn: at, error: at };
 }
 
+const ENDLESS = 'SELECT count(*) FROM range(1_000_000_000_000) a, range(1_000_000) b WHERE a.range * b.range = 7';
 const COUNT = 'SELECT count(*), count(DISTINCT entry_offset) FROM logs';
 
 test('engine shows rows after advance and reports where it is', async (t) => {
@@ -236,8 +237,7 @@ test('SQL is cancelled by its signal, before and while it is answered', async (t
   const house = await makeHouse(t);
   const engine = await house.start(0n);
   const early = new AbortController();
-  const endless = 'SELECT count(*) FROM range(1_000_000_000_000) a, range(1_000_000) b WHERE a.range * b.range = 7';
-  const pending = engine.sql(request(endless), early.signal);
+  const pending = engine.sql(request(ENDLESS), early.signal);
   await until(engine, ({ queriesRunning }) => queriesRunning === 1);
   early.abort();
   await assert.rejects(pending, { code: 'TREASURY_QUERY_CANCELLED' });
@@ -269,9 +269,8 @@ test('SQL beyond the queue is refused, the queued ones are answered or cancelled
   const house = await makeHouse(t);
   const engine = await house.start(0n);
   const abort = new AbortController();
-  const slow = 'SELECT count(*) FROM range(1_000_000_000_000) a, range(1_000_000) b WHERE a.range * b.range = 7';
   const many = Array.from({ length: LIMITS.sqlConcurrencyMax + LIMITS.sqlQueueMax }, () =>
-    engine.sql(request(slow), abort.signal),
+    engine.sql(request(ENDLESS), abort.signal),
   );
   const settled = Promise.allSettled(many);
   await until(engine, ({ queriesQueued }) => queriesQueued === LIMITS.sqlQueueMax);
@@ -283,25 +282,32 @@ test('SQL beyond the queue is refused, the queued ones are answered or cancelled
 });
 
 test("the worker's death rejects pending calls and is told once", async (t) => {
-  for (const [query, reason] of [
-    ['die', /ended with code 7/],
-    ['break', /broken on purpose/],
-  ] as const) {
-    const house = await makeHouse(t);
-    const logger = recordingLogger();
-    const engine = await house.start(0n, { logger });
-    const endless = 'SELECT count(*) FROM range(1_000_000_000_000) a, range(1_000_000) b WHERE a.range * b.range = 7';
-    const pending = engine.sql(request(endless), NEVER);
-    const killer = engine.sql(request(query), NEVER).catch((error: unknown) => error);
-    await assert.rejects(pending, { code: 'TREASURY_ENGINE_UNAVAILABLE', retryable: true });
-    assert.ok((await killer) instanceof TreasuryError);
-    assert.match((await engine.failed).message, reason);
-    await assert.rejects(engine.status(), { code: 'TREASURY_ENGINE_UNAVAILABLE' });
-    await assert.rejects(engine.sql(request('SELECT 1'), NEVER), { code: 'TREASURY_ENGINE_UNAVAILABLE' });
-    engine.advance(positionAt(5n));
-    await engine.stop();
-    assert.equal(logger.lines.filter((line) => line.startsWith('Engine died')).length, 1);
-  }
+  const house = await makeHouse(t);
+  const logger = recordingLogger();
+  const engine = await house.start(0n, { logger });
+  const abandoned = await engine.sql(request('FROM range(100_000_000)', { format: 'csv' }), NEVER);
+  const pending = engine.sql(request(ENDLESS), NEVER);
+  await until(engine, ({ queriesRunning }) => queriesRunning === 2);
+  const status = engine.status();
+  const queued = engine.sql(request('SELECT 1'), NEVER);
+  await house.write({}, {});
+  await writeFile(join(house.directory, 'break'), '');
+  engine.advance(positionAt(2n));
+  await assert.rejects(pending, { code: 'TREASURY_ENGINE_UNAVAILABLE', retryable: true });
+  await assert.rejects(queued, { code: 'TREASURY_ENGINE_UNAVAILABLE', retryable: true });
+  await status;
+  await assert.rejects(
+    async () => {
+      for await (const chunk of abandoned.chunks) assert.ok(chunk.byteLength > 0);
+    },
+    { code: 'TREASURY_ENGINE_UNAVAILABLE' },
+  );
+  assert.match((await engine.failed).message, /broken on purpose/);
+  await assert.rejects(engine.status(), { code: 'TREASURY_ENGINE_UNAVAILABLE' });
+  await assert.rejects(engine.sql(request('SELECT 1'), NEVER), { code: 'TREASURY_ENGINE_UNAVAILABLE' });
+  engine.advance(positionAt(5n));
+  await engine.stop();
+  assert.equal(logger.lines.filter((line) => line.startsWith('Engine died')).length, 1);
 });
 
 test('engine starts again after the death of one before it in the same process', async (t) => {
@@ -309,10 +315,20 @@ test('engine starts again after the death of one before it in the same process',
   await house.write({}, {});
   const first = await house.start(2n);
   await until(first, ({ materializedOffset }) => materializedOffset === 2n);
-  void first.sql(request('die'), NEVER).catch(() => {});
+  await writeFile(join(house.directory, 'break'), '');
+  first.advance(positionAt(2n));
   await first.failed;
+  await rm(join(house.directory, 'break'));
   await house.write({});
   const second = await house.start(3n);
   await until(second, ({ materializedOffset }) => materializedOffset === 3n);
   assert.deepEqual(await rows(second, COUNT), [['3', '3']]);
+});
+
+test('a worker that just ends is noticed', async (t) => {
+  const house = await makeHouse(t);
+  const engine = await house.start(0n);
+  await assert.rejects(engine.sql(request('die'), NEVER), { code: 'TREASURY_ENGINE_UNAVAILABLE' });
+  assert.match((await engine.failed).message, /ended with code 7/);
+  await engine.stop();
 });
