@@ -1,7 +1,6 @@
 export * from './canonical.ts';
 export { PAYLOAD_TYPES, type PayloadName, payloadName, type PayloadType, SIGNAL_PAYLOADS } from './payload-types.ts';
 export type { InspectedBatch, StateMessage, StreamDecoder, StreamInspector } from './stream-types.ts';
-export { isKeptHeader, isSecretHeader } from './header-policy.ts';
 export { createStreamInspector } from './stream-inspector.ts';
 export { compressZstd, decompressZstd, initZstd } from './zstd.ts';
 export { type CborFaults, cborToJson } from './cbor-json.ts';

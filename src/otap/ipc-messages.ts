@@ -21,7 +21,7 @@ import {
 /** What compresses the buffers of a body. Numbers of CompressionType in Message.fbs; NONE is not on the wire. */
 export const IPC_CODECS = { NONE: -1, LZ4_FRAME: 0, ZSTD: 1 } as const;
 
-export type IpcCodec = (typeof IPC_CODECS)[keyof typeof IPC_CODECS];
+type IpcCodec = (typeof IPC_CODECS)[keyof typeof IPC_CODECS];
 
 /** One encapsulated message. All positions are absolute in the bytes that were walked. */
 export interface IpcMessage {

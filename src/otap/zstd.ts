@@ -73,22 +73,21 @@ const CONTENT_SIZE_LENGTHS = [0, 2, 4, 8] as const;
 
 /** The data frames of `bytes`, checked up to their last byte; the sum of what is known of their sizes is at most `maxBytes`. */
 function readFrames(bytes: Uint8Array, maxBytes: number): ZstdFrame[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const frames: ZstdFrame[] = [];
   let knownBytes = 0;
   let position = 0;
   while (position < bytes.length) {
-    need(view, position, 4);
-    const magic = view.getUint32(position, true);
+    need(bytes, position, 4);
+    const magic = uint32At(bytes, position);
     if ((magic & SKIPPABLE_MAGIC_MASK) >>> 0 === SKIPPABLE_MAGIC) {
-      need(view, position, 8);
-      const skippedBytes = view.getUint32(position + 4, true);
-      need(view, position + 8, skippedBytes);
+      need(bytes, position, 8);
+      const skippedBytes = uint32At(bytes, position + 4);
+      need(bytes, position + 8, skippedBytes);
       position += 8 + skippedBytes;
       continue;
     }
     if (magic !== FRAME_MAGIC) throw corrupt(`no frame begins here (0x${magic.toString(16)})`, position);
-    const frame = readFrame(view, position, maxBytes - knownBytes);
+    const frame = readFrame(bytes, position, maxBytes - knownBytes);
     knownBytes += frame.contentBytes ?? 0;
     frames.push(frame);
     position = frame.end;
@@ -96,40 +95,40 @@ function readFrames(bytes: Uint8Array, maxBytes: number): ZstdFrame[] {
   return frames;
 }
 
-function readFrame(view: DataView, start: number, maxBytes: number): ZstdFrame {
+function readFrame(bytes: Uint8Array, start: number, maxBytes: number): ZstdFrame {
   let position = start + 4;
-  need(view, position, 1);
-  const descriptor = view.getUint8(position++);
+  need(bytes, position, 1);
+  const descriptor = bytes[position++]!;
   const isSingleSegment = (descriptor & 0x20) !== 0;
   if ((descriptor & 0x08) !== 0) throw corrupt('a reserved bit is set', start + 4);
   let windowBytes = 0;
   if (!isSingleSegment) {
-    need(view, position, 1);
-    windowBytes = windowBytesOf(view.getUint8(position++));
+    need(bytes, position, 1);
+    windowBytes = windowBytesOf(bytes[position++]!);
     if (windowBytes > LIMITS.zstdWindowBytesMax) throw tooLarge('window bytes', windowBytes, LIMITS.zstdWindowBytesMax);
   }
   const dictionaryIdLength = DICTIONARY_ID_LENGTHS[(descriptor & 3) as 0 | 1 | 2 | 3];
-  need(view, position, dictionaryIdLength);
+  need(bytes, position, dictionaryIdLength);
   for (let i = 0; i < dictionaryIdLength; i++) {
-    if (view.getUint8(position + i) !== 0) throw corrupt('the frame needs a dictionary', position);
+    if (bytes[position + i]! !== 0) throw corrupt('the frame needs a dictionary', position);
   }
   position += dictionaryIdLength;
   const sizeFlag = (descriptor >> 6) as 0 | 1 | 2 | 3;
   const sizeLength = sizeFlag === 0 && isSingleSegment ? 1 : CONTENT_SIZE_LENGTHS[sizeFlag];
-  need(view, position, sizeLength);
-  const contentBytes = readContentSize(view, position, sizeLength);
+  need(bytes, position, sizeLength);
+  const contentBytes = readContentSize(bytes, position, sizeLength);
   if (contentBytes !== null && contentBytes > maxBytes) throw tooLarge('content bytes', contentBytes, maxBytes);
   position += sizeLength;
   const blockBytesMax = Math.min(BLOCK_BYTES_MAX, isSingleSegment ? (contentBytes ?? 0) : windowBytes);
-  const blocks = readBlocks(view, position, blockBytesMax, maxBytes);
+  const blocks = readBlocks(bytes, position, blockBytesMax, maxBytes);
   const end = (descriptor & 0x04) === 0 ? blocks.end : blocks.end + CHECKSUM_BYTES;
-  need(view, blocks.end, end - blocks.end);
+  need(bytes, blocks.end, end - blocks.end);
   return { start, end, contentBytes, boundBytes: blocks.boundBytes };
 }
 
 /** Walks the block headers. Raw and repeated blocks say their size, so most bombs end here. */
 function readBlocks(
-  view: DataView,
+  bytes: Uint8Array,
   start: number,
   blockBytesMax: number,
   maxBytes: number,
@@ -138,8 +137,8 @@ function readBlocks(
   let certainBytes = 0;
   let boundBytes = 0;
   for (;;) {
-    need(view, position, BLOCK_HEADER_BYTES);
-    const header = view.getUint16(position, true) | (view.getUint8(position + 2) << 16);
+    need(bytes, position, BLOCK_HEADER_BYTES);
+    const header = bytes[position]! | (bytes[position + 1]! << 8) | (bytes[position + 2]! << 16);
     const type = (header >> 1) & 3;
     const size = header >> 3;
     if (size > blockBytesMax) throw corrupt(`a block has ${size} bytes, above its frame's ${blockBytesMax}`, position);
@@ -154,7 +153,7 @@ function readBlocks(
       throw corrupt('a block has the reserved type', position);
     }
     const storedBytes = type === BLOCK_TYPES.RLE ? 1 : size;
-    need(view, position, storedBytes);
+    need(bytes, position, storedBytes);
     position += storedBytes;
     if ((header & 1) !== 0) return { end: position, boundBytes };
   }
@@ -166,16 +165,16 @@ function windowBytesOf(descriptor: number): number {
   return base + (base / 8) * (descriptor & 7);
 }
 
-function readContentSize(view: DataView, position: number, length: number): number | null {
+function readContentSize(bytes: Uint8Array, position: number, length: number): number | null {
   switch (length) {
     case 1:
-      return view.getUint8(position);
+      return bytes[position]!;
     case 2:
-      return view.getUint16(position, true) + 256;
+      return (bytes[position]! | (bytes[position + 1]! << 8)) + 256;
     case 4:
-      return view.getUint32(position, true);
+      return uint32At(bytes, position);
     case 8:
-      return Number(view.getBigUint64(position, true));
+      return uint32At(bytes, position + 4) * 2 ** 32 + uint32At(bytes, position);
     default:
       return null;
   }
@@ -187,7 +186,8 @@ const CAPACITY_RATIO = 8;
 const CAPACITY_GROWTH = 4;
 
 function decompressFrame(bytes: Uint8Array, frame: ZstdFrame, maxBytes: number): Buffer {
-  const source = bytes.subarray(frame.start, frame.end);
+  const isWhole = frame.start === 0 && frame.end === bytes.length;
+  const source = isWhole ? bytes : bytes.subarray(frame.start, frame.end);
   if (frame.contentBytes !== null) return run(source, frame.contentBytes);
   const capacityMax = Math.min(frame.boundBytes, maxBytes);
   let capacity = Math.min(capacityMax, Math.max(CAPACITY_BYTES_MIN, source.length * CAPACITY_RATIO));
@@ -216,8 +216,15 @@ function run(source: Uint8Array, capacityBytes: number): Buffer {
   return Buffer.from(content.buffer, content.byteOffset, content.byteLength);
 }
 
-function need(view: DataView, position: number, bytes: number): void {
-  if (position + bytes > view.byteLength) throw corrupt('the frame is truncated', view.byteLength);
+/** Frames are many and small (one for each Arrow buffer): making a DataView would cost more than these reads. */
+function uint32At(bytes: Uint8Array, position: number): number {
+  return (
+    (bytes[position]! | (bytes[position + 1]! << 8) | (bytes[position + 2]! << 16) | (bytes[position + 3]! << 24)) >>> 0
+  );
+}
+
+function need(bytes: Uint8Array, position: number, length: number): void {
+  if (position + length > bytes.length) throw corrupt('the frame is truncated', bytes.length);
 }
 
 function corrupt(reason: string, position: number): BatchMalformedError {
