@@ -9,7 +9,17 @@ SELECT
   stored.severity_number,
   stored.severity_text,
   stored.body,
-  stored.body_type,
+  CASE stored.body_type
+    WHEN 0 THEN 'empty'
+    WHEN 1 THEN 'str'
+    WHEN 2 THEN 'int'
+    WHEN 3 THEN 'double'
+    WHEN 4 THEN 'bool'
+    WHEN 5 THEN 'map'
+    WHEN 6 THEN 'slice'
+    WHEN 7 THEN 'bytes'
+    ELSE stored.body_type::VARCHAR
+  END AS body_type,
   stored.event_name,
   stored.trace_id,
   stored.span_id,
