@@ -19,4 +19,6 @@ export {
   type LogLevel,
   silentLogger,
 } from './logger.ts';
+export { nearest } from './nearest.ts';
 export { type Signal, SIGNAL_CODES, signalOfCode, SIGNALS } from './signals.ts';
+export { VERSION } from './version.ts';

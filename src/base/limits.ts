@@ -120,6 +120,15 @@ export const LIMITS = {
   knownDimensionKeysMax: 2_000_000,
   /** CBOR nesting of attribute and body values. */
   cborDepthMax: 64,
+  /** How long HTTP answers under way may take at shutdown; a client asks again. */
+  httpDrainMaxMs: 2_000,
+  /** How long health and status wait for the engine: a commit of one row group blocks its thread for up to 1.3 s. */
+  engineAnswerMaxMs: 3_000,
+  /** Starts of a dead engine in a row, each after twice the wait of the one before (1 to 16 s), before it stays down. */
+  engineRestartsMax: 5,
+  engineRestartMinMs: 1_000,
+  /** An engine that has lived this long has recovered: its next death is a new one. */
+  engineRecoveredMs: 10 * 60_000,
   /** Time from SIGTERM to a forced exit. */
   shutdownMaxMs: 10_000,
 } as const;

@@ -1,3 +1,4 @@
+export { startEngine } from './engine.ts';
 export {
   type Engine,
   type EngineOptions,
@@ -10,3 +11,9 @@ export {
   type SqlParam,
   type SqlRequest,
 } from './types.ts';
+export {
+  type EngineHealth,
+  type SuperviseOptions,
+  superviseEngine,
+  type SupervisedEngine,
+} from './supervised-engine.ts';

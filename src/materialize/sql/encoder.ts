@@ -27,6 +27,7 @@ export interface AnswerEncoder {
   head(): Uint8Array;
   /** The first `rowCount` rows of the columns: the current batch. */
   batch(rowCount: number): Uint8Array;
+  /** Throws TREASURY_QUERY_LIMIT when the answer was cut and the format cannot say so. */
   tail(summary: SqlSummary): Uint8Array;
 }
 

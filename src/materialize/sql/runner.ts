@@ -1,34 +1,41 @@
 /** Runs SQL of users against the store and streams the encoded answer. Lives in the engine worker. */
 import type { DuckDBConnection } from '@duckdb/node-api';
 import duckdb from '@duckdb/node-bindings';
+import { errorMessage } from '../../base/index.ts';
 import type { SqlRequest } from '../types.ts';
 import { createColumn } from './columns.ts';
-import { type AnswerColumn, type AnswerEncoder, createEncoder, type SqlSummary } from './encoder.ts';
+import { type AnswerColumn, type AnswerEncoder, createEncoder } from './encoder.ts';
 import { prepareReadOnly } from './read-only-statement.ts';
 import { sqlError, type StopReason } from './sql-errors.ts';
 
 export interface SqlRunnerOptions {
-  /** A new connection of the store. The runner closes it. */
-  connect(): Promise<DuckDBConnection>;
+  /** A new connection of the store. The runner keeps it for later queries; one that misbehaves is closed. */
+  readonly connect: () => Promise<DuckDBConnection>;
 }
 
 export interface SqlRun {
   /** Takes the next part of the answer; the query waits until it resolves. The part is its own memory and may be transferred. */
-  emit(part: Uint8Array): Promise<void>;
+  readonly emit: (part: Uint8Array) => Promise<void>;
   /** Cancels the query: it rejects with TREASURY_QUERY_CANCELLED. */
   readonly signal: AbortSignal;
 }
 
 export interface SqlRunner {
   /** Resolves after the last part. Rejects with TreasuryError; parts emitted before then are the beginning of an answer. */
-  run(request: SqlRequest, run: SqlRun): Promise<SqlSummary>;
+  run(request: SqlRequest, run: SqlRun): Promise<void>;
   /** Queries running now. */
   readonly running: number;
 }
 
-/** A runner over the store's connections. Each query has a connection of its own, so that no setting outlives it. */
+/** A runner over the store's connections. A query has its connection to itself and hands it on when it left no transaction behind. */
 export function createSqlRunner({ connect }: SqlRunnerOptions): SqlRunner {
   let running = 0;
+  const idle: DuckDBConnection[] = [];
+  const lend = async () => idle.pop() ?? (await connect());
+  const giveBack = (connection: DuckDBConnection, isClean: boolean) => {
+    if (isClean) idle.push(connection);
+    else connection.closeSync();
+  };
   return {
     get running() {
       return running;
@@ -36,7 +43,7 @@ export function createSqlRunner({ connect }: SqlRunnerOptions): SqlRunner {
     async run(request, { emit, signal }) {
       running++;
       try {
-        return await runOnce(connect, request, emit, signal);
+        await runOnce({ lend, giveBack }, request, emit, signal);
       } finally {
         running--;
       }
@@ -47,12 +54,17 @@ export function createSqlRunner({ connect }: SqlRunnerOptions): SqlRunner {
 /** An interrupt is lost when it comes between two statements, so it is repeated until the query ends. */
 const INTERRUPT_INTERVAL_MS = 20;
 
+interface Connections {
+  readonly lend: () => Promise<DuckDBConnection>;
+  readonly giveBack: (connection: DuckDBConnection, isClean: boolean) => void;
+}
+
 async function runOnce(
-  connect: SqlRunnerOptions['connect'],
+  { lend, giveBack }: Connections,
   request: SqlRequest,
   emit: SqlRun['emit'],
   signal: AbortSignal,
-): Promise<SqlSummary> {
+): Promise<void> {
   let stopped: StopReason = null;
   let connection: DuckDBConnection | null = null;
   let repeat: NodeJS.Timeout | undefined;
@@ -71,16 +83,26 @@ async function runOnce(
   try {
     if (signal.aborted) stop('cancelled');
     checkStopped();
-    connection = await connect();
+    connection = await lend();
     checkStopped();
-    return await answer(connection, request, emit, checkStopped);
+    await answer(connection, request, emit, checkStopped);
   } catch (error) {
     throw sqlError(error, stopped, request.timeoutMs);
   } finally {
     clearTimeout(timer);
     clearInterval(repeat);
     signal.removeEventListener('abort', cancel);
-    connection?.closeSync();
+    if (connection !== null) giveBack(connection, await endTransaction(connection));
+  }
+}
+
+/** Whether the connection can be used again. A failed or cancelled query may have ended its transaction already. */
+async function endTransaction(connection: DuckDBConnection): Promise<boolean> {
+  try {
+    await connection.run('ROLLBACK');
+    return true;
+  } catch (error) {
+    return errorMessage(error).includes('no transaction is active');
   }
 }
 
@@ -89,28 +111,17 @@ async function answer(
   request: SqlRequest,
   emit: SqlRun['emit'],
   checkStopped: () => void,
-): Promise<SqlSummary> {
+): Promise<void> {
   await connection.run('BEGIN TRANSACTION READ ONLY');
+  const statement = await prepareReadOnly(connection, request);
   try {
-    const statement = await prepareReadOnly(connection, request);
-    try {
-      const result = await statement.stream();
-      const types = result.columnTypes();
-      const columns = types.map((type, index) => ({
-        name: result.columnName(index),
-        type,
-        data: createColumn(type),
-      }));
-      return await encodeAll(result, { columns, encoder: createEncoder(request.format, columns) }, request, {
-        emit,
-        checkStopped,
-      });
-    } finally {
-      statement.destroySync();
-    }
+    const result = await statement.stream();
+    const types = result.columnTypes();
+    const columns = types.map((type, index) => ({ name: result.columnName(index), type, data: createColumn(type) }));
+    const encoder = createEncoder(request.format, columns);
+    await encodeAll(result, { columns, encoder }, request, { emit, checkStopped });
   } finally {
-    // A cancelled or failed query has ended its transaction already; closing the connection ends it in any case.
-    await connection.run('ROLLBACK').catch(() => undefined);
+    statement.destroySync();
   }
 }
 
@@ -127,7 +138,7 @@ async function encodeAll(
   { columns, encoder }: Answer,
   request: SqlRequest,
   { emit, checkStopped }: { emit: SqlRun['emit']; checkStopped: () => void },
-): Promise<SqlSummary> {
+): Promise<void> {
   let rowCount = 0;
   let batchRows = 0;
   let truncated = false;
@@ -165,9 +176,7 @@ async function encodeAll(
   }
   if (batchRows > 0) await flush();
   if (head !== null) await send(head);
-  const summary = { rowCount, truncated };
-  await send(encoder.tail(summary));
-  return summary;
+  await send(encoder.tail({ rowCount, truncated }));
 }
 
 function dataBytes(columns: readonly AnswerColumn[]): number {

@@ -18,7 +18,7 @@ export function sqlError(error: unknown, stopped: StopReason, timeoutMs: number)
   if (stopped === 'cancelled') return new TreasuryError('TREASURY_QUERY_CANCELLED', 'The query was cancelled');
   if (error instanceof TreasuryError) return error;
   const message = errorMessage(error).replace(/^Failed to extract statements: /, '');
-  if (/^Out of Memory Error/.test(message)) {
+  if (message.startsWith('Out of Memory Error')) {
     return new TreasuryError('TREASURY_QUERY_LIMIT', `Cannot run the query within the memory limit: ${message}`, {
       cause: error,
     });

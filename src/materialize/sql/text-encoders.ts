@@ -1,7 +1,8 @@
 /** JSON, NDJSON and CSV answers. */
 import { type DuckDBType, DuckDBTypeId } from '@duckdb/node-api';
+import { TreasuryError } from '../../base/index.ts';
 import { jsonCells, textCells } from './cells.ts';
-import type { AnswerColumn, AnswerEncoder } from './encoder.ts';
+import type { AnswerColumn, AnswerEncoder, SqlSummary } from './encoder.ts';
 
 /** One vector of rows, or this much data: a part of an answer is a few hundred KiB of text. */
 const TEXT_BATCH = { batchRowsMax: 2048, batchBytesMax: 512 * 1024 } as const;
@@ -51,7 +52,7 @@ export function createNdjsonEncoder(columns: readonly AnswerColumn[]): AnswerEnc
         text += `{${cells.map(({ key, write }) => key + write(row)).join(',')}}\n`;
       return utf8(text);
     },
-    tail: () => utf8(''),
+    tail: endWhole,
   };
 }
 
@@ -66,8 +67,19 @@ export function createCsvEncoder(columns: readonly AnswerColumn[]): AnswerEncode
       for (let row = 0; row < rowCount; row++) text += `${cells.map((cell) => csvCell(cell(row))).join(',')}\n`;
       return utf8(text);
     },
-    tail: () => utf8(''),
+    tail: endWhole,
   };
+}
+
+/**
+ * These formats have no place for a remark, and an answer that was cut must not look whole: it ends with an error, which the client
+ * sees as a broken transfer.
+ */
+function endWhole({ rowCount, truncated }: SqlSummary): Uint8Array {
+  if (!truncated) return utf8('');
+  throw new TreasuryError('TREASURY_QUERY_LIMIT', `Cannot send more than ${rowCount} rows: add a LIMIT`, {
+    facts: { rowsMax: rowCount },
+  });
 }
 
 function csvCell(text: string | null): string {

@@ -2,7 +2,6 @@
 import { DuckDBInstance } from '@duckdb/node-api';
 import { tableFromIPC } from 'apache-arrow';
 import type { SqlRequest } from '../../../src/materialize/index.ts';
-import type { SqlSummary } from '../../../src/materialize/sql/encoder.ts';
 import { createSqlRunner, type SqlRunner } from '../../../src/materialize/sql/runner.ts';
 
 export interface SqlHarness {
@@ -12,7 +11,7 @@ export interface SqlHarness {
   /** Rows of a query through the public API: the oracle. */
   rows(sql: string): Promise<unknown[][]>;
   /** The whole answer of one request. */
-  ask(query: string, options?: Partial<SqlRequest>): Promise<{ bytes: Buffer; parts: number; summary: SqlSummary }>;
+  ask(query: string, options?: Partial<SqlRequest>): Promise<{ bytes: Buffer; parts: number }>;
   askText(query: string, options?: Partial<SqlRequest>): Promise<string>;
   askJson(query: string, options?: Partial<SqlRequest>): Promise<JsonAnswer>;
   askArrow(query: string, options?: Partial<SqlRequest>): Promise<ReturnType<typeof tableFromIPC>>;
@@ -33,7 +32,7 @@ export async function openSqlHarness(): Promise<SqlHarness> {
   const ask: SqlHarness['ask'] = async (query, options = {}) => {
     const parts: Uint8Array[] = [];
     const request: SqlRequest = { query, format: 'json', rowsMax: 1_000_000, timeoutMs: 20_000, ...options };
-    const summary = await runner.run(request, {
+    await runner.run(request, {
       emit: async (part) => {
         // Transferring proves that a part is its own memory: the sender's view must go empty and nothing else may.
         const moved = structuredClone(part, { transfer: [part.buffer as ArrayBuffer] });
@@ -41,7 +40,7 @@ export async function openSqlHarness(): Promise<SqlHarness> {
       },
       signal: new AbortController().signal,
     });
-    return { bytes: Buffer.concat(parts), parts: parts.length, summary };
+    return { bytes: Buffer.concat(parts), parts: parts.length };
   };
   const askText: SqlHarness['askText'] = async (query, options) => (await ask(query, options)).bytes.toString();
   return {

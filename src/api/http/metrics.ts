@@ -1,0 +1,156 @@
+/** `GET /metrics`: this server's own metrics in the Prometheus text format 0.0.4. */
+import { SIGNALS } from '../../base/index.ts';
+import type { ProjectionStatus } from '../../materialize/index.ts';
+import { healthReport } from './health.ts';
+import type { HttpServices } from './services.ts';
+import type { Snapshot } from './snapshot.ts';
+
+export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** The exposition. Figures of an engine that does not answer are left out. */
+export function metricsText(snapshot: Snapshot, services: HttpServices): string {
+  const families = [
+    ...processFamilies(services),
+    ...healthFamilies(snapshot),
+    ...logFamilies(snapshot),
+    ...receiverFamilies(snapshot),
+    ...engineFamilies(snapshot),
+  ];
+  return families.map(familyText).join('');
+}
+
+interface Family {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge';
+  readonly help: string;
+  readonly samples: readonly { readonly labels?: Readonly<Record<string, string>>; readonly value: number | bigint }[];
+}
+
+function processFamilies({ version, startedAtUnixMs }: HttpServices): Family[] {
+  const usage = process.cpuUsage();
+  return [
+    gauge('treasury_build_info', 'Always 1; labels name the versions.', 1, { version, node: process.versions.node }),
+    gauge('treasury_start_time_seconds', 'Unix time of the start.', startedAtUnixMs / 1000),
+    gauge('treasury_resident_memory_bytes', 'Resident memory of the process.', process.memoryUsage.rss()),
+    counter('treasury_cpu_seconds_total', 'CPU time of the process, all threads.', (usage.user + usage.system) / 1e6),
+  ];
+}
+
+function healthFamilies(snapshot: Snapshot): Family[] {
+  const { parts } = healthReport(snapshot);
+  const samples = Object.entries(parts).map(([part, { ok }]) => ({ labels: { part }, value: ok ? 1 : 0 }));
+  return [
+    { name: 'treasury_healthy', type: 'gauge', help: '1 when the part works.', samples },
+    counter('treasury_engine_restarts_total', 'Starts of the engine after a death.', snapshot.engineHealth.restarts),
+  ];
+}
+
+function logFamilies({ log }: Snapshot): Family[] {
+  return [
+    gauge('treasury_log_first_offset', 'Oldest offset kept.', log.firstOffset),
+    gauge('treasury_log_durable_offset', 'All entries below are fsynced.', log.durableOffset),
+    gauge('treasury_log_next_offset', 'Offset of the next entry.', log.nextOffset),
+    gauge('treasury_log_segments', 'Segment files.', log.segments),
+    gauge('treasury_log_bytes', 'Bytes of all segments.', log.bytes),
+    gauge('treasury_log_streams', 'Streams whose state the log carries.', log.streams),
+    gauge('treasury_log_stream_state_bytes', 'State carried for live streams.', log.streamStateBytes),
+    gauge('treasury_log_in_flight_bytes', 'Bytes appended and not yet durable.', log.inFlightBytes),
+    gauge('treasury_log_refusing', '1 while appends are refused.', log.refusing === null ? 0 : 1),
+    counter('treasury_log_entries_total', 'Entries appended.', log.entriesAppended),
+    counter('treasury_log_appended_bytes_total', 'Bytes appended.', log.bytesAppended),
+    counter('treasury_log_frames_total', 'Group commits.', log.frames),
+    counter('treasury_log_fsync_seconds_total', 'Time spent in fdatasync.', log.fsyncSecondsTotal),
+    counter('treasury_log_append_failures_total', 'Appends refused or failed.', log.appendFailures),
+    gauge('treasury_log_quarantined_ranges', 'Damaged byte ranges set aside.', log.quarantinedRanges),
+  ];
+}
+
+function receiverFamilies({ receiver }: Snapshot): Family[] {
+  const outcomes = ['accepted', 'unavailable', 'malformed'] as const;
+  const batches = SIGNALS.flatMap((signal) =>
+    outcomes.map((outcome) => ({ labels: { signal, outcome }, value: receiver.batches[signal][outcome] })),
+  );
+  const messageBytes = SIGNALS.map((signal) => ({ labels: { signal }, value: receiver.batches[signal].messageBytes }));
+  const ends = Object.entries(receiver.streamsEnded).map(([reason, value]) => ({ labels: { reason }, value }));
+  return [
+    { name: 'treasury_received_batches_total', type: 'counter', help: 'OTAP batches by answer.', samples: batches },
+    {
+      name: 'treasury_received_bytes_total',
+      type: 'counter',
+      help: 'OTAP messages after decompression.',
+      samples: messageBytes,
+    },
+    gauge('treasury_streams_open', 'OTAP streams open.', receiver.streamsOpen),
+    gauge('treasury_streams_held', 'Open streams not read from until bytes are durable.', receiver.streamsHeld),
+    counter('treasury_streams_opened_total', 'OTAP streams opened.', receiver.streamsOpened),
+    { name: 'treasury_streams_ended_total', type: 'counter', help: 'OTAP streams ended by reason.', samples: ends },
+  ];
+}
+
+function engineFamilies({ engine, log }: Snapshot): Family[] {
+  if (engine === null) return [];
+  const perProjection = (value: (projection: ProjectionStatus) => number | bigint) =>
+    engine.projections.map((projection) => ({
+      labels: { projection: projection.name, version: String(projection.version) },
+      value: value(projection),
+    }));
+  return [
+    {
+      name: 'treasury_materialized_offset',
+      type: 'gauge',
+      help: 'All entries below are in the tables.',
+      samples: perProjection(({ materializedOffset }) => materializedOffset),
+    },
+    {
+      name: 'treasury_materialized_lag_entries',
+      type: 'gauge',
+      help: 'Durable entries not yet in the tables.',
+      samples: perProjection(({ materializedOffset }) => log.durableOffset - materializedOffset),
+    },
+    {
+      name: 'treasury_projection_rows_total',
+      type: 'counter',
+      help: 'Rows written.',
+      samples: perProjection(({ rowsWritten }) => rowsWritten),
+    },
+    counter('treasury_commits_total', 'DuckDB transactions committed.', engine.commits),
+    counter('treasury_entries_decoded_total', 'Log entries decoded.', engine.entriesDecoded),
+    counter(
+      'treasury_quarantined_entries_total',
+      'Entries that could not be decoded or projected.',
+      engine.quarantinedTotal,
+    ),
+    counter('treasury_repaired_strings_total', 'Strings of invalid UTF-8 repaired.', engine.repairedStrings),
+    gauge('treasury_table_bytes', 'Bytes of the DuckDB file.', engine.tableBytes),
+    gauge('treasury_last_commit_seconds', 'Duration of the last commit.', engine.lastCommitMs / 1000),
+    gauge('treasury_sql_running', 'SQL queries running.', engine.queriesRunning),
+    gauge('treasury_sql_queued', 'SQL queries waiting.', engine.queriesQueued),
+  ];
+}
+
+function gauge(
+  name: string,
+  help: string,
+  value: number | bigint,
+  labels: Readonly<Record<string, string>> = {},
+): Family {
+  return { name, type: 'gauge', help, samples: [{ labels, value }] };
+}
+
+function counter(name: string, help: string, value: number | bigint): Family {
+  return { name, type: 'counter', help, samples: [{ value }] };
+}
+
+function familyText({ name, type, help, samples }: Family): string {
+  const lines = samples.map(({ labels = {}, value }) => `${name}${labelText(labels)} ${value}\n`);
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
+}
+
+function labelText(labels: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
+}
+
+function escaped(value: string): string {
+  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+}

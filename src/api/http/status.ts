@@ -1,0 +1,59 @@
+/** `GET /treasury/v1/status`. Offsets are JSON numbers: they stay far below 2^53. */
+import type { HttpServices } from './services.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** The body: versions, offsets, counts, lag, bytes and quarantine. */
+export function statusBody(snapshot: Snapshot, services: HttpServices): Readonly<Record<string, unknown>> {
+  const { log, engine, engineHealth, engineReason, receiver } = snapshot;
+  const { durableOffset, firstOffset, nextOffset, segment, gaps, ...logFigures } = log;
+  return {
+    version: services.version,
+    duckdbVersion: engine?.duckdbVersion ?? null,
+    nodeVersion: process.versions.node,
+    pid: process.pid,
+    startedAt: new Date(services.startedAtUnixMs).toISOString(),
+    uptimeSeconds: Math.round((Date.now() - services.startedAtUnixMs) / 1000),
+    firstOffset: Number(firstOffset),
+    durableOffset: Number(durableOffset),
+    nextOffset: Number(nextOffset),
+    materializedOffset: engine === null ? null : Number(engine.materializedOffset),
+    lag: engine === null ? null : Number(durableOffset - engine.materializedOffset),
+    projections: (engine?.projections ?? []).map(({ name, version, materializedOffset, rowsWritten }) => ({
+      name,
+      version,
+      materializedOffset: Number(materializedOffset),
+      lag: Number(durableOffset - materializedOffset),
+      rowsWritten,
+    })),
+    log: {
+      ...logFigures,
+      activeSegment: Number(segment),
+      gaps: gaps.map(({ from, to }) => ({ from: Number(from), to: Number(to) })),
+    },
+    engine: { ...engineHealth, reason: engineHealth.reason ?? engineReason, ...engineFigures(snapshot) },
+    quarantine: {
+      total: engine?.quarantinedTotal ?? null,
+      newest: (engine?.quarantined ?? []).map((entry) => ({ ...entry, offset: Number(entry.offset) })),
+    },
+    receiver,
+    memory: { rssBytes: process.memoryUsage.rss() },
+  };
+}
+
+function engineFigures({ engine }: Snapshot): Readonly<Record<string, unknown>> {
+  if (engine === null) return {};
+  const { commits, rowsWritten, entriesDecoded, repairedStrings, tableBytes, writer } = engine;
+  const { lastCommitMs, queriesRunning, queriesQueued, stuck } = engine;
+  return {
+    commits,
+    rowsWritten,
+    entriesDecoded,
+    repairedStrings,
+    tableBytes,
+    writer,
+    lastCommitMs,
+    queriesRunning,
+    queriesQueued,
+    stuck,
+  };
+}

@@ -1,0 +1,51 @@
+/** `treasury serve`. */
+import { createLogger, LIMITS, type Logger } from '../base/index.ts';
+import type { Config } from '../config.ts';
+import { startTreasury } from '../treasury.ts';
+
+/**
+ * Serves until SIGTERM or SIGINT, then stops within `shutdownMaxMs`; a second signal ends the process at once. Resolves with the exit
+ * code. Rejects with TreasuryError when the server cannot start.
+ */
+export async function serve(config: Config): Promise<number> {
+  const logger = stderrLogger(config);
+  const signalled = firstSignal(logger);
+  const treasury = await startTreasury(config, logger);
+  const { grpc, otlpHttp, http } = treasury.addresses;
+  process.stdout.write(`ready grpc=${grpc} otlp_http=${otlpHttp} http=${http} data=${treasury.data}\n`);
+  const signal = await signalled;
+  logger.info('Stopping', { signal });
+  await treasury.stop();
+  logger.info('Stopped');
+  return 0;
+}
+
+function stderrLogger({ logFormat, logLevel }: Config): Logger {
+  const automatic = process.stderr.isTTY ? 'text' : 'json';
+  return createLogger({
+    format: logFormat === 'auto' ? automatic : logFormat,
+    level: logLevel,
+    write: (line) => process.stderr.write(line),
+  });
+}
+
+/** The first SIGTERM or SIGINT. From then on the process ends by force when it takes too long or is asked again. */
+function firstSignal(logger: Logger): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let isStopping = false;
+    const onSignal = (signal: NodeJS.Signals) => {
+      if (isStopping) return endByForce(logger, `asked again by ${signal}`);
+      isStopping = true;
+      setTimeout(() => endByForce(logger, 'it took too long'), LIMITS.shutdownMaxMs).unref();
+      resolve(signal);
+    };
+    process.on('SIGTERM', onSignal);
+    process.on('SIGINT', onSignal);
+  });
+}
+
+/** Nothing acknowledged is lost by this: the log is synced, and the tables go on from their last commit. */
+function endByForce(logger: Logger, reason: string): void {
+  logger.error('Ended by force', { reason });
+  process.exit(1);
+}

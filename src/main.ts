@@ -1,0 +1,48 @@
+#!/usr/bin/env node
+/** The `treasury` command: understands its line, runs the command, ends with its exit code. */
+import { errorMessage, TreasuryError, VERSION } from './base/index.ts';
+import { type CommandLine, parseCommandLine } from './config.ts';
+
+/** Exit codes: 2 for a line that cannot be understood, 1 for everything else that fails. */
+const EXIT = { OK: 0, FAILED: 1, USAGE: 2 } as const;
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(argv: readonly string[]): Promise<number> {
+  let line: CommandLine;
+  try {
+    line = parseCommandLine(argv);
+  } catch (error) {
+    process.stderr.write(`treasury: ${errorMessage(error)}\n`);
+    return EXIT.USAGE;
+  }
+  try {
+    return await run(line);
+  } catch (error) {
+    if (!(error instanceof TreasuryError)) throw error;
+    process.stderr.write(`treasury: ${error.message}\n`);
+    return EXIT.FAILED;
+  }
+}
+
+/** Commands are loaded when they are run: a client command starts no server code. */
+async function run(line: CommandLine): Promise<number> {
+  if (line.kind === 'help') return print(line.text);
+  if (line.kind === 'version') return print(`otelarrow-treasury ${VERSION}\n`);
+  const { config, arguments: values } = line;
+  switch (line.name) {
+    case 'serve':
+      return (await import('./commands/serve.ts')).serve(config);
+    case 'sql':
+      return (await import('./commands/sql.ts')).sql(values[0] as string, config);
+    case 'status':
+      return (await import('./commands/status.ts')).status(config);
+    case 'log':
+      return (await import('./commands/log.ts')).log(values, config);
+  }
+}
+
+function print(text: string): number {
+  process.stdout.write(text);
+  return EXIT.OK;
+}

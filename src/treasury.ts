@@ -1,0 +1,151 @@
+/** The composition root: builds the server from its rooms, starts them in order and stops them in reverse. */
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import {
+  type GrpcServer,
+  type HttpListener,
+  startGrpcServer,
+  startHttpServer,
+  startOtlpHttpServer,
+} from './api/index.ts';
+import { checkLimits, errorMessage, type Logger, VERSION } from './base/index.ts';
+import type { Config } from './config.ts';
+import { acquireDataDirectoryLock, type Log, openLog } from './log/index.ts';
+import { startEngine, superviseEngine, type SupervisedEngine } from './materialize/index.ts';
+
+/** A running server. */
+export interface Treasury {
+  readonly addresses: { readonly grpc: string; readonly otlpHttp: string; readonly http: string };
+  /** The data directory as given. */
+  readonly data: string;
+  /**
+   * Stops taking work, answers what was taken, commits, closes. Never rejects: what fails is logged. Later calls return the same
+   * promise.
+   */
+  stop(): Promise<void>;
+}
+
+/** Folders of a data directory. */
+export function dataFolders(data: string): { readonly log: string; readonly tables: string } {
+  const root = resolve(data);
+  return { log: join(root, 'log'), tables: join(root, 'tables') };
+}
+
+interface Part {
+  readonly name: string;
+  readonly stop: () => Promise<void> | void;
+}
+
+/**
+ * Starts the server: lock, log, engine, then the ports. Rejects with TreasuryError (TREASURY_DATA_DIRECTORY_LOCKED with the holder's
+ * PID, TREASURY_LOG_CORRUPT, TREASURY_MIGRATION, TREASURY_STORE, TREASURY_CONFIG for an address that cannot be had); what had been
+ * started is stopped then.
+ */
+export async function startTreasury(config: Config, logger: Logger): Promise<Treasury> {
+  checkLimits();
+  const started: Part[] = [];
+  let isStopping = false;
+  let stopping: Promise<void> | null = null;
+  const stop = () => {
+    isStopping = true;
+    stopping ??= stopAll(started, logger);
+    return stopping;
+  };
+  try {
+    const folders = dataFolders(config.data);
+    const lock = acquireDataDirectoryLock(resolve(config.data));
+    started.push({ name: 'lock', stop: () => lock.release() });
+    await Promise.all([mkdir(folders.log, { recursive: true }), mkdir(folders.tables, { recursive: true })]);
+    const log = await openLog({ directory: folders.log, logger });
+    started.push({ name: 'log', stop: () => log.close() });
+    const engine = await startSupervised(config, log, logger);
+    started.push({ name: 'engine', stop: () => engine.stop() });
+    const ports = await startPorts(config, { log, engine, logger, isStopping: () => isStopping });
+    started.push({ name: 'ports', stop: () => stopPorts(ports) });
+    return {
+      addresses: { grpc: ports.grpc.address, otlpHttp: ports.otlpHttp.address, http: ports.http.address },
+      data: config.data,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startSupervised(config: Config, log: Log, logger: Logger): Promise<SupervisedEngine> {
+  const folders = dataFolders(config.data);
+  const start = () => {
+    const { durableOffset, segment, segmentBytes, uuid } = log.status();
+    return startEngine(
+      {
+        logDirectory: folders.log,
+        tablesDirectory: folders.tables,
+        logUuid: uuid,
+        memoryLimitMb: config.memoryLimitMb,
+        threads: config.threads,
+        durable: { durableOffset, segment, segmentBytes },
+      },
+      logger,
+    );
+  };
+  const engine = await superviseEngine({ start, logger });
+  log.onDurable((position) => engine.advance(position));
+  // What became durable while the engine started.
+  engine.advance(log.status());
+  return engine;
+}
+
+interface Ports {
+  readonly grpc: GrpcServer;
+  readonly otlpHttp: HttpListener;
+  readonly http: HttpListener;
+}
+
+interface PortParts {
+  readonly log: Log;
+  readonly engine: SupervisedEngine;
+  readonly logger: Logger;
+  readonly isStopping: () => boolean;
+}
+
+/** Opens the ports together: all of them or none. */
+async function startPorts(config: Config, { log, engine, logger, isStopping }: PortParts): Promise<Ports> {
+  const grpc = await startGrpcServer({ ...config.grpc, log, logger });
+  const opened: { stop(): Promise<void> }[] = [grpc];
+  try {
+    const otlpHttp = await startOtlpHttpServer(config.otlpHttp);
+    opened.push(otlpHttp);
+    const services = {
+      version: VERSION,
+      startedAtUnixMs: Date.now(),
+      log,
+      engine,
+      engineHealth: () => engine.health(),
+      receiverStatus: () => grpc.status(),
+      isStopping,
+      sqlLimits: { rowsMax: config.sqlRowsMax, timeoutMs: config.sqlTimeoutMs },
+      logger,
+    };
+    const http = await startHttpServer({ ...config.http, services });
+    grpc.setServing(true);
+    return { grpc, otlpHttp, http };
+  } catch (error) {
+    await Promise.all(opened.map((port) => port.stop()));
+    throw error;
+  }
+}
+
+async function stopPorts({ grpc, otlpHttp, http }: Ports): Promise<void> {
+  await Promise.all([grpc.stop(), otlpHttp.stop(), http.stop()]);
+}
+
+async function stopAll(started: readonly Part[], logger: Logger): Promise<void> {
+  for (const { name, stop } of started.toReversed()) {
+    try {
+      await stop();
+    } catch (error) {
+      logger.error('A part did not stop cleanly', { part: name, error: errorMessage(error) });
+    }
+  }
+}
