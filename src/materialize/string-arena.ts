@@ -18,6 +18,8 @@ export const INLINE_BYTES_MAX = 12;
 const LOOP_COPY_BYTES_MAX = 64;
 /** Copying a pool as a whole pays while it has no more bytes than this for each use (measured: a memcpy against a call a string). */
 const WHOLE_POOL_BYTES_PER_USE = 64;
+/** From here on an entry is seldom used twice, and short ones are not worth remembering (measured). */
+const SPARSE_ENTRIES_PER_USE = 4;
 const NUMBER_TEXT_BYTES_MAX = 32;
 const UTF8_BYTES_PER_UNIT_MAX = 3;
 
@@ -138,8 +140,8 @@ export class GrowableStringArena implements StringArena {
 
   /**
    * Makes the entries of a pool addable by number. `uses` is about how many `put`s will follow: it decides whether the pool is
-   * copied as a whole or entry by entry, and whether the words of an entry are remembered. Bytes of an entry are copied at most
-   * once, whatever the number of its `put`s.
+   * copied as a whole or entry by entry, and whether the words of an entry are remembered. Bytes of an entry of more than 64 are
+   * copied at most once, whatever the number of its `put`s.
    */
   addPool(pool: BytesPool, uses: number): PoolStrings {
     const { bytes, offsets, length } = pool;
@@ -151,8 +153,9 @@ export class GrowableStringArena implements StringArena {
     // With an entry for each use it is no dictionary: remembering words costs and gains nothing.
     if (isWhole && length >= uses) return new PlainPool(bytes, offsets, length, shift);
     const table = this.#takeTable(length);
+    const isSparse = !isWhole && length > SPARSE_ENTRIES_PER_USE * uses;
     const append = (start: number, stop: number) => this.#append(bytes, start, stop);
-    return new RememberedPool(bytes, offsets, length, shift, table, append);
+    return new RememberedPool(bytes, offsets, length, shift, table, isSparse, append);
   }
 
   /** The whole column as a vector, with the column's own validity. */
@@ -268,6 +271,7 @@ class RememberedPool implements PoolStrings {
   readonly #stamps: Uint32Array;
   readonly #stamp: number;
   readonly #made: Uint32Array;
+  readonly #isSparse: boolean;
   readonly #append: (start: number, end: number) => number;
 
   constructor(
@@ -276,6 +280,7 @@ class RememberedPool implements PoolStrings {
     length: number,
     shift: number,
     table: EntryTable,
+    isSparse: boolean,
     append: (start: number, end: number) => number,
   ) {
     this.#bytes = bytes;
@@ -285,11 +290,15 @@ class RememberedPool implements PoolStrings {
     this.#stamps = table.stamps;
     this.#stamp = table.stamp;
     this.#made = table.words;
+    this.#isSparse = isSparse;
     this.#append = append;
   }
 
   put(words: Uint32Array, row: number, entry: number): void {
-    if (this.#stamps[entry] !== this.#stamp) this.#make(entry);
+    if (this.#stamps[entry] !== this.#stamp) {
+      if (this.#isSparse && this.#putOnce(words, row, entry)) return;
+      this.#make(entry);
+    }
     const made = this.#made;
     const from = 4 * entry;
     const at = 4 * row;
@@ -297,6 +306,17 @@ class RememberedPool implements PoolStrings {
     words[at + 1] = made[from + 1]!;
     words[at + 2] = made[from + 2]!;
     words[at + 3] = made[from + 3]!;
+  }
+
+  /** Entries that a copy costs less than the table's cache misses. Answers whether it was one. */
+  #putOnce(words: Uint32Array, row: number, entry: number): boolean {
+    if (!(entry < this.#length)) refuseEntry(entry, this.#length);
+    const start = this.#offsets[entry]!;
+    const end = this.#offsets[entry + 1]!;
+    if (end - start > LOOP_COPY_BYTES_MAX) return false;
+    if (end - start <= INLINE_BYTES_MAX) inline(words, 4 * row, this.#bytes, start, end - start);
+    else point(words, 4 * row, this.#bytes, start, end - start, this.#append(start, end));
+    return true;
   }
 
   #make(entry: number): void {
