@@ -29,13 +29,19 @@ function stderrLogger({ logFormat, logLevel }: Config): Logger {
   });
 }
 
+/** One request to stop may come as two signals: to the process and to its group (Ctrl-C under npm, timeout(1)). */
+const SAME_REQUEST_MS = 500;
+
 /** The first SIGTERM or SIGINT. From then on the process ends by force when it takes too long or is asked again. */
 function firstSignal(logger: Logger): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    let isStopping = false;
+    let stoppingSinceMs: number | null = null;
     const onSignal = (signal: NodeJS.Signals) => {
-      if (isStopping) return endByForce(logger, `asked again by ${signal}`);
-      isStopping = true;
+      if (stoppingSinceMs !== null) {
+        if (performance.now() - stoppingSinceMs > SAME_REQUEST_MS) endByForce(logger, `asked again by ${signal}`);
+        return;
+      }
+      stoppingSinceMs = performance.now();
       setTimeout(() => endByForce(logger, 'it took too long'), LIMITS.shutdownMaxMs).unref();
       resolve(signal);
     };
@@ -44,8 +50,11 @@ function firstSignal(logger: Logger): Promise<NodeJS.Signals> {
   });
 }
 
-/** Nothing acknowledged is lost by this: the log is synced, and the tables go on from their last commit. */
+/**
+ * Nothing acknowledged is lost by this: the log is synced, and the tables go on from their last commit. By signal, as `process.exit`
+ * would wait for the engine's thread.
+ */
 function endByForce(logger: Logger, reason: string): void {
   logger.error('Ended by force', { reason });
-  process.exit(1);
+  process.kill(process.pid, 'SIGKILL');
 }

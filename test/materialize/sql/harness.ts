@@ -1,5 +1,5 @@
 /** A database in memory and the SQL runner on it, for the tests of this folder. */
-import { DuckDBInstance } from '@duckdb/node-api';
+import { DuckDBInstance, DuckDBTimestampNanosecondsValue } from '@duckdb/node-api';
 import { tableFromIPC } from 'apache-arrow';
 import type { SqlRequest } from '../../../src/materialize/index.ts';
 import { createSqlRunner, type SqlRunner } from '../../../src/materialize/sql/runner.ts';
@@ -8,6 +8,8 @@ export interface SqlHarness {
   readonly runner: SqlRunner;
   /** Runs statements with all rights. */
   setup(sql: string): Promise<void>;
+  /** Fills a table of one TIMESTAMP_NS column with any 64 bits. */
+  appendTimes(table: string, nanos: readonly bigint[]): Promise<void>;
   /** Rows of a query through the public API: the oracle. */
   rows(sql: string): Promise<unknown[][]>;
   /** The whole answer of one request. */
@@ -49,6 +51,14 @@ export async function openSqlHarness(): Promise<SqlHarness> {
     askText,
     async setup(sql) {
       await connection.run(sql);
+    },
+    async appendTimes(table, nanos) {
+      const appender = await connection.createAppender(table);
+      for (const each of nanos) {
+        appender.appendTimestampNanoseconds(new DuckDBTimestampNanosecondsValue(each));
+        appender.endRow();
+      }
+      appender.closeSync();
     },
     async rows(sql) {
       return (await connection.runAndReadAll(sql)).getRows();
