@@ -17,6 +17,8 @@ import { compressZstd, initZstd } from '../../src/otap/zstd.ts';
 export async function connectOtap(address: string, options: OtapClientOptions = {}): Promise<OtapClient> {
   await initZstd();
   const session = connect(`http://${address}`, {
+    // Node resets streams of a session with more than 10 MB to send.
+    maxSessionMemory: SESSION_MEMORY_MB_MAX,
     settings: { enablePush: false, initialWindowSize: options.windowBytes ?? WINDOW_BYTES },
   });
   // A cut connection shows in its streams; without a listener the event would end the test process.
@@ -37,6 +39,8 @@ export interface CallOptions {
   /** `grpc-encoding`; no header without it. */
   readonly encoding?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Keeps its side open when the server has ended the RPC; a gRPC client closes it. */
+  readonly lingers?: boolean;
 }
 
 /** How an RPC ended. */
@@ -58,6 +62,7 @@ export interface BatchStatus {
   readonly message: string;
 }
 
+const SESSION_MEMORY_MB_MAX = 1000;
 const WINDOW_BYTES = 1024 * 1024;
 const PACKAGE = 'opentelemetry.proto.experimental.arrow.v1';
 
@@ -91,7 +96,7 @@ export class OtapClient {
       ...(options.encoding === undefined ? {} : { 'grpc-encoding': options.encoding }),
       ...options.headers,
     });
-    return new RawCall(stream, options.encoding ?? 'identity');
+    return new RawCall(stream, options);
   }
 
   /** Sends one request and takes what comes back. */
@@ -130,9 +135,9 @@ export class RawCall {
   onMessage: (message: Buffer) => void = () => {};
   #buffered: Buffer = Buffer.alloc(0);
 
-  constructor(stream: ClientHttp2Stream, encoding: string) {
+  constructor(stream: ClientHttp2Stream, options: CallOptions) {
     this.stream = stream;
-    this.encoding = encoding;
+    this.encoding = options.encoding ?? 'identity';
     let headers: IncomingHttpHeaders = {};
     let trailers: IncomingHttpHeaders = {};
     this.responded = new Promise((resolve) => {
@@ -151,10 +156,15 @@ export class RawCall {
       const over = (): void => {
         const all = { ...headers, ...trailers };
         const code = Number(all['grpc-status'] ?? -1);
-        const message = decodeURIComponent(String(all['grpc-message'] ?? ''));
+        const message = decodeMessage(String(all['grpc-message'] ?? ''));
         resolve({ code, message, trailers, headers, resetCode: stream.rstCode ?? 0 });
       };
-      stream.once('end', () => setImmediate(over));
+      stream.once('end', () => {
+        setImmediate(() => {
+          over();
+          if (options.lingers !== true) stream.close(constants.NGHTTP2_NO_ERROR);
+        });
+      });
       stream.once('close', over);
     });
   }
@@ -181,6 +191,13 @@ export class RawCall {
     });
   }
 
+  /** Takes nothing more, not even into a buffer: the peer soon has no window left. */
+  stopReading(): void {
+    const { stream } = this as unknown as { stream: { _readableState: { highWaterMark: number } } };
+    stream._readableState.highWaterMark = 1;
+    this.stream.pause();
+  }
+
   halfClose(): void {
     this.stream.end();
   }
@@ -204,6 +221,15 @@ export class RawCall {
 }
 
 const FRAME_HEADER_BYTES = 5;
+
+/** A `grpc-message` with its percent escapes undone, or as it is where they are none. */
+function decodeMessage(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
 
 /** An Arrow stream by its statuses. */
 export class OtapStream {

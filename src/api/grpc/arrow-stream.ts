@@ -272,17 +272,19 @@ export class ArrowStream {
     if (status === null) this.#call.end();
     else this.#call.emit('error', status);
     // A client that takes neither its statuses nor the end, or that sends on after it, is cut.
-    setTimeout(() => this.#intake.abort(), this.#context.limits.streamEndMaxMs).unref();
+    setTimeout(() => this.#intake.cut(), this.#context.limits.streamEndMaxMs).unref();
   }
 
   /** The RPC has ended: by us, by the client, or with its connection. */
   #over(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    // Node shows a stream that was cut as half-closed first.
+    const end = this.#ending?.end === 'half_close' && this.#intake.isCut ? 'cancelled' : this.#ending?.end;
     this.#ending ??= { end: 'cancelled', status: null };
     this.#stopReading();
     this.#closeIfSettled();
-    this.#context.streamOver(this, this.#ending.end);
+    this.#context.streamOver(this, end ?? 'cancelled');
   }
 
   #closeIfSettled(): void {

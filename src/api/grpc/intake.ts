@@ -3,8 +3,7 @@
  * one is decompressed when the one before was taken. So what waits behind a slow or held call is compressed bytes in HTTP/2's
  * window, never decompressed messages (a hundred bombs in one window would be gigabytes).
  */
-import type { ServerHttp2Session } from 'node:http2';
-import { constants as http2Constants } from 'node:http2';
+import { constants as http2Constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { type Metadata, type ServerInterceptor, ServerInterceptingCall, status as grpcStatus } from '@grpc/grpc-js';
 import { assert } from '../../base/index.ts';
 import { ACCEPT_ENCODING, decodeFrame, type UnreadableMessage, unreadable } from './encodings.ts';
@@ -17,17 +16,27 @@ export interface InterceptorOptions {
   readonly sessionWindowBytes: number;
 }
 
-/** The interceptor. Has to be the server's first: only that one gets the base call. Nothing in it may throw: that ends the process. */
-export function createReceiveInterceptor(options: InterceptorOptions): ServerInterceptor {
-  const raisedSessions = new WeakSet<ServerHttp2Session>();
-  return (_method, call) => {
+/** The interceptor, and the connections it has seen. */
+export interface Entrance {
+  /** Has to be the server's first: only that one gets the base call. Nothing in it may throw: that ends the process. */
+  readonly interceptor: ServerInterceptor;
+  /** Cuts all connections that have had a call. grpc-js's own ways miss those that are closing, and all without channelz. */
+  cutConnections(): void;
+}
+
+/** Makes the entrance of one server. */
+export function createEntrance(options: InterceptorOptions): Entrance {
+  const sessions = new Set<ServerHttp2Session>();
+  const interceptor: ServerInterceptor = (_method, call) => {
     const base = asBaseCall(call);
-    const { session } = base.stream;
-    if (session !== undefined && !raisedSessions.has(session as ServerHttp2Session)) {
-      raisedSessions.add(session as ServerHttp2Session);
-      raiseSessionWindow(session as ServerHttp2Session, options.sessionWindowBytes);
+    // Of a server's stream it always is one; the types do not say so.
+    const session = base.stream.session as ServerHttp2Session | undefined;
+    if (session !== undefined && !sessions.has(session)) {
+      sessions.add(session);
+      session.once('close', () => sessions.delete(session));
+      raiseSessionWindow(session, options.sessionWindowBytes);
     }
-    const intake = new CallIntake(() => base.stream.close(http2Constants.NGHTTP2_CANCEL));
+    const intake = new CallIntake(base.stream);
     base.decompressMessage = async (frame, encoding) => {
       await intake.turn();
       // A message that cannot be read goes the same way as one that can: the handler answers what came before it first.
@@ -58,6 +67,12 @@ export function createReceiveInterceptor(options: InterceptorOptions): ServerInt
       },
     });
   };
+  return {
+    interceptor,
+    cutConnections() {
+      for (const session of sessions) session.destroy(undefined, http2Constants.NGHTTP2_CANCEL);
+    },
+  };
 }
 
 /** How a handler steers what it receives. */
@@ -69,8 +84,10 @@ export interface Intake {
   steer(onUnreadable: (refusal: UnreadableMessage) => void): void;
   /** Lets the next message be read. */
   next(): void;
+  /** Whether the call was cut, by either side or with its connection. */
+  readonly isCut: boolean;
   /** Cuts the call (RST_STREAM), for a peer that does not let it end. */
-  abort(): void;
+  cut(): void;
 }
 
 const intakes = new WeakMap<Metadata, Intake>();
@@ -88,10 +105,18 @@ class CallIntake implements Intake {
   #waiting: (() => void)[] = [];
   #onUnreadable: ((refusal: UnreadableMessage) => void) | null = null;
   #isSteered = false;
-  readonly abort: () => void;
+  readonly #stream: ServerHttp2Stream;
 
-  constructor(abort: () => void) {
-    this.abort = abort;
+  constructor(stream: ServerHttp2Stream) {
+    this.#stream = stream;
+  }
+
+  get isCut(): boolean {
+    return this.#stream.aborted || (this.#stream.rstCode ?? 0) !== http2Constants.NGHTTP2_NO_ERROR;
+  }
+
+  cut(): void {
+    this.#stream.close(http2Constants.NGHTTP2_CANCEL);
   }
 
   /** Settles when the message that asks is the next one; in the order of asking. */

@@ -6,7 +6,7 @@ import { initZstd } from '../../otap/index.ts';
 import { ARROW_SERVICES, type ArrowReceiverStatus, createArrowReceiver } from './arrow-receiver.ts';
 import { createHealthService } from './health.ts';
 import { checkGrpcHooks, setStreamWindow } from './hooks.ts';
-import { createReceiveInterceptor } from './intake.ts';
+import { createEntrance, type Entrance } from './intake.ts';
 import type { GrpcLimits } from './receiver-context.ts';
 
 export interface GrpcServerOptions {
@@ -47,7 +47,11 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const limits: GrpcLimits = { ...LIMITS, ...options.limits };
   const receiver = createArrowReceiver({ log, logger, limits });
   const health = createHealthService(Object.values(ARROW_SERVICES), limits.streamsMax);
-  const server = createServer(limits);
+  const entrance = createEntrance({
+    decompressedBytesMax: limits.decompressedBytesMax,
+    sessionWindowBytes: limits.grpcSessionWindowBytes,
+  });
+  const server = createServer(entrance, limits);
   for (const { definition, implementation } of [...receiver.services, health]) {
     server.addService(definition, implementation);
   }
@@ -74,20 +78,14 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     const { promise: late, cancel } = after(limits.shutdownMaxMs / 2);
     await Promise.race([Promise.all([closed, drained]), late]);
     cancel();
-    server.forceShutdown();
+    entrance.cutConnections();
     await drained;
   }
 }
 
-function createServer(limits: GrpcLimits): Server {
+function createServer(entrance: Entrance, limits: GrpcLimits): Server {
   const server = new Server({
-    // The first and only one: the interceptor needs the base call.
-    interceptors: [
-      createReceiveInterceptor({
-        decompressedBytesMax: limits.decompressedBytesMax,
-        sessionWindowBytes: limits.grpcSessionWindowBytes,
-      }),
-    ],
+    interceptors: [entrance.interceptor],
     'grpc.max_receive_message_length': limits.messageBytesMax,
     'grpc.max_concurrent_streams': limits.streamsMax,
     'grpc.keepalive_time_ms': limits.grpcKeepaliveIntervalMs,

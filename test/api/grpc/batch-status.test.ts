@@ -30,7 +30,10 @@ test('peekBatchId finds the id of real batches', () => {
 test('peekBatchId finds an id behind other fields, and the default where there is none', () => {
   fc.assert(
     fc.property(int64, fc.uint8Array({ maxLength: 200 }), (batchId, payload) => {
-      const other = Buffer.concat([encodeBatchStatus(0n, 0, 'x'.repeat(payload.length)), Buffer.from([0x11, ...Array(8).fill(1)])]);
+      const other = Buffer.concat([
+        encodeBatchStatus(0n, 0, 'x'.repeat(payload.length)),
+        Buffer.from([0x11, ...Array(8).fill(1)]),
+      ]);
       const id = encodeBatchStatus(batchId, 0, '');
       assert.equal(peekBatchId(Buffer.concat([other, id])), batchId);
       assert.equal(peekBatchId(other), 0n);
@@ -51,10 +54,11 @@ test('peekBatchId never throws', () => {
 
 test('printable text can stand in a status whatever it was', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 2000 }), (text) => {
+    fc.property(fc.string({ unit: 'binary', maxLength: 600, size: 'max' }), (text) => {
       const safe = printable(`${text}\ud800`);
       assert.equal(decodeURI(encodeURI(safe.replaceAll('%', ''))), safe.replaceAll('%', ''));
       assert.ok(safe.length <= 512);
     }),
+    { numRuns: 50 },
   );
 });

@@ -71,14 +71,16 @@ export function openFileLog(): FileLog {
   function openStream(signal: number): LogStream {
     if (refusesStreams) throw new LogUnavailableError('Cannot open a stream: the test says so');
     const stream = { id: BigInt(++counts.streamsOpened), signal };
-    let stateBytes = 0;
+    const states = new Map<number, number>();
     const take = (updates: readonly StateUpdate[] = []): void => {
-      for (const { bytes } of updates) stateBytes += bytes.length;
+      for (const { payloadType, kind, bytes } of updates) {
+        states.set(payloadType, bytes.length + (kind === 'schema' ? 0 : (states.get(payloadType) ?? 0)));
+      }
     };
     return {
       ...stream,
       get stateBytes() {
-        return stateBytes;
+        return [...states.values()].reduce((sum, bytes) => sum + bytes, 0);
       },
       append(options) {
         take(options.stateUpdates);
@@ -90,7 +92,7 @@ export function openFileLog(): FileLog {
       },
       close() {
         counts.streamsClosed++;
-        stateBytes = 0;
+        states.clear();
       },
     };
   }

@@ -1,16 +1,15 @@
 /** A gRPC server on a free port with a log of its own, for one test. */
 import type { TestContext } from 'node:test';
 import { type GrpcLimits, type GrpcServer, startGrpcServer } from '../../../src/api/index.ts';
-import { type Logger, silentLogger } from '../../../src/base/index.ts';
+import { type Logger, type Signal, silentLogger } from '../../../src/base/index.ts';
 import { connectOtap, type OtapClient, type OtapClientOptions } from '../../helpers/otap-client.ts';
 import { readArrowStreams } from '../../helpers/captures.ts';
 import { type FileLog, openFileLog } from './file-log.ts';
-import type { Signal } from '../../../src/base/index.ts';
 
 export interface GrpcFixture {
   readonly server: GrpcServer;
   readonly log: FileLog;
-  connect(options?: OtapClientOptions): Promise<OtapClient>;
+  readonly connect: (options?: OtapClientOptions) => Promise<OtapClient>;
 }
 
 /** Starts one; all of it is gone when the test ends. */

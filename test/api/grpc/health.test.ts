@@ -59,7 +59,10 @@ test('a health watch is told of every change, and ends when the server stops', a
   const client = await connect();
   const call = client.call(WATCH);
   const unknown = client.call(WATCH);
-  for (const [watch, service] of [[call, ''], [unknown, 'nobody']] as const) {
+  for (const [watch, service] of [
+    [call, ''],
+    [unknown, 'nobody'],
+  ] as const) {
     await watch.send(request(service));
     watch.halfClose();
   }

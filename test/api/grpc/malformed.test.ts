@@ -62,7 +62,10 @@ test('a batch of another signal is malformed', async (t) => {
   const stream = (await fixture.connect()).openStream('traces');
   await stream.send(logs[0]!);
   assert.equal((await stream.ended).code, INVALID_ARGUMENT);
-  assert.deepEqual(stream.statuses.map(({ batchId, code }) => [batchId, code]), [[0n, INVALID_ARGUMENT]]);
+  assert.deepEqual(
+    stream.statuses.map(({ batchId, code }) => [batchId, code]),
+    [[0n, INVALID_ARGUMENT]],
+  );
 });
 
 test('a batch whose schema was never sent is malformed', async (t) => {
@@ -70,7 +73,10 @@ test('a batch whose schema was never sent is malformed', async (t) => {
   const stream = (await connect()).openStream('logs');
   await stream.send(second);
   assert.equal((await stream.ended).code, INVALID_ARGUMENT);
-  assert.deepEqual(stream.statuses.map(({ batchId, code }) => [batchId, code]), [[1n, INVALID_ARGUMENT]]);
+  assert.deepEqual(
+    stream.statuses.map(({ batchId, code }) => [batchId, code]),
+    [[1n, INVALID_ARGUMENT]],
+  );
 });
 
 test('a malformed batch ends its own stream only', async (t) => {
@@ -84,7 +90,10 @@ test('a malformed batch ends its own stream only', async (t) => {
   assert.equal((await bad.ended).code, INVALID_ARGUMENT);
   await good.send(second);
   await good.reach(2);
-  assert.deepEqual(good.statuses.map(({ code }) => code), [0, 0]);
+  assert.deepEqual(
+    good.statuses.map(({ code }) => code),
+    [0, 0],
+  );
 });
 
 test('a batch sent behind a malformed one is left unanswered', async (t) => {
@@ -134,14 +143,17 @@ test('messages below the limit are decompressed one at a time', async (t) => {
   const { log, server, connect } = await startFixture(t);
   const client = await connect();
   const before = process.memoryUsage().rss;
-  // 60 MiB each, all of them in one window; the first is malformed, so none of the others may ever be decompressed.
-  const near = gzipSync(Buffer.alloc(60 * MIB));
-  const streams = Array.from({ length: 4 }, () => client.openStream('logs', { encoding: 'gzip' }));
+  // 8 MiB each, all of them in one window; the first is malformed, so none of the others may ever be decompressed.
+  const near = gzipSync(Buffer.alloc(8 * MIB));
+  const streams = Array.from({ length: 2 }, () => client.openStream('logs', { encoding: 'gzip' }));
   for (const stream of streams) for (let i = 0; i < 30; i++) void stream.call.sendFrame(near, 1);
   const ends = await Promise.all(streams.map(({ ended }) => ended));
-  assert.deepEqual(ends.map(({ code }) => code), [3, 3, 3, 3]);
-  assert.equal(server.status().batches.logs.messageBytes, 4 * 60 * MIB);
-  assert.ok(process.memoryUsage().rss - before < 1024 * MIB);
+  assert.deepEqual(
+    ends.map(({ code }) => code),
+    [3, 3],
+  );
+  assert.equal(server.status().batches.logs.messageBytes, 2 * 8 * MIB);
+  assert.ok(process.memoryUsage().rss - before < 200 * MIB);
   assert.equal(log.appends, 0);
 });
 
@@ -161,7 +173,7 @@ test('unknown message flags are refused', async (t) => {
   await endedBy(fixture, 'gzip', (s) => s.call.sendFrame(second, 2));
 });
 
-for (const encoding of ['snappy', 'zstdarrow11', 'zstdarrow0', 'gzip, gzip', 'br\x7f"']) {
+for (const encoding of ['snappy', 'zstdarrow11', 'zstdarrow0', 'gzip, gzip', 'br"']) {
   test(`the encoding ${JSON.stringify(encoding)} is UNIMPLEMENTED, and the answer names those that are`, async (t) => {
     const { connect } = await startFixture(t);
     const stream = (await connect()).openStream('logs', { encoding });
@@ -170,7 +182,8 @@ for (const encoding of ['snappy', 'zstdarrow11', 'zstdarrow0', 'gzip, gzip', 'br
     assert.equal(end.code, UNIMPLEMENTED);
     for (const said of [end.headers, end.trailers]) {
       const accepted = String(said['grpc-accept-encoding']).split(',');
-      for (const name of ['identity', 'gzip', 'deflate', 'zstd', 'zstdarrow1', 'zstdarrow10']) assert.ok(accepted.includes(name));
+      for (const name of ['identity', 'gzip', 'deflate', 'zstd', 'zstdarrow1', 'zstdarrow10'])
+        assert.ok(accepted.includes(name));
     }
   });
 }
@@ -199,7 +212,7 @@ test('unknown methods are UNIMPLEMENTED, whatever their name', async (t) => {
   for (const path of [
     '/opentelemetry.proto.collector.logs.v1.LogsService/Export',
     '/a/b',
-    '/\xe9%ff\x01/x',
+    '/%ff"\\/x',
     `/${'x'.repeat(4000)}`,
   ]) {
     assert.equal((await client.unary(path, Buffer.alloc(3), { encoding: 'identity' })).code, UNIMPLEMENTED, path);

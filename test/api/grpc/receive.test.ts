@@ -15,13 +15,21 @@ for (const encoding of ENCODINGS) {
     const messages = messagesOf('rich-1', 'traces');
     const [result] = await replayStreams(await connect(), [{ arrowSignal: 'traces', messages }], { encoding });
     assert.equal(result!.end.code, 0);
-    assert.deepEqual(result!.statuses.map(({ code, batchId }) => [code, batchId]), messages.map((_, i) => [0, BigInt(i)]));
-    assert.deepEqual(log.batches.map(({ record }) => record), messages);
+    assert.deepEqual(
+      result!.statuses.map(({ code, batchId }) => [code, batchId]),
+      messages.map((_, i) => [0, BigInt(i)]),
+    );
+    assert.deepEqual(
+      log.batches.map(({ record }) => record),
+      messages,
+    );
     assert.ok(String(result!.end.headers['grpc-accept-encoding']).split(',').includes(encoding));
   });
 }
 
-for (const name of captureNames({ shared: false }).filter((name) => readArrowStreams(name).some(({ messages }) => messages.length > 0))) {
+for (const name of captureNames({ shared: false }).filter((name) =>
+  readArrowStreams(name).some(({ messages }) => messages.length > 0),
+)) {
   test(`every batch of the capture ${name} is accepted`, async (t) => {
     const { server, log, connect } = await startFixture(t);
     const streams = readArrowStreams(name);
@@ -29,7 +37,10 @@ for (const name of captureNames({ shared: false }).filter((name) => readArrowStr
     for (const [index, { end, statuses, signal }] of results.entries()) {
       const expected = streams[index]!.messages;
       assert.equal(end.code, 0, end.message);
-      assert.deepEqual(statuses.map(({ code }) => code), expected.map(() => 0));
+      assert.deepEqual(
+        statuses.map(({ code }) => code),
+        expected.map(() => 0),
+      );
       assert.equal(signal, streams[index]!.arrowSignal);
     }
     const logged = (signal: Signal): Buffer[] =>
@@ -56,7 +67,10 @@ test("a Collector's own zstd frames are read", { skip: sharedCapturesMissing() }
   for (const { body } of frames) await stream.call.sendFrame(body, 1);
   stream.halfClose();
   assert.equal((await stream.ended).code, 0);
-  assert.deepEqual(stream.statuses.map(({ code }) => code), frames.map(() => 0));
+  assert.deepEqual(
+    stream.statuses.map(({ code }) => code),
+    frames.map(() => 0),
+  );
   assert.equal(log.batches.length, frames.length);
 });
 
@@ -67,7 +81,10 @@ test('uncompressed messages of a compressed call are read as they are', async (t
   await stream.send(first!, { compressed: false });
   await stream.send(second!);
   await stream.reach(2);
-  assert.deepEqual(log.batches.map(({ record }) => record), [first, second]);
+  assert.deepEqual(
+    log.batches.map(({ record }) => record),
+    [first, second],
+  );
 });
 
 test('a batch is answered only when its append has settled, in whatever order that is', async (t) => {
@@ -127,7 +144,13 @@ test('repeated batch ids are each answered', async (t) => {
   // The same bytes again: a schema message starts the state anew.
   await stream.send(first!);
   await stream.reach(2);
-  assert.deepEqual(stream.statuses.map(({ batchId, code }) => [batchId, code]), [[0n, 0], [0n, 0]]);
+  assert.deepEqual(
+    stream.statuses.map(({ batchId, code }) => [batchId, code]),
+    [
+      [0n, 0],
+      [0n, 0],
+    ],
+  );
 });
 
 test('entries say whether they hold schemas and dictionaries', async (t) => {

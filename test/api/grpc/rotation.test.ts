@@ -36,7 +36,10 @@ test('at its age a stream answers what it has taken and takes nothing more', asy
   log.release();
   assert.equal((await stream.ended).code, 0);
   assert.equal(log.appends, appends);
-  assert.deepEqual(stream.statuses.map(({ code }) => code), Array.from({ length: appends }, () => 0));
+  assert.deepEqual(
+    stream.statuses.map(({ code }) => code),
+    Array.from({ length: appends }, () => 0),
+  );
 });
 
 test('a stream ends with OK when its state passes the limit, behind the answer of that batch', async (t) => {
@@ -44,7 +47,10 @@ test('a stream ends with OK when its state passes the limit, behind the answer o
   const stream = (await connect()).openStream('logs');
   for (const message of logs) void stream.send(message);
   assert.equal((await stream.ended).code, 0);
-  assert.deepEqual(stream.statuses.map(({ batchId, code }) => [batchId, code]), [[0n, 0]]);
+  assert.deepEqual(
+    stream.statuses.map(({ batchId, code }) => [batchId, code]),
+    [[0n, 0]],
+  );
   assert.equal(log.appends, 1);
   await eventually(() => server.status().streamStateBytes === 0);
   assert.equal(server.status().streamsEnded.state, 1);
@@ -82,7 +88,10 @@ test('streams past their number are accepted, answer UNAVAILABLE, and end with O
   const excess = client.openStream('traces');
   for (const message of traces) await excess.send(message);
   await excess.reach(traces.length);
-  assert.deepEqual(excess.statuses.map(({ batchId, code }) => [batchId, code]), traces.map((_, i) => [BigInt(i), UNAVAILABLE]));
+  assert.deepEqual(
+    excess.statuses.map(({ batchId, code }) => [batchId, code]),
+    traces.map((_, i) => [BigInt(i), UNAVAILABLE]),
+  );
   assert.equal(log.appends, 1);
   assert.equal(server.status().streamsExcess, 1);
   first.halfClose();
@@ -95,7 +104,7 @@ test('streams past their number are accepted, answer UNAVAILABLE, and end with O
 
 test('a client that goes on after the end of its stream is cut', async (t) => {
   const { connect } = await startFixture(t, { streamAgeMaxMs: 20, streamEndMaxMs: 20 });
-  const stream = (await connect()).openStream('logs');
+  const stream = (await connect()).openStream('logs', { lingers: true });
   assert.equal((await stream.ended).code, 0);
   // This side was never closed: without the cut it would stay open for good.
   await new Promise<void>((resolve) => {
