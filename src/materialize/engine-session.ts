@@ -48,7 +48,7 @@ export interface EngineParts {
   /** Runs queries on connections of its own. */
   createSqlRunner(store: SessionStore): SqlRunner;
   /** A reader that begins with the segment of `from`. */
-  openReader(from: bigint): LogReader;
+  openReader(from: bigint, durable: DurablePosition): LogReader;
   createDecoder(signal: Signal): StreamDecoder;
   readonly decodeOtlp?: (signal: Signal, entry: LogEntry) => CanonicalBatch;
   readonly projections: readonly ProjectionDefinition[];

@@ -13,7 +13,7 @@ const { options } = workerData as EngineWorkerData;
 await hostEngine(parentPort, options, {
   ...storeParts(options),
   prepare: initZstd,
-  openReader: (from) => openLogReader({ directory: options.logDirectory, from }),
+  openReader: (from, durable) => openLogReader({ directory: options.logDirectory, from, durable }),
   createDecoder: createStreamDecoder,
   projections: PROJECTIONS,
 });

@@ -11,6 +11,7 @@ import {
   errorMessage,
   LIMITS,
   type Logger,
+  OffsetOutOfRangeError,
   type Signal,
   signalOfCode,
 } from '../base/index.ts';
@@ -44,8 +45,8 @@ export interface RunningProjection {
 
 export interface MaterializerOptions {
   readonly database: Database;
-  /** A reader that begins with the segment of `from`; may be at any offset up to the durable end. */
-  readonly openReader: (from: bigint) => LogReader;
+  /** A reader that begins with the segment of `from`. Throws OffsetOutOfRangeError when the log begins later. */
+  readonly openReader: (from: bigint, durable: DurablePosition) => LogReader;
   readonly projections: readonly RunningProjection[];
   readonly createDecoder: (signal: Signal) => StreamDecoder;
   /** Decodes an OTLP entry: its content type is in the headers. Absent while nothing writes such entries. */
@@ -61,6 +62,8 @@ export interface MaterializerOptions {
   readonly commitRowsMax?: number;
   readonly commitIntervalMs?: number;
 }
+
+const ROWLESS_KINDS: ReadonlySet<number> = new Set([ENTRY_KINDS.STREAM_OPEN, ENTRY_KINDS.CURSOR]);
 
 /** Why the loop ended: on request, because the database instance must be opened again, or because its file must be built anew. */
 export type MaterializerEnd = 'stopped' | 'lost' | 'corrupt';
@@ -119,6 +122,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
   // The next entry to handle; entries below it are committed, in the open transaction, or have no rows.
   let position = committedOffset();
   let uncommitted = emptyTransaction();
+  let skippedTold = 0;
   let stopping = false;
   let stuck: string | null = null;
   let failures = 0;
@@ -140,6 +144,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
   async function step(): Promise<void> {
     const frame = reading(() => openedReader().nextFrame());
     if (frame === null) {
+      tellSkipped(openedReader());
       if (commitDue() || buildReady()) await commit();
       if (buildReady()) await switchVersions();
       if (!uncommitted.open) stuck = null;
@@ -160,10 +165,9 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
 
   async function take(entry: LogEntry): Promise<void> {
     const signal = signalOfCode(entry.signal);
-    if (entry.kind === ENTRY_KINDS.STREAM_OPEN || entry.kind === ENTRY_KINDS.STREAM_CLOSE)
-      decoders.drop(entry.streamId);
+    if (entry.kind === ENTRY_KINDS.STREAM_CLOSE) decoders.drop(entry.streamId);
     else if (entry.offset < position) replayState(entry, signal);
-    else if (entry.kind !== ENTRY_KINDS.CURSOR) await materialize(entry, signal);
+    else if (!ROWLESS_KINDS.has(entry.kind)) await materialize(entry, signal);
     if (entry.offset >= position) position = entry.offset + 1n;
   }
 
@@ -385,10 +389,30 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     if (reader === null) {
       decoders.clear();
       position = committedOffset();
-      reader = options.openReader(position);
-      reader.advance(durable);
+      reader = openReaderFrom(position);
+      skippedTold = 0;
     }
     return reader;
+  }
+
+  function openReaderFrom(from: bigint): LogReader {
+    try {
+      return options.openReader(from, durable);
+    } catch (error) {
+      if (!(error instanceof OffsetOutOfRangeError)) throw error;
+      const firstOffset = BigInt(error.facts['firstOffset'] ?? from);
+      if (firstOffset <= from) throw error;
+      logger.warn('Older entries are gone from the log, going on behind them', { from, firstOffset });
+      return options.openReader(firstOffset, durable);
+    }
+  }
+
+  /** Entries that damage has taken are passed by like the others; the log keeps the bytes. */
+  function tellSkipped({ skipped }: LogReader): void {
+    for (const range of skipped.slice(skippedTold)) logger.warn('Entries are missing from the log', { ...range });
+    skippedTold = skipped.length;
+    const end = skipped.at(-1)?.to ?? 0n;
+    if (end > position) position = end;
   }
 
   function closeReader(): void {
@@ -397,9 +421,8 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
   }
 
   function* readSegment(_segment: bigint, end: bigint): Iterable<LogEntry> {
-    const again = options.openReader(end);
+    const again = options.openReader(end, durable);
     try {
-      again.advance(durable);
       for (let frame = again.nextFrame(); frame !== null; frame = again.nextFrame()) {
         for (const entry of frame) {
           if (entry.offset >= end) return;

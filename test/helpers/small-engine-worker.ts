@@ -24,9 +24,9 @@ await hostEngine(parentPort!, options, {
       },
     };
   },
-  openReader: (from) => {
+  openReader: (from, durable) => {
     const entries = smallEntries(parseSmallEntries(readFileSync(file, 'utf8')));
-    const reader = smallReader(entries, from);
+    const reader = smallReader(entries, from, durable);
     return {
       ...reader,
       advance(position) {

@@ -61,8 +61,13 @@ export function positionAt(durableOffset: bigint): DurablePosition {
 }
 
 /** A log in memory. `entries` may grow while readers read. */
-export function smallReader(entries: readonly LogEntry[], from: bigint, frameEntries = 3): LogReader {
-  let durable = 0n;
+export function smallReader(
+  entries: readonly LogEntry[],
+  from: bigint,
+  bound: DurablePosition,
+  frameEntries = 3,
+): LogReader {
+  let durable = bound.durableOffset;
   const segment = entries.findLast((entry) => entry.offset <= from)?.segment ?? 0n;
   let at = entries.findIndex((entry) => entry.segment === segment);
   if (at < 0) at = 0;

@@ -77,9 +77,9 @@ async function materialize(store: SmallStore, entries: readonly LogEntry[], opti
   const readersFrom: bigint[] = [];
   const materializer = createMaterializer({
     database: store,
-    openReader(from) {
+    openReader(from, bound) {
       readersFrom.push(from);
-      return smallReader(entries, from, options.frameEntries);
+      return smallReader(entries, from, bound, options.frameEntries);
     },
     projections,
     createDecoder: smallDecoder,
