@@ -361,7 +361,7 @@ class GroupCommitLog implements Log {
         if (this.#queue.oldestMs() !== null) this.#armWaitTimer();
       },
       Math.max(1, limits.appendWaitMaxMs - waitedMs),
-    ).unref();
+    );
   }
 
   /** Without traffic nothing would find out that the disk is well again. */

@@ -1,11 +1,10 @@
 /** Looks into a log directory that no server is using: lists, verifies, reads. Changes nothing. */
 import { existsSync } from 'node:fs';
-import { OffsetOutOfRangeError } from '../base/index.ts';
 import { type LogFileSystem, realFileSystem } from './file-system.ts';
 import { crcDigits, indexPath, segmentFileName } from './layout.ts';
 import { logUuidOf, readSegmentFiles, scanSegments } from './log-directory.ts';
 import { openLogReader } from './reader.ts';
-import { indexScan, isTailDamage } from './recovery.ts';
+import { indexScan, isLeftover, isTailDamage } from './recovery.ts';
 import { type IndexContent, openSegmentIndex } from './segment-index.ts';
 import { type SegmentScan, scanSegment } from './segment-scan.ts';
 import type { DurablePosition, LogEntry } from './types.ts';
@@ -62,7 +61,7 @@ export function verifyLog(directory: string, options: OfflineOptions = {}): LogF
   let i = 0;
   for (const scan of scanSegments(fileSystem, directory, files)) {
     findings.push(...segmentFindings(scan, files[i++]!.limitOffset), ...seamFindings(before, scan));
-    before = scan;
+    if (scan.frames.length > 0) before = scan;
   }
   findings.push(...indexFindings(directory, fileSystem));
   return findings;
@@ -78,7 +77,7 @@ export function rebuildIndex(directory: string, options: OfflineOptions = {}): I
     for (const scan of scanSegments(fileSystem, directory, files)) {
       const { limitOffset } = files[i++]!;
       const tail = limitOffset !== null && isTailDamage(scan, limitOffset) ? scan.tail : null;
-      index.write(() => indexScan(index, scan, tail));
+      indexScan(index, scan, { limitOffset, tail });
     }
     return index.content();
   } finally {
@@ -155,6 +154,7 @@ function summarize(scan: SegmentScan): SegmentSummary {
 }
 
 function segmentFindings(scan: SegmentScan, limitOffset: bigint | null): LogFinding[] {
+  if (isLeftover(scan, limitOffset)) return [];
   const segment = segmentFileName(scan.baseOffset);
   const findings: LogFinding[] = scan.damage.map(({ position, reason }) => ({
     kind: 'damage',

@@ -17,8 +17,8 @@ export interface LogReaderOptions {
   readonly directory: string;
   /** Reading starts with the first entry of the segment that holds this offset, or would hold it. */
   readonly from: bigint;
-  /** Nothing behind it is read. */
-  readonly durable: DurablePosition;
+  /** Nothing behind it is read. Without it nothing is read before the first call of `advance`. */
+  readonly durable?: DurablePosition;
   readonly fileSystem?: LogFileSystem;
 }
 
@@ -31,17 +31,20 @@ interface OpenSegment {
   limitOffset: bigint | null;
 }
 
-/** Opens a reader. Throws OffsetOutOfRangeError when `from` is not between the log's first offset and its durable end. */
+/**
+ * Opens a reader. Throws OffsetOutOfRangeError when `from` is not between the log's first offset and its durable end, as far as that is
+ * given.
+ */
 export function openLogReader(options: LogReaderOptions): LogReader {
   const fileSystem = options.fileSystem ?? realFileSystem;
   const bases = listBases(fileSystem, options.directory);
-  const { durableOffset } = options.durable;
+  const durableOffset = options.durable?.durableOffset ?? options.from;
   const firstOffset = bases[0] ?? durableOffset;
   if (options.from < firstOffset || options.from > durableOffset) {
     throw new OffsetOutOfRangeError(options.from, firstOffset, durableOffset);
   }
   const start = bases.findLast((baseOffset) => baseOffset <= options.from) ?? options.from;
-  return new SegmentReader(fileSystem, options.directory, start, options.durable);
+  return new SegmentReader(fileSystem, options.directory, start, options.durable ?? null);
 }
 
 class SegmentReader implements LogReader {
@@ -49,14 +52,14 @@ class SegmentReader implements LogReader {
   readonly #directory: string;
   readonly #skipped: { from: bigint; to: bigint; reason: string }[] = [];
   readonly #dependencies = new DependencyTracker();
-  #durable: DurablePosition;
+  #durable: DurablePosition | null;
   #segment: OpenSegment | null = null;
   /** Offset that the next entry should have. */
   #offset: bigint;
   /** Why entries before the next frame are missing, if that is known. */
   #damage: string | null = null;
 
-  constructor(fileSystem: LogFileSystem, directory: string, start: bigint, durable: DurablePosition) {
+  constructor(fileSystem: LogFileSystem, directory: string, start: bigint, durable: DurablePosition | null) {
     this.#fileSystem = fileSystem;
     this.#directory = directory;
     this.#offset = start;
@@ -68,17 +71,19 @@ class SegmentReader implements LogReader {
   }
 
   advance(position: DurablePosition): void {
-    if (position.durableOffset > this.#durable.durableOffset) this.#durable = position;
+    if (this.#durable === null || position.durableOffset > this.#durable.durableOffset) this.#durable = position;
   }
 
   nextFrame(): readonly LogEntry[] | null {
+    const durable = this.#durable;
+    if (durable === null) return null;
     for (;;) {
-      const segment = this.#segment ?? this.#openNext(this.#offset - 1n);
-      if (segment === null) return this.#atEnd();
-      const frame = this.#frameOf(segment);
+      const segment = this.#segment ?? this.#openNext(this.#offset - 1n, durable);
+      if (segment === null) return this.#atEnd(durable);
+      const frame = this.#frameOf(segment, durable);
       if (frame !== null) return this.#entriesOf(segment, frame);
-      if (segment.baseOffset >= this.#durable.segment) return this.#atEnd();
-      if (this.#openNext(segment.baseOffset) === null) return this.#atEnd();
+      if (segment.baseOffset >= durable.segment) return this.#atEnd(durable);
+      if (this.#openNext(segment.baseOffset, durable) === null) return this.#atEnd(durable);
     }
   }
 
@@ -88,8 +93,8 @@ class SegmentReader implements LogReader {
   }
 
   /** The next frame of a segment that is part of the log, or null when there is none (yet). */
-  #frameOf(segment: OpenSegment): FrameView | null {
-    this.#bound(segment);
+  #frameOf(segment: OpenSegment, durable: DurablePosition): FrameView | null {
+    this.#bound(segment, durable);
     const { source } = segment;
     while (segment.position < source.end) {
       const frame = parseFrame(source.read.bind(source), segment.position, true);
@@ -135,8 +140,7 @@ class SegmentReader implements LogReader {
   }
 
   /** Everything durable was read, or cannot be. */
-  #atEnd(): null {
-    const { durableOffset, segment } = this.#durable;
+  #atEnd({ durableOffset, segment }: DurablePosition): null {
     const isLast = this.#segment === null || this.#segment.baseOffset >= segment;
     if (isLast && this.#offset < durableOffset) {
       this.#skip(durableOffset, this.#damage ?? 'entries are missing');
@@ -145,10 +149,10 @@ class SegmentReader implements LogReader {
     return null;
   }
 
-  #bound(segment: OpenSegment): void {
-    if (segment.baseOffset === this.#durable.segment) {
-      segment.source.end = Math.min(this.#durable.segmentBytes, segment.file.size());
-    } else if (segment.limitOffset === null && segment.baseOffset < this.#durable.segment) {
+  #bound(segment: OpenSegment, durable: DurablePosition): void {
+    if (segment.baseOffset === durable.segment) {
+      segment.source.end = Math.min(durable.segmentBytes, segment.file.size());
+    } else if (segment.limitOffset === null && segment.baseOffset < durable.segment) {
       segment.source.end = segment.file.size();
       const next = listBases(this.#fileSystem, this.#directory).find((baseOffset) => baseOffset > segment.baseOffset);
       if (next !== undefined) segment.limitOffset = this.#previousEnd(next);
@@ -160,9 +164,9 @@ class SegmentReader implements LogReader {
     return typeof header === 'string' ? baseOffset : header.previousEnd;
   }
 
-  #openNext(above: bigint): OpenSegment | null {
+  #openNext(above: bigint, durable: DurablePosition): OpenSegment | null {
     const bases = listBases(this.#fileSystem, this.#directory);
-    const baseOffset = bases.find((candidate) => candidate > above && candidate <= this.#durable.segment);
+    const baseOffset = bases.find((candidate) => candidate > above && candidate <= durable.segment);
     if (baseOffset === undefined) return null;
     const file = this.#fileSystem.openForReading(segmentPath(this.#directory, baseOffset));
     this.close();

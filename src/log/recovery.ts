@@ -53,15 +53,28 @@ export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog
 }
 
 /**
- * The rows that a scan adds to an index. Shared by recovery and rebuild, so that both make the same rows. `tail` is what the caller
- * took the segment's tail for: a damaged range, or null when it is no part of the log.
+ * The rows that a scan adds to an index, with what is damaged among them. Shared by recovery and rebuild, so that both make the same
+ * rows. `tail` is what the caller took the segment's tail for: a damaged range, or null when it is no part of the log.
  */
-export function indexScan(index: SegmentIndex, scan: SegmentScan, tail: DamagedRange | null): void {
+export function indexScan(
+  index: SegmentIndex,
+  scan: SegmentScan,
+  { limitOffset, tail }: { readonly limitOffset: bigint | null; readonly tail: DamagedRange | null },
+): readonly DamagedRange[] {
   const ranges = tail === null ? scan.damage : [...scan.damage, tail];
-  if (scan.frames.length === 0 && ranges.length === 0 && scan.endOffset === scan.baseOffset) return;
-  index.putSegment(segmentRow(scan));
-  for (const frame of scan.frames) index.addFrame(frame);
-  for (const range of ranges) index.addQuarantinedRange(range);
+  if (isLeftover(scan, limitOffset)) return [];
+  if (scan.endOffset === scan.baseOffset && ranges.length === 0) return [];
+  index.write(() => {
+    index.putSegment(segmentRow(scan));
+    for (const frame of scan.frames) index.addFrame(frame);
+    for (const range of ranges) index.addQuarantinedRange(range);
+  });
+  return ranges;
+}
+
+/** Whether a file was given up before it held an entry of the log and could not be removed: no part of the log, whatever is in it. */
+export function isLeftover(scan: SegmentScan, limitOffset: bigint | null): boolean {
+  return scan.endOffset === scan.baseOffset && limitOffset !== null && limitOffset <= scan.baseOffset;
 }
 
 /** Whether the bytes behind a segment's last good frame held entries of the log. */
@@ -90,8 +103,7 @@ async function recover(options: RecoveryOptions, files: SegmentFile[], index: Se
     const kept = isLast ? await settleLastSegment(options, scan, indexEnd) : scan;
     if (kept === null) continue;
     const tail = isTailDamage(kept, file.limitOffset) ? kept.tail : null;
-    index.write(() => indexScan(index, kept, tail));
-    for (const range of tail === null ? kept.damage : [...kept.damage, tail]) {
+    for (const range of indexScan(index, kept, { limitOffset: file.limitOffset, tail })) {
       logger.error('Log segment is damaged', { ...range, segment: segmentFileName(range.segment) });
     }
     last = kept;
