@@ -135,9 +135,19 @@ function readCbor(bytes: Uint8Array): TypedValue {
   const simple = (initial: number): TypedValue => {
     if (initial === 0xf4 || initial === 0xf5) return { b: initial === 0xf5 };
     if (initial === 0xf6 || initial === 0xf7) return null;
+    if (initial === 0xf9) return { d: doubleText(halfFloat(view.getUint16((at += 2) - 2))) };
     if (initial === 0xfa) return { d: doubleText(view.getFloat32((at += 4) - 4)) };
     if (initial === 0xfb) return { d: doubleText(view.getFloat64((at += 8) - 8)) };
     throw new Error(`CBOR item 0x${initial.toString(16)} at ${at - 1}`);
   };
   return read();
+}
+
+/** The value of an IEEE 754 half. */
+function halfFloat(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
