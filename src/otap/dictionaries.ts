@@ -93,7 +93,7 @@ function grownCapacity(needed: number, capacity: number): number {
 class GrowingBytes implements BytesDictionary {
   readonly kind = 'bytes';
   #bytes = new Uint8Array(0);
-  #offsets = new Uint32Array(1);
+  #offsets = new Uint32Array(0);
   #length = 0;
   #entryValidity: Uint8Array | null = null;
   readonly pool: BytesPool;
@@ -133,7 +133,7 @@ class GrowingBytes implements BytesDictionary {
     const first = pool.offsets[0] ?? 0;
     const addedBytes = (pool.offsets[count] ?? first) - first;
     const length = this.#length + count;
-    const end = this.#offsets[this.#length]!;
+    const end = this.#offsets[this.#length] ?? 0;
     const bytesCapacity = grownCapacity(end + addedBytes, this.#bytes.length);
     const offsetsCapacity = grownCapacity(length + 1, this.#offsets.length);
     const validityCapacity = grownValidityCapacity(this.#entryValidity, validity, length);
