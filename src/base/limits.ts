@@ -44,12 +44,12 @@ export const LIMITS = {
   hpackTableBytesMax: 4096,
   /** Headers of one batch after HPACK decoding. */
   batchHeadersBytesMax: 64 * KIB,
-  /** Bytes received and not yet durable over all streams; reading stops there. */
+  /** Bytes received and not yet durable over all streams; past it batches are refused. */
   inFlightBytesMax: 64 * MIB,
   /** Bytes received and not yet durable of one stream; reading of that stream stops there. */
   streamInFlightBytesMax: 16 * MIB,
-  /** The same, for batches that passed the bound together: past it they are refused. One more message than the bound fits. */
-  inFlightBytesHardMax: 128 * MIB,
+  /** Where reading stops: well below, since streams pass it together, each with one message of a size not known before. */
+  inFlightReadBytesMax: 32 * MIB,
   /** How long a stream is not read from before its batches are read on and refused: they count against the exporter's 5 s too. */
   readHoldMaxMs: 2_000,
   /** Statuses that wait for a client that does not read them; reading of its stream stops there. */
@@ -136,10 +136,8 @@ export const LIMITS = {
 /** Throws when limits contradict each other. */
 export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.messageBytesMax <= limits.inFlightBytesMax, 'one message must fit the bytes in flight');
-  assert(
-    limits.inFlightBytesMax + limits.decompressedBytesMax <= limits.inFlightBytesHardMax,
-    'a message read below the bound of bytes in flight must not be refused',
-  );
+  assert(limits.inFlightReadBytesMax < limits.inFlightBytesMax, 'reading must stop before batches are refused');
+  assert(limits.streamInFlightBytesMax <= limits.inFlightReadBytesMax, 'one stream must not hold up all');
   assert(
     limits.readHoldMaxMs < limits.appendWaitMaxMs,
     'a held stream must be answered no later than one that waits for the disk',

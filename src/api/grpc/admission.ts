@@ -1,9 +1,9 @@
 /** Bytes received and not yet durable, over all streams of the server. */
 export interface Admission {
   readonly inFlightBytes: number;
-  /** At its bound: streams stop reading. */
+  /** At the bound where streams stop reading. */
   readonly isFull: boolean;
-  /** Takes a batch in, or says that it has to be refused because it would pass the hard bound. */
+  /** Takes a batch in, or says that it has to be refused. One alone is always taken. */
   admit(bytes: number): boolean;
   /** The batch is durable or refused. Calls those who wait when there is room again. */
   release(bytes: number): void;
@@ -12,13 +12,13 @@ export interface Admission {
 }
 
 /**
- * `bytesMax` stops reading, `bytesHardMax` refuses what was read all the same: many streams may pass a bound at once, each with
- * one message.
+ * `readBytesMax` stops reading, `bytesMax` refuses what was read all the same: many streams may pass the first at once, each with
+ * one message. The log refuses at the latter too.
  */
-export function createAdmission(bytesMax: number, bytesHardMax: number): Admission {
+export function createAdmission(readBytesMax: number, bytesMax: number): Admission {
   let inFlightBytes = 0;
   const waiting = new Set<() => void>();
-  const isFull = (): boolean => inFlightBytes >= bytesMax;
+  const isFull = (): boolean => inFlightBytes >= readBytesMax;
   return {
     get inFlightBytes() {
       return inFlightBytes;
@@ -27,7 +27,7 @@ export function createAdmission(bytesMax: number, bytesHardMax: number): Admissi
       return isFull();
     },
     admit(bytes) {
-      if (isFull() || inFlightBytes + bytes > bytesHardMax) return false;
+      if (inFlightBytes > 0 && inFlightBytes + bytes > bytesMax) return false;
       inFlightBytes += bytes;
       return true;
     },

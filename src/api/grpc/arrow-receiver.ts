@@ -53,7 +53,7 @@ export function createArrowReceiver(options: { log: Log; logger: Logger; limits:
   const streams = new Set<ArrowStream>();
   const counts = bySignal((): BatchCounts => ({ accepted: 0, unavailable: 0, malformed: 0, messageBytes: 0 }));
   const streamsEnded = Object.fromEntries(STREAM_ENDS.map((end) => [end, 0])) as Record<StreamEnd, number>;
-  const admission = createAdmission(limits.inFlightBytesMax, limits.inFlightBytesHardMax);
+  const admission = createAdmission(limits.inFlightReadBytesMax, limits.inFlightBytesMax);
   const drained: (() => void)[] = [];
   let isDraining = false;
   let streamsOpened = 0;

@@ -110,8 +110,8 @@ export class ArrowStream {
     const batch = this.#inspect(message);
     const logStream = batch === null ? null : this.#openLogStream();
     if (batch === null || logStream === null) return;
-    const { limits, admission } = this.#context;
-    if (this.#inFlightBytes < limits.streamInFlightBytesMax && admission.admit(message.length)) {
+    const isRefused = this.#isRefusing && this.#isFull;
+    if (!isRefused && this.#context.admission.admit(message.length)) {
       void this.#append(logStream, batch, message);
     } else {
       // Later batches build on this one's dictionaries, and the exporter resends it on this same stream.
@@ -227,14 +227,17 @@ export class ArrowStream {
   /** Asks for the next message, if one is owed and there is room for it and for its answer. */
   #readNext(): void {
     if (!this.#owesNext || this.#ending !== null || this.#isOver) return;
-    const { limits, admission } = this.#context;
-    if (this.#unwritten >= limits.streamStatusesMax) return;
-    const isFull = admission.isFull || this.#inFlightBytes >= limits.streamInFlightBytesMax;
-    if (isFull && !this.#isRefusing) return this.#hold();
-    if (!isFull) this.#isRefusing = false;
+    if (this.#unwritten >= this.#context.limits.streamStatusesMax) return;
+    if (this.#isFull && !this.#isRefusing) return this.#hold();
+    if (!this.#isFull) this.#isRefusing = false;
     this.#cancelHold?.();
     this.#owesNext = false;
     this.#intake.next();
+  }
+
+  get #isFull(): boolean {
+    const { limits, admission } = this.#context;
+    return admission.isFull || this.#inFlightBytes >= limits.streamInFlightBytesMax;
   }
 
   #hold(): void {

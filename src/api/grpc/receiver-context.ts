@@ -15,7 +15,7 @@ export type GrpcLimits = {
     | 'streamStatusesMax'
     | 'streamEndMaxMs'
     | 'inFlightBytesMax'
-    | 'inFlightBytesHardMax'
+    | 'inFlightReadBytesMax'
     | 'streamInFlightBytesMax'
     | 'readHoldMaxMs'
     | 'appendWaitMaxMs'

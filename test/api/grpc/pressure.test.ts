@@ -46,7 +46,7 @@ test('reading stops at the bytes in flight of a stream and goes on when they are
 });
 
 test('reading of all streams stops at the bytes in flight of the server', async (t) => {
-  const { server, log, connect } = await startFixture(t, { inFlightBytesMax: 1, readHoldMaxMs: 3_000 });
+  const { server, log, connect } = await startFixture(t, { inFlightReadBytesMax: 1, readHoldMaxMs: 3_000 });
   const client = await connect();
   const first = client.openStream('logs');
   log.hold();
@@ -78,14 +78,18 @@ test('batches held too long are refused with UNAVAILABLE, and what they built up
   assert.equal(server.status().streamsHeld, 0);
 });
 
-test('a message that would pass the hard bound is refused with UNAVAILABLE', async (t) => {
-  const { log, connect } = await startFixture(t, { inFlightBytesHardMax: logs[0]!.length - 1 });
+test('a batch that would pass the bytes of the server is refused with UNAVAILABLE, one alone never', async (t) => {
+  const { log, connect } = await startFixture(t, { inFlightBytesMax: 1 });
   const stream = (await connect()).openStream('logs');
+  log.hold();
   await stream.send(logs[0]!);
-  assert.equal((await stream.nextStatus()).code, UNAVAILABLE);
-  await stream.send(logs[2]!);
-  assert.equal((await stream.nextStatus()).code, 0);
+  await stream.send(logs[1]!);
+  assert.deepEqual(await stream.nextStatus().then(({ batchId, code }) => [batchId, code]), [1n, UNAVAILABLE]);
   assert.equal(log.appends, 1);
+  log.release();
+  assert.deepEqual(await stream.nextStatus().then(({ batchId, code }) => [batchId, code]), [0n, 0]);
+  await stream.send(logs[2]!);
+  assert.deepEqual(await stream.nextStatus().then(({ batchId, code }) => [batchId, code]), [2n, 0]);
 });
 
 test('a batch that is not durable in time is answered UNAVAILABLE, and only once', async (t) => {
