@@ -93,10 +93,15 @@ export function summaryColumns(points: SummaryDataPointsTable, scratch: Scratch)
   const { rowCount } = points;
   const quantiles = numberLists(points.quantiles, NO_DOUBLES, rowCount, scratch);
   const values = numberLists(points.quantileValues, NO_DOUBLES, rowCount, scratch);
+  // A column that was not on the wire is 0 in every pair of the other one.
+  const children = [
+    points.quantiles === null ? constant(0) : quantiles.child,
+    points.quantileValues === null ? constant(0) : values.child,
+  ];
   const pairs: ListVector = {
     kind: 'list',
-    offsets: quantiles.offsets,
-    child: { kind: 'struct', children: [quantiles.child, values.child], validity: null },
+    offsets: points.quantiles === null ? values.offsets : quantiles.offsets,
+    child: { kind: 'struct', children, validity: null },
     validity: null,
   };
   return [defaulted(points.count, 0n), defaulted(points.sum, 0), pairs];

@@ -213,3 +213,14 @@ test('main.exemplars number their rows within the batch and name the series of t
     { row: 4, metric_name: 'latency.exp', value: 5, attributes: [['e', '']] },
   ]);
 });
+
+test('a summary keeps its quantiles when all their values are defaults that were not on the wire', async (t) => {
+  const store = await openStore(t);
+  const batch = metricsBatch({
+    univariate_metrics: [{ id: 0, name: 's' }],
+    summary_data_points: [{ parent_id: 0, quantile: [{ quantile: 0.5, value: 0 }] }, { parent_id: 0 }],
+  });
+  await store.commit([{ ...batch, summaryDataPoints: { ...batch.summaryDataPoints!, quantileValues: null } }]);
+  const rows = await store.rows('SELECT quantiles FROM summaries ORDER BY row');
+  assert.deepEqual(rows, [{ quantiles: [{ quantile: 0.5, value: 0 }] }, { quantiles: [] }]);
+});
