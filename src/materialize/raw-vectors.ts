@@ -107,24 +107,27 @@ function writeUuids(vector: duckdb.Vector, values: Uint8Array, start: number, co
 
 function writeStrings(vector: duckdb.Vector, data: StringVector, start: number, count: number, address: number): void {
   const buffer = scratchOf(count * STRING_BYTES);
-  const target = new Uint32Array(buffer, 0, 4 * count);
-  const source = data.words;
+  placeStrings(new Uint32Array(buffer, 0, 4 * count), data.words.subarray(4 * start), address);
+  duckdb.copy_data_to_vector(vector, 0, buffer, 0, count * STRING_BYTES);
+}
+
+/** Copies the words of strings to fill `target`, turning positions in the arena into pointers: `address` is below 2^53. */
+export function placeStrings(target: Uint32Array, source: Uint32Array, address: number): void {
   const addressHigh = Math.floor(address / TWO_32);
   const addressLow = address - addressHigh * TWO_32;
-  for (let to = 0, from = 4 * start; to < target.length; to += 4, from += 4) {
-    const length = source[from]!;
-    target[to] = length;
-    target[to + 1] = source[from + 1]!;
+  for (let at = 0; at < target.length; at += 4) {
+    const length = source[at]!;
+    target[at] = length;
+    target[at + 1] = source[at + 1]!;
     if (length <= INLINE_BYTES_MAX) {
-      target[to + 2] = source[from + 2]!;
-      target[to + 3] = source[from + 3]!;
+      target[at + 2] = source[at + 2]!;
+      target[at + 3] = source[at + 3]!;
     } else {
-      const low = addressLow + source[from + 2]!;
-      target[to + 2] = low;
-      target[to + 3] = low >= TWO_32 ? addressHigh + 1 : addressHigh;
+      const low = addressLow + source[at + 2]!;
+      target[at + 2] = low;
+      target[at + 3] = low >= TWO_32 ? addressHigh + 1 : addressHigh;
     }
   }
-  duckdb.copy_data_to_vector(vector, 0, buffer, 0, count * STRING_BYTES);
 }
 
 function writeLists(

@@ -9,6 +9,7 @@ import { dirname } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance, type JS } from '@duckdb/node-api';
 import { errorMessage, TreasuryError } from '../base/index.ts';
 import { takeStoreLease } from './store-lease.ts';
+import { discardWriters } from './table-writer.ts';
 
 export interface StoreOptions {
   /** Path of the database file. Its folder is made. */
@@ -36,7 +37,7 @@ export interface Store {
   begin(): Promise<void>;
   /** Throws TREASURY_STORE when nothing was committed. */
   commit(): Promise<void>;
-  /** Ends the open transaction, if there is one, without its rows. */
+  /** Ends the open transaction, if there is one, without its rows: those too that table writers have not flushed. */
   rollback(): Promise<void>;
   /** Bytes on disk, the write-ahead log included. */
   tableBytes(): number;
@@ -173,6 +174,8 @@ class DuckDBStore implements Store {
       await this.run('ROLLBACK');
     } catch (error) {
       if (!NO_TRANSACTION.test(errorMessage(error))) throw error;
+    } finally {
+      discardWriters(this.connection);
     }
   }
 

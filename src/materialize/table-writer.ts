@@ -19,16 +19,38 @@ export async function chooseWriter(connection: DuckDBConnection, logger: Logger)
   return 'safe';
 }
 
+/** Writers that are open, by the connection whose transactions they write in. */
+const openWriters = new WeakMap<DuckDBConnection, Set<TableWriter>>();
+
 /**
  * Opens a writer on `schema.table` for the transactions of a connection. Throws DuckDB's error when there is no such table and
  * TREASURY_STORE when a column is of a type that cannot be written.
  */
-export function openTableWriter(
+export async function openTableWriter(
   kind: WriterKind,
   connection: DuckDBConnection,
   schema: string,
   table: string,
 ): Promise<TableWriter> {
   const open = kind === 'raw' ? openRawTableWriter : openSafeTableWriter;
-  return open(connection, schema, table);
+  const writer = await open(connection, schema, table);
+  const writers = openWriters.get(connection) ?? new Set();
+  openWriters.set(connection, writers);
+  writers.add(writer);
+  return {
+    append: (columns, rowCount) => writer.append(columns, rowCount),
+    flush: () => writer.flush(),
+    discard: () => writer.discard(),
+    close() {
+      if (writers.delete(writer)) writer.close();
+    },
+  };
+}
+
+/**
+ * Drops the rows that the writers of a connection hold back. Part of every rollback: what a transaction appended must not come
+ * up in the next one.
+ */
+export function discardWriters(connection: DuckDBConnection): void {
+  for (const writer of openWriters.get(connection) ?? []) writer.discard();
 }

@@ -75,8 +75,8 @@ export interface TableWriter {
   append(columns: readonly VectorData[], rowCount: number): void;
   /** Makes the rows part of the transaction. Throws when DuckDB refuses them. */
   flush(): void;
-  /** Drops the rows appended since the last flush: call it after a ROLLBACK, or they go into the next transaction. */
+  /** Drops the rows appended since the last flush. A store's `rollback()` does it for all its writers. */
   discard(): void;
-  /** Drops what was not flushed and frees the writer. */
+  /** Drops what was not flushed and frees the writer. Once closed, further calls do nothing. */
   close(): void;
 }

@@ -7,6 +7,7 @@ import { test, type TestContext } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { TreasuryError } from '../../src/base/index.ts';
 import { openStore, type StoreOptions } from '../../src/materialize/store.ts';
+import { openTableWriter } from '../../src/materialize/table-writer.ts';
 
 function optionsIn(context: TestContext): StoreOptions {
   const directory = mkdtempSync(join(tmpdir(), 'treasury-store-'));
@@ -50,6 +51,29 @@ test('store rolls back, also when nothing is open', async (context) => {
   await assert.rejects(store.run('INSERT INTO nowhere VALUES (1)'), { code: 'TREASURY_STORE' });
   await store.rollback();
   assert.deepStrictEqual(await store.rows('SELECT count(*) AS count FROM kept'), [{ count: 0n }]);
+});
+
+test('store drops at a rollback what table writers hold back', async (context) => {
+  const store = await openStore(optionsIn(context));
+  context.after(() => store.close());
+  await store.run('CREATE TABLE kept (value INTEGER)');
+  const writers = [
+    await openTableWriter('raw', store.connection, 'main', 'kept'),
+    await openTableWriter('safe', store.connection, 'main', 'kept'),
+  ];
+  const append = (value: number) => {
+    for (const writer of writers) writer.append([{ kind: 'constant', value }], 1);
+  };
+  await store.begin();
+  append(1);
+  await store.rollback();
+  await store.begin();
+  append(2);
+  for (const writer of writers) writer.flush();
+  await store.commit();
+  for (const writer of writers) writer.close();
+  await store.rollback();
+  assert.deepStrictEqual(await store.rows('FROM kept'), [{ value: 2 }, { value: 2 }]);
 });
 
 test('store readers see committed rows only and end with the store', async (context) => {

@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import { DuckDBInstance } from '@duckdb/node-api';
 import fc from 'fast-check';
 import { createLogger, silentLogger } from '../../src/base/index.ts';
+import { placeStrings } from '../../src/materialize/raw-vectors.ts';
 import { GrowableStringArena } from '../../src/materialize/string-arena.ts';
 import { chooseWriter, openTableWriter } from '../../src/materialize/table-writer.ts';
 import { testRawWriter } from '../../src/materialize/writer-self-test.ts';
@@ -115,6 +116,50 @@ test('both table writers keep odd values bit by bit', async () => {
     [Number.MAX_VALUE, long, times[4]!, null],
   ];
   await checkAppends(types, [rows]);
+});
+
+test('both table writers make the fields of a null struct null, whatever stands there', async () => {
+  await connection.run('CREATE OR REPLACE TABLE written (s STRUCT(a VARCHAR, b STRUCT(c UTINYINT, d UTINYINT)))');
+  const numbers = (validity: Uint8Array | null) => ({
+    kind: 'fixed' as const,
+    values: Uint8Array.of(1, 2, 3, 4),
+    validity,
+  });
+  const inner = {
+    kind: 'struct' as const,
+    children: [numbers(null), numbers(Uint8Array.of(1, 1, 1, 0))],
+    validity: Uint8Array.of(1, 0, 1, 1),
+  };
+  const outer = {
+    kind: 'struct' as const,
+    children: [{ kind: 'constant' as const, value: 'text' }, inner],
+    validity: Uint8Array.of(0, 1, 1, 1),
+  };
+  for (const kind of KINDS) {
+    await connection.run('TRUNCATE written');
+    const writer = await openTableWriter(kind, connection, 'main', 'written');
+    writer.append([outer], 4);
+    writer.flush();
+    writer.close();
+    const reader = await connection.runAndReadAll('SELECT s.a, s.b.c, s.b.d, s IS NULL, s.b IS NULL FROM written');
+    assert.deepStrictEqual(
+      reader.getRows(),
+      [
+        [null, null, null, true, true],
+        ['text', null, null, false, true],
+        ['text', 3, 3, false, false],
+        ['text', 4, null, false, false],
+      ],
+      kind,
+    );
+  }
+});
+
+test('placeStrings turns positions into pointers across a 4 GB line and leaves short strings alone', () => {
+  const address = 5 * 2 ** 32 - 10;
+  const target = new Uint32Array(12);
+  placeStrings(target, Uint32Array.of(13, 7, 9, 0, 13, 7, 10, 0, 12, 1, 2, 3), address);
+  assert.deepStrictEqual([...target], [13, 7, 2 ** 32 - 1, 4, 13, 7, 0, 5, 12, 1, 2, 3]);
 });
 
 test('both table writers repeat constants of every type', async () => {
