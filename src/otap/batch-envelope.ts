@@ -42,9 +42,9 @@ const PAYLOAD_FIELDS = { SCHEMA_ID: 1, TYPE: 2, RECORD: 3 } as const;
 /**
  * Finds the parts of a BatchArrowRecords without copying. Unknown fields are skipped; types, counts of a type and IPC messages are
  * not checked here. Throws BatchMalformedError naming field and position: wrong wire type, value past its message, varint of more
- * than 64 bits, more than LIMITS.batchPayloadsMax payloads, a schema id above LIMITS.schemaIdBytesMax or not UTF-8.
+ * than 64 bits, more than `payloadsMax` payloads, a schema id above LIMITS.schemaIdBytesMax or not UTF-8.
  */
-export function scanBatchEnvelope(message: Uint8Array): BatchEnvelope {
+export function scanBatchEnvelope(message: Uint8Array, payloadsMax: number = LIMITS.batchPayloadsMax): BatchEnvelope {
   const reader = new ProtobufReader(message);
   let batchId = 0n;
   const payloads: EnvelopePayload[] = [];
@@ -57,8 +57,8 @@ export function scanBatchEnvelope(message: Uint8Array): BatchEnvelope {
         break;
       case BATCH_FIELDS.PAYLOADS: {
         const end = reader.readValueEnd('arrow_payloads');
-        if (payloads.length === LIMITS.batchPayloadsMax) {
-          throw reader.malformed('arrow_payloads', `there are more than ${LIMITS.batchPayloadsMax}`);
+        if (payloads.length === payloadsMax) {
+          throw reader.malformed('arrow_payloads', `there are more than ${payloadsMax}`);
         }
         payloads.push(scanPayload(message, reader.position, end));
         reader.position = end;

@@ -33,7 +33,8 @@ export function createStreamDecoder(signal: Signal): StreamDecoder {
     },
     restoreState(record) {
       state.clear();
-      takeState(state, signal, record, createWork());
+      // One payload for every (payload type, schema id) that the stream has used.
+      takeState(state, signal, record, createWork(), LIMITS.streamSchemasMax);
     },
     applyState(record) {
       takeState(state, signal, record, createWork());
@@ -57,12 +58,18 @@ interface TakenPayload extends PayloadRows {
 /**
  * Takes the state of all payloads, also of those behind a faulty one: later batches count on it. Throws the first error afterwards.
  */
-function takeState(state: StreamState, signal: Signal, message: Uint8Array, work: BatchWork): TakenPayload[] {
+function takeState(
+  state: StreamState,
+  signal: Signal,
+  message: Uint8Array,
+  work: BatchWork,
+  payloadsMax: number = LIMITS.batchPayloadsMax,
+): TakenPayload[] {
   // Buffers have a slice() of their own meaning: below are plain arrays only.
   const record = new Uint8Array(message.buffer, message.byteOffset, message.byteLength);
   const taken: TakenPayload[] = [];
   const errors: unknown[] = [];
-  for (const payload of payloadsOf(state, record)) {
+  for (const payload of payloadsOf(state, record, payloadsMax)) {
     try {
       const name = nameOf(payload, signal);
       taken.push({ name, ...state.take(record, payload, name, work) });
@@ -74,9 +81,9 @@ function takeState(state: StreamState, signal: Signal, message: Uint8Array, work
   return taken;
 }
 
-function payloadsOf(state: StreamState, record: Uint8Array): readonly EnvelopePayload[] {
+function payloadsOf(state: StreamState, record: Uint8Array, payloadsMax: number): readonly EnvelopePayload[] {
   try {
-    return scanBatchEnvelope(record).payloads;
+    return scanBatchEnvelope(record, payloadsMax).payloads;
   } catch (error) {
     state.loseAll(errorMessage(error));
     throw error;

@@ -285,6 +285,18 @@ test('restoreState replaces all state by that of a state record', () => {
   assert.throws(() => decoder.decode(third), /its schema was not sent/);
 });
 
+test('restoreState takes as many schemas as a stream may have used', () => {
+  const [first] = threeBatches() as [Buffer];
+  const record = stateOf(first);
+  const payloads = Array.from({ length: 300 }, (_, i) => ({ name: 'LOGS' as const, schemaId: String(i), record }));
+  const decoder = createStreamDecoder('logs');
+  decoder.restoreState(encodeBatch(payloads));
+  const rows = recordOf(first).subarray(record.length);
+  for (const schemaId of ['0', '299']) {
+    assert.deepEqual(textsOf(decoder.decode(encodeBatch([{ name: 'LOGS', schemaId, record: rows }]))), ['a', 'b']);
+  }
+});
+
 test('a failed state message makes later batches fail until a schema comes', () => {
   const [first, second, third] = threeBatches() as [Buffer, Buffer, Buffer];
   const decoder = createStreamDecoder('logs');
