@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { LogUnavailableError } from '../../../src/base/index.ts';
 import type { AppendOptions, Log, LogStream, StateUpdate } from '../../../src/log/index.ts';
 
-export interface LoggedBatch {
+interface LoggedBatch {
   readonly streamId: bigint;
   readonly signal: number;
   readonly batchId: bigint;

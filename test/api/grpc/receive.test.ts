@@ -1,10 +1,17 @@
 /** OTAP streams that go well: every encoding, every small capture, order of answers, ends. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import {
+  type ClientDuplexStream,
+  compressionAlgorithms,
+  credentials,
+  makeGenericClientConstructor,
+  type StatusObject,
+} from '@grpc/grpc-js';
 import { type Signal, SIGNAL_CODES } from '../../../src/base/index.ts';
 import { ENTRY_FLAGS } from '../../../src/log/index.ts';
 import { captureNames, readArrowStreams, readCapture, sharedCapturesMissing } from '../../helpers/captures.ts';
-import { replayStreams } from '../../helpers/otap-client.ts';
+import { ARROW_PATHS, decodeBatchStatus, replayStreams } from '../../helpers/otap-client.ts';
 import { eventually, messagesOf, startFixture } from './grpc-fixture.ts';
 
 const ENCODINGS = ['identity', 'gzip', 'deflate', 'zstd', ...Array.from({ length: 10 }, (_, i) => `zstdarrow${i + 1}`)];
@@ -175,4 +182,43 @@ test('a thousand idle streams cost the log nothing and no memory to speak of', a
   await streams[999]!.send(first!);
   assert.equal((await streams[999]!.nextStatus()).code, 0);
   assert.equal(log.streamsOpened, 1);
+});
+
+test('a stock gRPC client with gzip is served as it is', async (t) => {
+  const { server, log } = await startFixture(t);
+  const same = (bytes: Buffer): Buffer => bytes;
+  const ArrowLogs = makeGenericClientConstructor(
+    {
+      ArrowLogs: {
+        path: ARROW_PATHS.logs,
+        requestStream: true,
+        responseStream: true,
+        requestSerialize: same,
+        requestDeserialize: same,
+        responseSerialize: same,
+        responseDeserialize: same,
+      },
+    },
+    'ArrowLogsService',
+  );
+  const client = new ArrowLogs(server.address, credentials.createInsecure(), {
+    'grpc.default_compression_algorithm': compressionAlgorithms.gzip,
+  });
+  const messages = messagesOf('rich-1', 'logs');
+  const call = client['ArrowLogs']!() as ClientDuplexStream<Buffer, Buffer>;
+  const codes: number[] = [];
+  call.on('data', (status: Buffer) => codes.push(decodeBatchStatus(status).code));
+  const status = new Promise<StatusObject>((resolve) => call.on('status', resolve));
+  for (const message of messages) call.write(message);
+  call.end();
+  assert.equal((await status).code, 0);
+  client.close();
+  assert.deepEqual(
+    codes,
+    messages.map(() => 0),
+  );
+  assert.deepEqual(
+    log.batches.map(({ record }) => record),
+    messages,
+  );
 });
