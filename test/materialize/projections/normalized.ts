@@ -81,7 +81,7 @@ const DEFAULTS: Rows[string] extends readonly (infer R)[] ? Readonly<Record<stri
 };
 
 /** Names of all views of the schema. */
-export const NORMALIZED_VIEWS = Object.keys(DEFAULTS);
+const NORMALIZED_VIEWS = Object.keys(DEFAULTS);
 
 const VALUE_DEFAULTS: Readonly<Record<number, Row>> = {
   1: { str: '' },

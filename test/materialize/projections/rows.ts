@@ -346,7 +346,7 @@ function values(rows: readonly Row[], name: string): unknown[] {
 }
 
 /** A value of a result in plain form. */
-export function plain(value: unknown): unknown {
+function plain(value: unknown): unknown {
   if (value === null) return undefined;
   if (value instanceof DuckDBTimestampNanosecondsValue) return value.nanos;
   if (value instanceof DuckDBUUIDValue) return value.toString().replaceAll('-', '');
