@@ -128,7 +128,7 @@ test('arrow encoder cuts large answers into batches that add up', async () => {
     const i = table.getChild('i')?.get(row) as bigint;
     sum += i;
     if (table.getChild('b')?.get(row) !== null) bools++;
-    lists += (table.getChild('l')?.get(row) as { length: number }).length;
+    lists += (table.getChild('l')!.get(row) as { length: number }).length;
     if (row % 977 === 0) {
       assert.equal(table.getChild('body')?.get(row), `body ${i}${'x'.repeat(Number(i % 120n))}`);
     }
@@ -183,7 +183,7 @@ function clean(text: string): string {
 
 function cellText(table: Table, name: string, row: number): string | null {
   const value: unknown = table.getChild(name)?.get(row);
-  return value === null || value === undefined ? null : String(value);
+  return value === null || value === undefined ? null : String(value as string | number | bigint | boolean);
 }
 
 function rawValues(table: Table, name: string): unknown[] {

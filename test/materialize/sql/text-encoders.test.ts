@@ -141,9 +141,8 @@ test('interval text is what DuckDB prints', async () => {
 });
 
 test('odd timestamps in tables answer instead of failing', async () => {
-  await harness.setup(
-    'CREATE TABLE odd AS SELECT make_timestamp_ns(-9223372036854775807 + i) AS time FROM range(3) t(i)',
-  );
+  await harness.setup('CREATE TABLE odd (time TIMESTAMP_NS)');
+  await harness.appendTimes('odd', [-(2n ** 63n), -(2n ** 63n) + 2n, 2n ** 63n - 2n]);
   const { rows } = await harness.askJson('SELECT time FROM odd');
   assert.deepEqual(rows.flat(), [
     '1677-09-21T00:12:43.145224192Z',

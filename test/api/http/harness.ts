@@ -1,0 +1,104 @@
+/** The HTTP server with parts that a test sets, for contract tests. */
+import { type Logger, silentLogger } from '../../../src/base/index.ts';
+import { type HttpListener, type HttpServices, startHttpServer } from '../../../src/api/index.ts';
+import type { EngineStatus, SqlRequest } from '../../../src/materialize/index.ts';
+
+export interface HttpHarness {
+  readonly base: string;
+  readonly listener: HttpListener;
+  /** Requests that reached the engine. */
+  readonly requests: SqlRequest[];
+}
+
+export const ENGINE_STATUS: EngineStatus = {
+  duckdbVersion: 'v0',
+  projections: [{ name: 'logs', version: 1, materializedOffset: 5n, rowsWritten: 50 }],
+  materializedOffset: 5n,
+  commits: 2,
+  rowsWritten: 50,
+  entriesDecoded: 5,
+  quarantinedTotal: 1,
+  quarantined: [{ offset: 3n, projection: 'logs', reason: 'a "reason"' }],
+  repairedStrings: 0,
+  tableBytes: 4096,
+  writer: 'raw',
+  lastCommitMs: 12,
+  queriesRunning: 0,
+  queriesQueued: 0,
+  stuck: null,
+};
+
+export const LOG_STATUS: ReturnType<HttpServices['log']['status']> = {
+  durableOffset: 8n,
+  segment: 0n,
+  segmentBytes: 100,
+  uuid: 'u',
+  firstOffset: 0n,
+  nextOffset: 9n,
+  segments: 1,
+  bytes: 100,
+  streams: 0,
+  streamStateBytes: 0,
+  inFlightBytes: 0,
+  refusing: null,
+  entriesAppended: 9,
+  bytesAppended: 90,
+  frames: 3,
+  fsyncSecondsTotal: 0.5,
+  appendFailures: 0,
+  quarantinedRanges: 0,
+  gaps: [{ from: 1n, to: 2n }],
+};
+
+const NO_BATCHES = { accepted: 0, unavailable: 0, malformed: 0, messageBytes: 0 };
+
+/** Starts a server on a free port. `parts` replace what the test is about; `sql` gets every query. */
+export async function startHttpHarness(
+  parts: Partial<HttpServices> = {},
+  sql: HttpServices['engine']['sql'] = () => Promise.resolve({ chunks: chunksOf('{}') }),
+  logger: Logger = silentLogger,
+): Promise<HttpHarness> {
+  const requests: SqlRequest[] = [];
+  const services: HttpServices = {
+    version: '9.9.9',
+    startedAtUnixMs: Date.now(),
+    log: { status: () => LOG_STATUS },
+    engine: {
+      status: () => Promise.resolve(ENGINE_STATUS),
+      sql: (request, signal) => {
+        requests.push(request);
+        return sql(request, signal);
+      },
+    },
+    engineHealth: () => ({ running: true, restarts: 0, reason: null }),
+    receiverStatus: () => ({
+      streamsOpen: 1,
+      streamsExcess: 0,
+      streamsHeld: 0,
+      streamsOpened: 1,
+      streamsEnded: {
+        half_close: 0,
+        age: 0,
+        state: 0,
+        capacity: 0,
+        shutdown: 0,
+        malformed: 0,
+        unavailable: 0,
+        cancelled: 0,
+      },
+      batches: { logs: { ...NO_BATCHES, accepted: 7 }, traces: NO_BATCHES, metrics: NO_BATCHES },
+      inFlightBytes: 0,
+      streamStateBytes: 0,
+    }),
+    isStopping: () => false,
+    sqlLimits: { rowsMax: 100, timeoutMs: 1000 },
+    logger,
+    ...parts,
+  };
+  const listener = await startHttpServer({ host: '127.0.0.1', port: 0, services });
+  return { base: `http://${listener.address}`, listener, requests };
+}
+
+export async function* chunksOf(...texts: readonly string[]): AsyncGenerator<Uint8Array> {
+  for (const text of texts) yield Buffer.from(text);
+}

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { nearest } from '../../src/base/index.ts';
+import { type Config, configurationMarkdown, parseCommandLine } from '../../src/config.ts';
+
+function configOf(argv: readonly string[], environment: Record<string, string> = {}): Config {
+  const line = parseCommandLine(argv, environment);
+  assert.ok(line.kind === 'command');
+  return line.config;
+}
+
+test('command line without anything serves with defaults', () => {
+  const line = parseCommandLine([], {});
+  assert.ok(line.kind === 'command');
+  assert.equal(line.name, 'serve');
+  assert.equal(line.config.data, './treasury-data');
+  assert.deepEqual(line.config.grpc, { host: '127.0.0.1', port: 4317 });
+  assert.deepEqual(line.config.otlpHttp, { host: '127.0.0.1', port: 4318 });
+  assert.deepEqual(line.config.http, { host: '127.0.0.1', port: 4319 });
+});
+
+test('a flag wins over the environment, which wins over the default', () => {
+  const environment = { TREASURY_OTLP_HTTP: '[::1]:1', TREASURY_DATA: '/a', PATH: '/bin' };
+  assert.deepEqual(configOf(['serve'], environment).otlpHttp, { host: '::1', port: 1 });
+  assert.deepEqual(configOf(['serve', '--otlp-http', '0.0.0.0:0', '--data=/b'], environment).otlpHttp, {
+    host: '0.0.0.0',
+    port: 0,
+  });
+  assert.equal(configOf(['--data=/b'], environment).data, '/b');
+});
+
+const REFUSED: readonly (readonly [readonly string[], Record<string, string>, RegExp])[] = [
+  [['--gprc', 'x'], {}, /Unknown flag --gprc: did you mean --grpc\?/],
+  [['--otlphttp', 'x'], {}, /did you mean --otlp-http\?/],
+  [['sql', 'SELECT 1', '--grpc', '127.0.0.1:1'], {}, /Unknown flag --grpc of sql/],
+  [['serv'], {}, /Unknown command serv: did you mean serve\?/],
+  [['serve', 'extra'], {}, /usage is treasury serve/],
+  [['sql'], {}, /usage is treasury sql/],
+  [['--http', '4319'], {}, /Cannot use --http: it must be HOST:PORT.*value is "4319"/],
+  [['--http', '127.0.0.1:70000'], {}, /HOST:PORT/],
+  [['--data'], {}, /Cannot read the flags/],
+  [['--data', ''], {}, /must not be empty/],
+  [['--memory-limit', '1GB'], {}, /whole number from 64/],
+  [['--log-level', 'inf'], {}, /did you mean info\?/],
+  [[], { TREASURY_HTTP: 'x' }, /Cannot use TREASURY_HTTP/],
+  [[], { TREASURY_HTPP: 'x' }, /Unknown environment variable TREASURY_HTPP: did you mean TREASURY_HTTP\?/],
+  [['status', '--server', 'localhost:1'], {}, /http:\/\//],
+];
+
+for (const [argv, environment, reason] of REFUSED) {
+  test(`command line refuses ${JSON.stringify([...argv, environment])}`, () => {
+    assert.throws(() => parseCommandLine(argv, environment), { code: 'TREASURY_CONFIG', message: reason });
+  });
+}
+
+test('help of serve names every option with its variable and default', () => {
+  const line = parseCommandLine(['serve', '--help'], {});
+  assert.ok(line.kind === 'help');
+  for (const flag of ['data', 'grpc', 'otlp-http', 'http', 'memory-limit', 'log-format']) {
+    assert.match(line.text, new RegExp(`--${flag} [A-Z:]+[\\s\\S]*TREASURY_${flag.replace('-', '_').toUpperCase()}`));
+  }
+  assert.match(line.text, /127\.0\.0\.1:4317/);
+  assert.equal(parseCommandLine(['-h'], {}).kind, 'help');
+  assert.equal(parseCommandLine(['--version'], {}).kind, 'version');
+});
+
+test('configuration page has a row for every option', () => {
+  const markdown = configurationMarkdown();
+  assert.match(markdown, /\| `--otlp-http HOST:PORT` \| `TREASURY_OTLP_HTTP` \| `127\.0\.0\.1:4318` \|/);
+  assert.match(markdown, /## `treasury log/);
+});
+
+test('nearest finds the name that takes the fewest changes', () => {
+  assert.equal(nearest('staus', ['sql', 'status', 'serve']), 'status');
+  assert.equal(nearest('GRPC', ['grpc', 'http']), 'grpc');
+});
