@@ -26,10 +26,23 @@ export function readSegmentFiles(fileSystem: LogFileSystem, directory: string): 
     }
     return { baseOffset, header };
   });
-  return files.map((file, i) => {
-    const next = files[i + 1];
-    return { ...file, limitOffset: next === undefined ? null : (next.header?.previousEnd ?? next.baseOffset) };
-  });
+  return files.map((file, i) => ({ ...file, limitOffset: limitOffset(files.slice(i + 1)) }));
+}
+
+/**
+ * The end of what is part of the log in a segment, given the ones after it: nothing at or above where the log stood when the next
+ * readable one was made, nor above the next one's name. Null when there are none.
+ */
+export function limitOffset(
+  later: Iterable<{ readonly baseOffset: bigint; readonly header: SegmentHeader | null }>,
+): bigint | null {
+  let limit: bigint | null = null;
+  for (const { baseOffset, header } of later) {
+    limit ??= baseOffset;
+    if (header === null) continue;
+    return header.previousEnd < limit ? header.previousEnd : limit;
+  }
+  return limit;
 }
 
 /**

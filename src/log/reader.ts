@@ -7,8 +7,9 @@ import { DependencyTracker } from './dependency-tracker.ts';
 import { type LogFileSystem, type LogReadFile, realFileSystem } from './file-system.ts';
 import { damagedRows, type FrameView, frameEntries, parseFrame } from './frame.ts';
 import { END_OF_STREAM, segmentBaseOffsets, segmentPath } from './layout.ts';
+import { limitOffset } from './log-directory.ts';
 import { type SegmentBytes, segmentBytes } from './segment-bytes.ts';
-import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
+import { SEGMENT_HEADER_BYTES, type SegmentHeader } from './segment-header.ts';
 import { findFrame, readSegmentHeader } from './segment-scan.ts';
 import type { DurablePosition, LogEntry, LogReader } from './types.ts';
 
@@ -154,14 +155,16 @@ class SegmentReader implements LogReader {
       segment.source.end = Math.min(durable.segmentBytes, segment.file.size());
     } else if (segment.limitOffset === null && segment.baseOffset < durable.segment) {
       segment.source.end = segment.file.size();
-      const next = listBases(this.#fileSystem, this.#directory).find((baseOffset) => baseOffset > segment.baseOffset);
-      if (next !== undefined) segment.limitOffset = this.#previousEnd(next);
+      segment.limitOffset = limitOffset(this.#headersAbove(segment.baseOffset));
     }
   }
 
-  #previousEnd(baseOffset: bigint): bigint {
-    const header = readSegmentHeader(this.#fileSystem, this.#directory, baseOffset);
-    return typeof header === 'string' ? baseOffset : header.previousEnd;
+  *#headersAbove(above: bigint): Generator<{ baseOffset: bigint; header: SegmentHeader | null }> {
+    for (const baseOffset of listBases(this.#fileSystem, this.#directory)) {
+      if (baseOffset <= above) continue;
+      const header = readSegmentHeader(this.#fileSystem, this.#directory, baseOffset);
+      yield { baseOffset, header: typeof header === 'string' ? null : header };
+    }
   }
 
   #openNext(above: bigint, durable: DurablePosition): OpenSegment | null {
@@ -170,6 +173,8 @@ class SegmentReader implements LogReader {
     if (baseOffset === undefined) return null;
     const file = this.#fileSystem.openForReading(segmentPath(this.#directory, baseOffset));
     this.close();
+    if (baseOffset > this.#offset) this.#skip(baseOffset, this.#damage ?? 'entries were refused or are missing');
+    this.#damage = null;
     this.#dependencies.startSegment();
     const source = segmentBytes(file, 0, LIMITS.logReadBytes);
     this.#segment = { baseOffset, file, source, position: SEGMENT_HEADER_BYTES, limitOffset: null };

@@ -98,8 +98,9 @@ async function recover(options: RecoveryOptions, files: SegmentFile[], index: Se
   let last: SegmentScan | null = null;
   for (const file of files) {
     if (resumed !== undefined && file.baseOffset < resumed.baseOffset) continue;
-    const scan = scanFrom(options, file, file.baseOffset === resumed?.baseOffset ? resumed : null);
     const isLast = file === files.at(-1);
+    const row = file.baseOffset === resumed?.baseOffset ? resumed : null;
+    const scan = scanFrom(options, file, { row, ...(isLast && { tornFrom: indexEnd }) });
     const kept = isLast ? await settleLastSegment(options, scan, indexEnd) : scan;
     if (kept === null) continue;
     const tail = isTailDamage(kept, file.limitOffset) ? kept.tail : null;
@@ -180,9 +181,13 @@ function isConsistent(options: RecoveryOptions, files: readonly SegmentFile[], i
   }
 }
 
-function scanFrom({ directory, fileSystem }: RecoveryOptions, file: SegmentFile, row: SegmentRow | null): SegmentScan {
+function scanFrom(
+  { directory, fileSystem }: RecoveryOptions,
+  file: SegmentFile,
+  { row, ...known }: { row: SegmentRow | null; tornFrom?: bigint },
+): SegmentScan {
   const { baseOffset, limitOffset } = file;
-  const options = { directory, fileSystem, baseOffset, limitOffset, records: true };
+  const options = { directory, fileSystem, baseOffset, limitOffset, records: true, ...known };
   if (row === null) return scanSegment(options);
   const position = row.sealed ? row.bytes - 8 : row.bytes;
   return scanSegment({ ...options, start: { position, endOffset: row.endOffset, lastCrc: row.lastCrc } });

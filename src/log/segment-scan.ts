@@ -62,6 +62,11 @@ export interface ScanOptions {
   readonly limitOffset: bigint | null;
   /** Where to begin instead of the first frame. */
   readonly start?: ScanStart;
+  /**
+   * From here on nothing is known to have been durable: a frame with damaged records that ends the file is a torn write, and so its
+   * tail. Without it such a frame is damage.
+   */
+  readonly tornFrom?: bigint;
   /** Without it records are neither read nor checked. */
   readonly records: boolean;
 }
@@ -158,7 +163,11 @@ class Scan {
       if (typeof frame !== 'string') {
         const { limitOffset } = this.#options;
         if (limitOffset !== null && frame.baseOffset >= limitOffset) return this.#result('entries were refused', false);
-        this.#addFrame(frame);
+        const damaged = this.#options.records ? damagedRows(frame) : [];
+        if (damaged.length > 0 && this.#isTorn(frame)) {
+          return this.#result('record does not match its CRC', false);
+        }
+        this.#addFrame(frame, damaged);
         continue;
       }
       if (this.#sealAt(this.#position)) return this.#result(null, true);
@@ -195,11 +204,19 @@ class Scan {
     return this.#source.read(position, END_OF_STREAM.length)?.equals(END_OF_STREAM) ?? false;
   }
 
-  #addFrame(frame: FrameView): void {
+  /** Whether a frame with a good head and damaged records is the last that was written, and not known to be durable. */
+  #isTorn(frame: FrameView): boolean {
+    const { tornFrom } = this.#options;
+    if (tornFrom === undefined || frame.baseOffset < tornFrom) return false;
+    if (this.#sealAt(this.#fileBytes - END_OF_STREAM.length)) return false;
+    return findFrame(this.#source, this.#position + frame.bytes, frame.baseOffset) === null;
+  }
+
+  #addFrame(frame: FrameView, damaged: readonly number[]): void {
     const position = this.#position;
     const segment = this.#options.baseOffset;
     const lostOffsets: bigint[] = [];
-    for (const row of this.#options.records ? damagedRows(frame) : []) {
+    for (const row of damaged) {
       if (row === -1) {
         this.#addDamage(position + frame.bytes - 8, 8, 'frame padding is not zero');
         continue;

@@ -37,7 +37,7 @@ type Step =
   | { readonly type: 'close'; readonly stream: number };
 
 const STREAMS = 3;
-const RUNS = 40;
+const RUNS = 30;
 
 const stream = fc.nat(STREAMS - 1);
 const updates = fc.array(
@@ -228,7 +228,7 @@ function onFaultyDisk(
         rmSync(directory, { recursive: true, force: true });
       }
     }),
-    { numRuns: 150 },
+    { numRuns: 100 },
   );
 }
 
@@ -237,6 +237,7 @@ test('I3: what was acknowledged, and nothing above the durable offset, is found 
     const { durableOffset } = log.status();
     for (const offset of acked.keys()) assert.ok(offset < durableOffset);
     const after = disk.afterPowerCut((bytes) => Math.min(bytes, keep));
+    await log.close();
     rmSync(join(directory, 'index.sqlite'));
     const again = await openLog({ directory, fileSystem: after });
     checkAcked(readAll(again, directory, after), acked);

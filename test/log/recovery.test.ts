@@ -8,6 +8,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -22,6 +23,7 @@ import {
 } from '../../src/log/index.ts';
 import { readIndex, rebuildIndex } from '../../src/log/offline.ts';
 import { SEGMENT_HEADER_BYTES } from '../../src/log/segment-header.ts';
+import { scanSegment } from '../../src/log/segment-scan.ts';
 import { decodeSegments, drain, readAll, record, scratch, update } from './log-helpers.ts';
 import { MemoryFileSystem } from './memory-file-system.ts';
 
@@ -54,29 +56,46 @@ async function unsealed(t: TestContext): Promise<{ bytes: Buffer; last: number }
   return { bytes, last: (bytes.length + SEGMENT_HEADER_BYTES) / 2 };
 }
 
-test('tail torn at every byte of the last frame is cut exactly and kept aside', async (t) => {
+test('tail torn at every byte of the last frame is told from the frames before it exactly', async (t) => {
   const { bytes, last } = await unsealed(t);
-  const directory = scratch(t);
-  const path = join(directory, '00000000000000000000.arrows');
   for (let cut = last; cut <= bytes.length; cut++) {
-    const disk = new MemoryFileSystem();
-    const file = await disk.create(path);
-    await file.write([bytes.subarray(0, cut), Buffer.alloc(cut % 3 === 0 ? 24 : 0)], 0);
-    const log = await openLog({ directory, fileSystem: disk });
-    const isWhole = cut === bytes.length;
-    assert.equal(disk.bytes(path).length, isWhole ? bytes.length : last, `cut at ${cut}`);
-    assert.equal(log.status().durableOffset, isWhole ? 2n : 1n);
-    const { offset } = await log.appendOtlp(1, { batchId: 0n, record: [Buffer.from('|three')] });
-    assert.equal(offset, isWhole ? 2n : 1n);
-    await log.close();
-    const kept = disk.list(join(directory, 'quarantine'));
-    if (cut > last && !isWhole) {
-      assert.deepEqual(
-        disk.bytes(join(directory, 'quarantine', kept[0]!)).subarray(0, cut - last),
-        bytes.subarray(last, cut),
+    for (const zeros of [0, 24]) {
+      const disk = new MemoryFileSystem();
+      await (await disk.create('/log/00000000000000000000.arrows')).write(
+        [bytes.subarray(0, cut), Buffer.alloc(zeros)],
+        0,
       );
+      const scan = scanSegment({
+        directory: '/log',
+        fileSystem: disk,
+        baseOffset: 0n,
+        limitOffset: null,
+        tornFrom: 0n,
+        records: true,
+      });
+      // The frame ends with four bytes of padding, which zeros replace.
+      const isWhole = cut === bytes.length || (zeros > 0 && cut >= bytes.length - 4);
+      assert.equal(scan.bytes, isWhole ? bytes.length : last, `cut at ${cut}`);
+      assert.equal(scan.endOffset, isWhole ? 2n : 1n);
+      assert.equal(scan.tail === null, scan.fileBytes === scan.bytes);
+      assert.deepEqual([scan.damage, scan.sealed], [[], false]);
     }
-    rmSync(join(directory, 'index.sqlite'));
+  }
+});
+
+test('torn tail is cut, kept aside, and the log goes on behind the last good frame', async (t) => {
+  const { bytes, last } = await unsealed(t);
+  for (let cut = last + 1; cut < bytes.length; cut += 97) {
+    const directory = scratch(t);
+    const path = join(directory, '00000000000000000000.arrows');
+    writeFileSync(path, bytes.subarray(0, cut));
+    const log = await openLog({ directory });
+    assert.equal(statSync(path).size, last);
+    assert.equal((await log.appendOtlp(1, { batchId: 0n, record: [Buffer.from('|three')] })).offset, 1n);
+    await log.close();
+    const [kept] = readdirSync(join(directory, 'quarantine'));
+    assert.deepEqual(readFileSync(join(directory, 'quarantine', kept!)), bytes.subarray(last, cut));
+    assert.deepEqual(await bodiesOf(directory), ['one', 'three']);
   }
 });
 
