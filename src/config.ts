@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { LIMITS, type LogLevel, nearest, TreasuryError } from './base/index.ts';
 
 /** A host and port to listen on. */
-export interface ListenAddress {
+interface ListenAddress {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
@@ -39,7 +39,7 @@ export type CommandLine =
       readonly config: Config;
     };
 
-export type CommandName = 'serve' | 'sql' | 'status' | 'log';
+type CommandName = 'serve' | 'sql' | 'status' | 'log';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -13,7 +13,7 @@ export interface SqlRunnerOptions {
   readonly connect: () => Promise<DuckDBConnection>;
 }
 
-export interface SqlRun {
+interface SqlRun {
   /** Takes the next part of the answer; the query waits until it resolves. The part is its own memory and may be transferred. */
   readonly emit: (part: Uint8Array) => Promise<void>;
   /** Cancels the query: it rejects with TREASURY_QUERY_CANCELLED. */

@@ -20,7 +20,7 @@ export interface SqlHarness {
   close(): void;
 }
 
-export interface JsonAnswer {
+interface JsonAnswer {
   readonly columns: readonly { readonly name: string; readonly type: string }[];
   readonly rows: readonly (readonly unknown[])[];
   readonly rowCount: number;
