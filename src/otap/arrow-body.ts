@@ -3,6 +3,7 @@
  */
 import { BatchMalformedError } from '../base/index.ts';
 import type { DecodeBudget } from './decode-budget.ts';
+import { readInt16, rootTable } from './flatbuffer-reader.ts';
 import { bufferBytes, bufferStart, IPC_CODECS, type IpcMessage, nodeLength, nodeNullCount } from './ipc-messages.ts';
 import { decompressLz4 } from './lz4.ts';
 import { decompressZstd } from './zstd.ts';
@@ -14,6 +15,8 @@ export interface ArrowBody {
   nextNode(path: string, expectedLength: number | null): number;
   /** Nulls of the array last taken. */
   readonly nullCount: number;
+  /** Whether unions have a validity buffer: up to metadata version V4. */
+  readonly hasUnionValidity: boolean;
   /** The next buffer, decompressed; a view into the message when it is stored plain. Empty when absent. */
   nextBuffer(path: string): Uint8Array;
   /** The next buffer, checked to hold `bytes` bytes, cut to them and aligned for reads of up to 8 bytes. */
@@ -26,6 +29,9 @@ export interface ArrowBody {
 
 const LENGTH_PREFIX_BYTES = 8;
 const ALIGNMENT = 8;
+/** MetadataVersion in Message.fbs. */
+const VERSION_SLOT = 4;
+const VERSION_V5 = 4;
 const NO_BYTES = new Uint8Array(0);
 
 /** A body reader over `message`, which `walkIpcMessages` checked. `payload` is the payload type's name for errors. */
@@ -79,6 +85,9 @@ export function openArrowBody(message: IpcMessage, payload: string, budget: Deco
     budget,
     malformed,
     nextBuffer,
+    get hasUnionValidity() {
+      return readInt16(message.flatbuffer, rootTable(message.flatbuffer), VERSION_SLOT, 0) < VERSION_V5;
+    },
     get nullCount() {
       return nullCount;
     },

@@ -16,14 +16,14 @@ export type IntArray =
   | BigInt64Array
   | BigUint64Array;
 
-export interface IntArrowColumn {
+interface IntArrowColumn {
   readonly kind: 'int';
   readonly length: number;
   readonly validity: Uint8Array | null;
   readonly values: IntArray;
 }
 
-export interface FloatArrowColumn {
+interface FloatArrowColumn {
   readonly kind: 'float';
   readonly length: number;
   readonly validity: Uint8Array | null;
@@ -31,7 +31,7 @@ export interface FloatArrowColumn {
 }
 
 /** Values are 0 or 1. */
-export interface BoolArrowColumn {
+interface BoolArrowColumn {
   readonly kind: 'bool';
   readonly length: number;
   readonly validity: Uint8Array | null;
@@ -39,7 +39,7 @@ export interface BoolArrowColumn {
 }
 
 /** Nanoseconds, whatever the unit on the wire; products wrap at 64 bits. */
-export interface TimeArrowColumn {
+interface TimeArrowColumn {
   readonly kind: 'timestamp' | 'duration';
   readonly length: number;
   readonly validity: Uint8Array | null;
@@ -47,7 +47,7 @@ export interface TimeArrowColumn {
 }
 
 /** Row r is `values[r * width .. (r + 1) * width)`. `opaque` are types that nothing here interprets. */
-export interface FixedBinaryArrowColumn {
+interface FixedBinaryArrowColumn {
   readonly kind: 'fixedBinary' | 'opaque';
   readonly length: number;
   readonly validity: Uint8Array | null;
@@ -92,7 +92,7 @@ export interface UnionArrowColumn {
 }
 
 /** Every row is null. */
-export interface NullArrowColumn {
+interface NullArrowColumn {
   readonly kind: 'null';
   readonly length: number;
 }

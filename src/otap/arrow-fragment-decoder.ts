@@ -59,7 +59,7 @@ export function decodeDictionary(field: ArrowField, message: IpcMessage, context
 }
 
 /** Takes the next array for `field`. `expectedLength` is null when the parent does not set it. */
-export function readColumn(
+function readColumn(
   field: ArrowField,
   body: ArrowBody,
   expectedLength: number | null,

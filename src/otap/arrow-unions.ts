@@ -18,6 +18,7 @@ export function readUnion(
   readChild: ReadChild,
 ): UnionArrowColumn {
   const { path } = field;
+  if (body.hasUnionValidity) throw body.malformed(path, 'unions of metadata version V4 cannot be decoded');
   const childIndexes = readChildIndexes(type.typeIds, path, body, length, outer);
   const offsets = type.isDense ? readRowOffsets(path, body, length) : null;
   const children = field.children.map((child) =>

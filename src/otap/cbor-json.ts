@@ -2,7 +2,7 @@ import { BatchMalformedError } from '../base/index.ts';
 import { type CborValue, decodeCbor } from './cbor.ts';
 
 /** What `cborToJson` could not read, counted for the caller. */
-export interface CborFaults {
+interface CborFaults {
   malformedValues: number;
 }
 

@@ -4,7 +4,7 @@ import { BatchMalformedError, LIMITS } from '../base/index.ts';
 export type CborValue = null | boolean | bigint | number | string | Uint8Array | readonly CborValue[] | CborMap;
 
 /** A map with its entries in wire order; keys may be of any type and occur twice. */
-export interface CborMap {
+interface CborMap {
   readonly entries: readonly (readonly [key: CborValue, value: CborValue])[];
 }
 

@@ -7,7 +7,7 @@ import { type Lanes, lanesOf } from './arrow-validity.ts';
 import type { BytesPool } from './canonical.ts';
 
 /** Strings or bytes. */
-export interface BytesDictionary {
+interface BytesDictionary {
   readonly kind: 'bytes';
   readonly pool: BytesPool;
   /** One byte an entry, null when no entry is null. May be longer than the dictionary. */

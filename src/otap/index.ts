@@ -3,6 +3,6 @@ export { PAYLOAD_TYPES, type PayloadName, payloadName, type PayloadType, SIGNAL_
 export type { InspectedBatch, StateMessage, StreamDecoder, StreamInspector } from './stream-types.ts';
 export { createStreamInspector } from './stream-inspector.ts';
 export { compressZstd, decompressZstd, initZstd } from './zstd.ts';
-export { type CborFaults, cborToJson } from './cbor-json.ts';
-export { type CborMap, type CborValue, decodeCbor } from './cbor.ts';
+export { cborToJson } from './cbor-json.ts';
+export { type CborValue, decodeCbor } from './cbor.ts';
 export { createStreamDecoder } from './stream-decoder.ts';

@@ -18,7 +18,7 @@ import {
 import { type IpcMessage, walkIpcMessages } from './ipc-messages.ts';
 
 /** Schema and dictionaries of one (payload type, schema id). */
-export interface SchemaState {
+interface SchemaState {
   readonly fields: readonly ArrowField[];
   readonly dictionaries: ReadonlyMap<bigint, Dictionary>;
 }
