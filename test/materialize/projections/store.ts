@@ -36,6 +36,7 @@ export async function openStore(t: TestContext) {
   });
   const all = [...projectors.values()];
   return {
+    connection,
     rows,
     run,
     /** Projects without a transaction of its own. */
