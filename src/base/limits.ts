@@ -51,7 +51,7 @@ export const LIMITS = {
   /** Where reading stops: well below, since streams pass it together, each with one message of a size not known before. */
   inFlightReadBytesMax: 32 * MIB,
   /** How long a stream is not read from before its batches are read on and refused: they count against the exporter's 5 s too. */
-  readHoldMaxMs: 2_000,
+  readHoldMaxMs: 900,
   /** Statuses that wait for a client that does not read them; reading of its stream stops there. */
   streamStatusesMax: 256,
   /** Time for a client to take its last statuses and the end of a stream before the stream is cut. */
@@ -139,8 +139,8 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.inFlightReadBytesMax < limits.inFlightBytesMax, 'reading must stop before batches are refused');
   assert(limits.streamInFlightBytesMax <= limits.inFlightReadBytesMax, 'one stream must not hold up all');
   assert(
-    limits.readHoldMaxMs < limits.appendWaitMaxMs,
-    'a held stream must be answered no later than one that waits for the disk',
+    limits.readHoldMaxMs + limits.appendWaitMaxMs < 5_000,
+    "a batch that is held and then waits must be answered before the exporter's 5 s time-out",
   );
   assert(limits.grpcStreamWindowBytes <= limits.grpcSessionWindowBytes, 'a stream must fit its connection');
   assert(limits.frameBytesMax <= limits.segmentBytesMax, 'a frame must fit a segment');

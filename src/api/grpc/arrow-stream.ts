@@ -110,7 +110,9 @@ export class ArrowStream {
     const batch = this.#inspect(message);
     const logStream = batch === null ? null : this.#openLogStream();
     if (batch === null || logStream === null) return;
-    const isRefused = this.#isRefusing && this.#isFull;
+    // The exporter's clock has run since the batch came: one that waited too long is resent already.
+    const isLate = this.#intake.waitedMs >= this.#context.limits.appendWaitMaxMs;
+    const isRefused = isLate || (this.#isRefusing && this.#isFull);
     if (!isRefused && this.#context.admission.admit(message.length)) {
       void this.#append(logStream, batch, message);
     } else {
@@ -172,7 +174,7 @@ export class ArrowStream {
         BATCH_STATUS_CODES.UNAVAILABLE,
         `Cannot store the batch: it is not durable after ${limits.appendWaitMaxMs} ms`,
       );
-    }, limits.appendWaitMaxMs);
+    }, limits.appendWaitMaxMs - this.#intake.waitedMs);
     try {
       await logStream.append({
         batchId: batch.batchId,

@@ -38,7 +38,9 @@ export function createEntrance(options: InterceptorOptions): Entrance {
     }
     const intake = new CallIntake(base.stream);
     base.decompressMessage = async (frame, encoding) => {
+      const arrivedMs = performance.now();
       await intake.turn();
+      intake.waitedMs = performance.now() - arrivedMs;
       // A message that cannot be read goes the same way as one that can: the handler answers what came before it first.
       return (await decodeFrame(frame, encoding, options.decompressedBytesMax)) as Buffer;
     };
@@ -84,6 +86,8 @@ export interface Intake {
   steer(onUnreadable: (refusal: UnreadableMessage) => void): void;
   /** Lets the next message be read. */
   next(): void;
+  /** How long the message that was taken last had waited for its turn, since its last byte came. */
+  readonly waitedMs: number;
   /** Whether the call was cut, by either side or with its connection. */
   readonly isCut: boolean;
   /** Cuts the call (RST_STREAM), for a peer that does not let it end. */
@@ -105,6 +109,7 @@ class CallIntake implements Intake {
   #waiting: (() => void)[] = [];
   #onUnreadable: ((refusal: UnreadableMessage) => void) | null = null;
   #isSteered = false;
+  waitedMs = 0;
   readonly #stream: ServerHttp2Stream;
 
   constructor(stream: ServerHttp2Stream) {

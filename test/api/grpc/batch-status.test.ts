@@ -54,11 +54,10 @@ test('peekBatchId never throws', () => {
 
 test('printable text can stand in a status whatever it was', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 600, size: 'max' }), (text) => {
-      const safe = printable(`${text}\ud800`);
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      const safe = printable(`${text}\ud800`.repeat(100));
       assert.equal(decodeURI(encodeURI(safe.replaceAll('%', ''))), safe.replaceAll('%', ''));
       assert.ok(safe.length <= 512);
     }),
-    { numRuns: 50 },
   );
 });

@@ -107,6 +107,22 @@ test('a batch that is not durable in time is answered UNAVAILABLE, and only once
   assert.equal(stream.statuses.length, 2);
 });
 
+test('the time that a batch was held counts against its time to become durable', async (t) => {
+  const limits = { streamInFlightBytesMax: 1, readHoldMaxMs: NEVER_MS, appendWaitMaxMs: 30 };
+  const { log, connect } = await startFixture(t, limits);
+  const stream = (await connect()).openStream('logs');
+  log.hold();
+  for (const message of logs.slice(0, 2)) void stream.send(message);
+  // Answered for taking too long, but still in flight: the other one is held.
+  assert.deepEqual(await stream.nextStatus().then(({ batchId, code }) => [batchId, code]), [0n, UNAVAILABLE]);
+  await new Promise((resolve) => setTimeout(resolve, 3 * limits.appendWaitMaxMs));
+  log.release();
+  assert.deepEqual(await stream.nextStatus().then(({ batchId, code }) => [batchId, code]), [1n, UNAVAILABLE]);
+  assert.equal(log.appends, 1);
+  await stream.send(logs[2]!);
+  assert.deepEqual(await stream.nextStatus().then(({ batchId, code }) => [batchId, code]), [2n, 0]);
+});
+
 test('a log that opens no streams ends the RPC with UNAVAILABLE', async (t) => {
   const { log, connect } = await startFixture(t);
   log.refuseStreams();
