@@ -1,7 +1,7 @@
 /**
  * The dictionaries of a stream. They only grow: a replacement is a new dictionary, so columns decoded earlier keep what they have.
  */
-import { BatchMalformedError } from '../base/index.ts';
+import { BatchMalformedError, BatchTooLargeError } from '../base/index.ts';
 import type { BytesArrowColumn } from './arrow-columns.ts';
 import { type Lanes, lanesOf } from './arrow-validity.ts';
 import type { BytesPool } from './canonical.ts';
@@ -45,7 +45,7 @@ export type DictionaryEntries =
 /** Counts the memory of all dictionaries of a stream. */
 export interface DictionaryMemory {
   readonly bytes: number;
-  /** Accounts for growth or, negative, release. Throws BatchMalformedError past the stream's limit, nothing counted then. */
+  /** Accounts for growth or, negative, release. Throws BatchTooLargeError past the stream's limit, nothing counted then. */
   add(bytes: number): void;
 }
 
@@ -58,7 +58,7 @@ export function createDictionaryMemory(bytesMax: number): DictionaryMemory {
     },
     add(more) {
       if (more > 0 && bytes + more > bytesMax) {
-        throw new BatchMalformedError(
+        throw new BatchTooLargeError(
           `Cannot keep a dictionary: the stream's dictionaries take more than ${bytesMax} bytes`,
           {
             bytesMax,
@@ -78,8 +78,8 @@ export function createDictionary(entries: DictionaryEntries, memory: DictionaryM
 }
 
 /**
- * Appends entries to a dictionary that `createDictionary` made, of the same kind and width. Throws BatchMalformedError when the
- * memory is used up; the dictionary is unchanged then.
+ * Appends entries to a dictionary that `createDictionary` made, of the same kind and width. Throws BatchTooLargeError when the
+ * memory is used up, BatchMalformedError for entries of another type; the dictionary is unchanged then.
  */
 export function extendDictionary(dictionary: Dictionary, entries: DictionaryEntries, memory: DictionaryMemory): void {
   (dictionary as GrowingBytes | GrowingFixed).append(entries, memory);

@@ -2,7 +2,7 @@
  * What a stream's batches leave behind for later ones: schemas and dictionaries by (payload type, schema id). State that a failed
  * message may have left wrong is dropped and marked, so that later batches fail instead of decoding to wrong values.
  */
-import { BatchMalformedError, errorMessage, LIMITS } from '../base/index.ts';
+import { BatchMalformedError, BatchTooLargeError, errorMessage, LIMITS } from '../base/index.ts';
 import { decodeDictionary, type FragmentContext } from './arrow-fragment-decoder.ts';
 import { type ArrowField, readArrowSchema } from './arrow-schema.ts';
 import type { EnvelopePayload } from './batch-envelope.ts';
@@ -154,7 +154,7 @@ export class StreamState {
       try {
         return take();
       } catch (error) {
-        if (!(error instanceof BatchMalformedError) || !this.#forgetOldest(key)) throw error;
+        if (!(error instanceof BatchTooLargeError) || !this.#forgetOldest(key)) throw error;
       }
     }
   }

@@ -23,7 +23,7 @@ import {
   Utf8,
   vectorFromArray,
 } from 'apache-arrow';
-import { BatchMalformedError } from '../../src/base/index.ts';
+import { BatchMalformedError, LIMITS } from '../../src/base/index.ts';
 import { createStreamDecoder, initZstd, type LogsBatch, type PayloadName } from '../../src/otap/index.ts';
 import { walkIpcMessages } from '../../src/otap/ipc-messages.ts';
 import { batchOfData, splitAtBatches, streamOf } from '../helpers/arrow-streams.ts';
@@ -295,6 +295,30 @@ test('restoreState takes as many schemas as a stream may have used', () => {
   for (const schemaId of ['0', '299']) {
     assert.deepEqual(textsOf(decoder.decode(encodeBatch([{ name: 'LOGS', schemaId, record: rows }]))), ['a', 'b']);
   }
+});
+
+test('dictionaries past the memory of a stream push out the schema that was used longest ago', () => {
+  const text = Buffer.alloc(50 << 20, 'a');
+  const dictionary = makeData({
+    type: new Utf8(),
+    length: 1,
+    nullCount: 0,
+    valueOffsets: Int32Array.of(0, text.length),
+    data: text,
+  });
+  const type = new Dictionary(new Utf8(), new Uint8(), 1);
+  const data = makeData({ type, length: 1, nullCount: 0, data: Uint8Array.of(0), dictionary: vectorOf(dictionary) });
+  const [whole] = splitAtBatches(streamOf([batchOfData({ severity_text: data })]));
+  const rows = whole!.subarray(walkIpcMessages(whole!, 0, whole!.length).at(-1)!.start);
+  const batch = (schemaId: string, record: Uint8Array) => encodeBatch([{ name: 'LOGS', schemaId, record }]);
+  const decoder = createStreamDecoder('logs');
+  decoder.decode(batch('0', whole!));
+  decoder.decode(batch('1', whole!));
+  decoder.decode(batch('0', rows));
+  decoder.decode(batch('2', whole!));
+  decoder.decode(batch('0', rows));
+  assert.throws(() => decoder.decode(batch('1', rows)), /its schema was not sent/);
+  assert.ok(decoder.stateBytes <= LIMITS.streamDictionaryBytesMax);
 });
 
 test('a failed state message makes later batches fail until a schema comes', () => {
