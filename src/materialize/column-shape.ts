@@ -15,24 +15,24 @@ export interface FixedShape {
   readonly valueBound: number | null;
 }
 
-export interface UuidShape {
+interface UuidShape {
   readonly kind: 'uuid';
 }
 
-export interface StringShape {
+interface StringShape {
   readonly kind: 'string';
   /** VARCHAR and not BLOB. */
   readonly isText: boolean;
 }
 
 /** LIST, and MAP as the list of STRUCT(key, value) that it is. */
-export interface ListShape {
+interface ListShape {
   readonly kind: 'list';
   readonly isMap: boolean;
   readonly child: ColumnShape;
 }
 
-export interface StructShape {
+interface StructShape {
   readonly kind: 'struct';
   readonly names: readonly string[];
   readonly children: readonly ColumnShape[];

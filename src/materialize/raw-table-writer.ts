@@ -13,7 +13,7 @@ import { checkVector } from './vector-checks.ts';
 import type { StringArena, TableWriter, VectorData } from './vectors.ts';
 
 /** Rows of a data chunk: DuckDB's vector size. */
-export const CHUNK_ROWS_MAX = 2048;
+const CHUNK_ROWS_MAX = 2048;
 const STRING_BYTES = 16;
 const POINTER_BYTES_AT = 8;
 
