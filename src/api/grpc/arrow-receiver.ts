@@ -31,6 +31,8 @@ export interface ArrowReceiverStatus {
   readonly streamsExcess: number;
   /** Of the open ones: not read from until bytes in flight are durable. */
   readonly streamsHeld: number;
+  /** Of the open ones: not read from until their client takes its statuses. */
+  readonly streamsStalled: number;
   readonly streamsOpened: number;
   readonly streamsEnded: Readonly<Record<StreamEnd, number>>;
   readonly batches: Readonly<Record<Signal, Readonly<BatchCounts>>>;
@@ -97,6 +99,7 @@ export function createArrowReceiver(options: { log: Log; logger: Logger; limits:
       streamsOpen: streams.size,
       streamsExcess,
       streamsHeld: [...streams].filter((stream) => stream.isHeld).length,
+      streamsStalled: [...streams].filter((stream) => stream.isStalled).length,
       streamsOpened,
       streamsEnded: { ...streamsEnded },
       batches: bySignal((signal) => ({ ...counts[signal] })),

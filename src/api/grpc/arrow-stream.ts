@@ -88,6 +88,11 @@ export class ArrowStream {
     return this.#cancelHold !== null;
   }
 
+  /** Whether the stream is not read from because its client does not take its statuses. */
+  get isStalled(): boolean {
+    return this.#unwritten >= this.#context.limits.streamStatusesMax;
+  }
+
   /** Takes no more batches, answers those taken, then ends the RPC: with OK, or with `status`. */
   end(end: StreamEnd, status: UnreadableMessage | null = null): void {
     if (this.#ending !== null) return;
@@ -229,7 +234,7 @@ export class ArrowStream {
   /** Asks for the next message, if one is owed and there is room for it and for its answer. */
   #readNext(): void {
     if (!this.#owesNext || this.#ending !== null || this.#isOver) return;
-    if (this.#unwritten >= this.#context.limits.streamStatusesMax) return;
+    if (this.isStalled) return;
     if (this.#isFull && !this.#isRefusing) return this.#hold();
     if (!this.#isFull) this.#isRefusing = false;
     this.#cancelHold?.();

@@ -82,6 +82,11 @@ function receiverFamilies({ receiver }: Snapshot): Family[] {
     },
     gauge('treasury_streams_open', 'OTAP streams open.', receiver.streamsOpen),
     gauge('treasury_streams_held', 'Open streams not read from until bytes are durable.', receiver.streamsHeld),
+    gauge(
+      'treasury_streams_stalled',
+      'Open streams not read from until their client takes its statuses.',
+      receiver.streamsStalled,
+    ),
     counter('treasury_streams_opened_total', 'OTAP streams opened.', receiver.streamsOpened),
     { name: 'treasury_streams_ended_total', type: 'counter', help: 'OTAP streams ended by reason.', samples: ends },
   ];

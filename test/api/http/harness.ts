@@ -75,6 +75,7 @@ export async function startHttpHarness(
       streamsOpen: 1,
       streamsExcess: 0,
       streamsHeld: 0,
+      streamsStalled: 0,
       streamsOpened: 1,
       streamsEnded: {
         half_close: 0,
