@@ -43,7 +43,7 @@ export interface FrameView {
 }
 
 /** Bytes of a frame's metadata, prefix included; the same for every frame. */
-export const FRAME_METADATA_BYTES = FRAME_TEMPLATE.bytes.length;
+const FRAME_METADATA_BYTES = FRAME_TEMPLATE.bytes.length;
 
 /** How every frame begins: continuation marker and metadata length. */
 export const FRAME_PREFIX = Buffer.from(FRAME_TEMPLATE.bytes.subarray(0, 8));

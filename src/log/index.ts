@@ -1,5 +1,5 @@
 export { acquireDataDirectoryLock, type DataDirectoryLock } from './data-directory-lock.ts';
-export { type LogFile, type LogFileSystem, type LogReadFile, realFileSystem } from './file-system.ts';
+export { type LogFile, type LogFileSystem, type LogReadFile } from './file-system.ts';
 export { type LogLimits, type LogOptions, openLog } from './log.ts';
 export {
   findDurablePosition,

@@ -54,7 +54,7 @@ export function segmentBaseOffsets(fileNames: readonly string[]): bigint[] {
     .sort(compareOffsets);
 }
 
-export function compareOffsets(a: bigint, b: bigint): number {
+function compareOffsets(a: bigint, b: bigint): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 

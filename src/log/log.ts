@@ -86,6 +86,7 @@ class GroupCommitLog implements Log {
   readonly #streams = new Set<QueuedStream>();
   readonly #listeners = new Set<(position: DurablePosition) => void>();
   readonly #gaps: OffsetRange[];
+  readonly #quarantinedRanges: number;
   #framesEnd: bigint | null;
   #firstOffset: bigint | null;
   #segments: number;
@@ -131,8 +132,6 @@ class GroupCommitLog implements Log {
       onWritten: (segment, frame) => this.#onWritten(segment, frame),
     });
   }
-
-  readonly #quarantinedRanges: number;
 
   openStream(signal: number): LogStream {
     const stream = createQueuedStream(this.#streamIdNext++, signal);
