@@ -133,6 +133,12 @@ export const LIMITS = {
   shutdownMaxMs: 10_000,
 } as const;
 
+/**
+ * Node's default. It cannot be raised from inside: the loader of ES modules has started the threads before the first line of ours.
+ * DuckDB's calls and file access share them.
+ */
+const LIBUV_THREADS = 4;
+
 /** Throws when limits contradict each other. */
 export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.messageBytesMax <= limits.inFlightBytesMax, 'one message must fit the bytes in flight');
@@ -149,5 +155,6 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.decompressedBytesMax <= limits.batchDecodedBytesMax, 'a message must fit its decoded form');
   assert(limits.streamDictionaryBytesMax <= limits.decoderStatesBytesMax, 'one stream must fit the decoders of all');
   assert(limits.engineStopMaxMs < limits.shutdownMaxMs, 'the engine must stop before the process is forced to');
+  assert(limits.sqlConcurrencyMax + 2 <= LIBUV_THREADS, 'queries and the materializer must leave a thread for fsync');
   assert(limits.appendWaitMaxMs < 5_000, "a batch must be answered before the exporter's 5 s time-out");
 }

@@ -176,9 +176,9 @@ function quoted(name: string): string {
   return `"${name}"`;
 }
 
-/** Lone surrogates and NUL cannot be part of a SQL text. */
+/** NUL cannot be part of a SQL text. */
 function clean(text: string): string {
-  return text.toWellFormed().replaceAll('\0', '');
+  return text.replaceAll('\0', '');
 }
 
 function cellText(table: Table, name: string, row: number): string | null {
