@@ -125,6 +125,9 @@ async function answer(
   }
 }
 
+/** Rows taken before a batch's size is looked at: a part of a vector, so that wide rows make small batches. */
+const SLICE_ROWS = 256;
+
 interface Answer {
   readonly columns: readonly AnswerColumn[];
   readonly encoder: AnswerEncoder;
@@ -165,14 +168,17 @@ async function encodeAll(
     if (chunk === null || chunk.rowCount === 0) break;
     const take = Math.min(chunk.rowCount, request.rowsMax - rowCount);
     truncated = take < chunk.rowCount;
-    if (batchRows + take > encoder.batchRowsMax) await flush();
-    columns.forEach(({ data }, index) => {
+    for (const [index, { data }] of columns.entries()) {
       data.load(duckdb.data_chunk_get_vector(chunk.chunk, index), chunk.rowCount, null);
-      data.take(0, take);
-    });
-    batchRows += take;
+    }
+    for (let start = 0; start < take; start += SLICE_ROWS) {
+      const count = Math.min(SLICE_ROWS, take - start);
+      if (batchRows + count > encoder.batchRowsMax) await flush();
+      for (const { data } of columns) data.take(start, count);
+      batchRows += count;
+      if (batchRows >= encoder.batchRowsMax || dataBytes(columns) >= encoder.batchBytesMax) await flush();
+    }
     rowCount += take;
-    if (batchRows >= encoder.batchRowsMax || dataBytes(columns) >= encoder.batchBytesMax) await flush();
   }
   if (batchRows > 0) await flush();
   if (head !== null) await send(head);

@@ -9,8 +9,8 @@ import { valueText } from './value-text.ts';
 import { isValid } from './validity.ts';
 
 const BYTES_START = 64 * 1024;
-/** Offsets are signed 32-bit numbers. */
-const COLUMN_BYTES_MAX = 2 ** 31 - 1;
+/** One column of one batch: 256 KiB in each row of a slice. Text of it is made in the worker's heap, a few times over. */
+const COLUMN_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Rows of bytes end to end. */
 export abstract class BytesColumn extends BaseColumn {
@@ -46,9 +46,13 @@ export abstract class BytesColumn extends BaseColumn {
     const needed = this.end + count;
     if (needed <= this.data.length) return;
     if (needed > COLUMN_BYTES_MAX) {
-      throw new TreasuryError('TREASURY_QUERY_LIMIT', `Cannot encode a column of ${needed} bytes in one batch`, {
-        facts: { bytesMax: COLUMN_BYTES_MAX },
-      });
+      throw new TreasuryError(
+        'TREASURY_QUERY_LIMIT',
+        `Cannot send values of ${needed} bytes in one piece: select less of them, such as left(column, 1000)`,
+        {
+          facts: { bytesMax: COLUMN_BYTES_MAX },
+        },
+      );
     }
     const grown = Buffer.allocUnsafeSlow(Math.min(COLUMN_BYTES_MAX, Math.max(this.data.length * 2, needed)));
     this.data.copy(grown, 0, 0, this.end);

@@ -180,6 +180,16 @@ test('sql runner sends nothing of a query that fails in its first rows', async (
   assert.equal(parts, 0);
 });
 
+test('sql runner sends wide rows in small parts and refuses a value beyond any', async () => {
+  for (const format of ['arrow', 'json', 'csv', 'ndjson'] as const) {
+    const { bytes, parts } = await harness.ask("SELECT repeat('x', 20000) AS v FROM range(2000)", { format });
+    assert.ok(bytes.length > 40_000_000 && parts > 4, `${format}: ${parts} parts`);
+    await assert.rejects(harness.ask("SELECT repeat('x', 100000000) AS v", { format }), {
+      code: 'TREASURY_QUERY_LIMIT',
+    });
+  }
+});
+
 test('sql runner answers many queries at once and later ones on the same connections', async () => {
   const answers = await Promise.all(Array.from({ length: 12 }, (_, i) => harness.askJson(`SELECT ${i} AS i`)));
   assert.deepEqual(
