@@ -28,11 +28,9 @@ const RANKS: Readonly<Record<string, number>> = {
 /** Packages that only these rooms may import; every other package of src/ is listed with its rooms too. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '@bokuweb/zstd-wasm': ['otap'],
-  lz4js: ['otap'],
   'better-sqlite3': ['log'],
   '@duckdb/node-api': ['materialize'],
   '@duckdb/node-bindings': ['materialize'],
-  'apache-arrow': ['materialize'],
   '@grpc/grpc-js': ['api'],
   koa: ['api'],
   '@koa/router': ['api'],

@@ -1,5 +1,5 @@
 export * from './canonical.ts';
-export { PAYLOAD_TYPES, type PayloadName, payloadName, type PayloadType, SIGNAL_PAYLOADS } from './payload-types.ts';
+export { PAYLOAD_TYPES, type PayloadName, payloadName, type PayloadType } from './payload-types.ts';
 export type { InspectedBatch, StateMessage, StreamDecoder, StreamInspector } from './stream-types.ts';
 export { createStreamInspector } from './stream-inspector.ts';
 export { compressZstd, decompressZstd, initZstd } from './zstd.ts';
