@@ -12,7 +12,7 @@ export function storeParts(options: {
 }): Pick<EngineParts, 'openStore' | 'createSqlRunner'> {
   return {
     openStore: (file, logger) => openSessionStore({ ...options, file }, logger),
-    createSqlRunner: ({ connect }) => createSqlRunner({ connect }),
+    createSqlRunner: (store) => createSqlRunner({ connect: () => store.connect() }),
   };
 }
 
