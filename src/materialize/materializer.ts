@@ -20,6 +20,7 @@ import type { CanonicalBatch, StreamDecoder } from '../otap/index.ts';
 import { type Checkpoint, retireOlderVersions, writeCheckpoints } from './checkpoint.ts';
 import { type Database, inTransaction, rollbackQuietly } from './database.ts';
 import type { FailedRange } from './failed-range.ts';
+import { BeginFailure, EntryFailure, flushing, ReadFailure, reading } from './loop-failures.ts';
 import type { ProjectionDefinition, Projector } from './projection.ts';
 import { NO_PROJECTION, type Quarantine } from './quarantine.ts';
 import { blamesData, storeFailure } from './store-failures.ts';
@@ -470,44 +471,6 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
       return stuck;
     },
   };
-}
-
-/** The log could not be read. */
-class ReadFailure extends Error {}
-
-/** A transaction could not be begun: the connection is not usable. */
-class BeginFailure extends Error {
-  constructor(cause: unknown) {
-    super(errorMessage(cause), { cause });
-  }
-}
-
-/** An entry's rows may be in the writers in part. */
-class EntryFailure extends Error {
-  readonly offset: bigint;
-
-  constructor(offset: bigint, cause: unknown) {
-    super(errorMessage(cause), { cause });
-    this.offset = offset;
-  }
-}
-
-function reading<Result>(read: () => Result): Result {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof AssertionError) throw error;
-    throw new ReadFailure(errorMessage(error), { cause: error });
-  }
-}
-
-/** A broken invariant of a projection is, like all that its rows can do, the fault of a range of entries. */
-async function flushing(work: Promise<void>): Promise<void> {
-  try {
-    await work;
-  } catch (error) {
-    throw error instanceof AssertionError ? new Error(error.message, { cause: error }) : error;
-  }
 }
 
 function emptyTransaction(): Uncommitted {
