@@ -151,6 +151,22 @@ test('the layer check sees a planted import against the direction', () => {
   assert.deepEqual(relativeImports(planted), [join('src', 'api', 'index.ts')]);
 });
 
+test('the lock file names the packages of every platform, so that `npm ci` works on each', () => {
+  interface Locked {
+    readonly packages: Readonly<Record<string, { readonly optionalDependencies?: Readonly<Record<string, string>> }>>;
+  }
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as Locked;
+  const wanted = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+    Object.keys(optionalDependencies).map((name) => ({ path, name })),
+  );
+  assert.ok(wanted.length > 50, 'this reads the lock file as npm writes it');
+  // An npm whose registry lacks other platforms leaves them out, and every other npm refuses the file then.
+  const missing = wanted.filter(
+    ({ path, name }) => !(`node_modules/${name}` in packages || `${path}/node_modules/${name}` in packages),
+  );
+  assert.deepEqual(missing, []);
+});
+
 function groupByFolder(): Map<string, SourceFile[]> {
   const folders = new Map<string, SourceFile[]>();
   for (const file of source) {
