@@ -87,7 +87,8 @@ async function recover(options: RecoveryOptions, files: SegmentFile[], index: Se
   const logUuid = logUuidOf(files, index.logUuid) ?? index.logUuid ?? randomUUID();
   const isOwnIndex = index.logUuid === logUuid;
   const lastFrame = isOwnIndex ? index.lastFrame() : null;
-  const indexEnd = lastFrame === null ? 0n : lastFrame.baseOffset + BigInt(lastFrame.rows);
+  // Entries up to here were durable, whatever the segments hold now.
+  const indexEnd = max(index.keptEnd(logUuid), lastFrame === null ? 0n : lastFrame.baseOffset + BigInt(lastFrame.rows));
   if (!isOwnIndex || !index.isTrusted || !isConsistent(options, files, index)) {
     if (files.length > 0) logger.info('Rebuilding the log index', { segments: files.length });
     index.reset(logUuid);
@@ -129,6 +130,7 @@ function describe(
   // A file that stays without an entry keeps its name: what it held is lost, and its base offset with it.
   const lastName = readSegmentFiles(fileSystem, directory).at(-1)?.baseOffset ?? -1n;
   const durableOffset = max(lastName + 1n, endOffset, found.indexEnd, index.cursorsEnd(logUuid));
+  index.keepEnd(logUuid, durableOffset);
   const streamIds = files.map(({ header }) => header?.streamIdNext ?? 0n);
   return {
     logUuid,

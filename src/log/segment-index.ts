@@ -41,7 +41,11 @@ export interface SegmentIndex {
   streamIdMax(): bigint;
   /** The highest offset that a named consumer of the log stands at, 0 without consumers. */
   cursorsEnd(logUuid: string): bigint;
-  /** Removes all derived rows and starts over for a log; cursors stay. */
+  /** The end of a log as `keepEnd` noted it last, 0 when it did not. */
+  keptEnd(logUuid: string): bigint;
+  /** Notes where the log ends. Unlike the derived rows it outlives segments: offsets of lost entries are never given out again. */
+  keepEnd(logUuid: string, end: bigint): void;
+  /** Removes all derived rows and starts over for a log; cursors and the kept end stay. */
   reset(logUuid: string): void;
   /** Notes in the file that it is in use: it can be trusted after a crash of the process, not of the machine. */
   markOpen(): void;
@@ -163,6 +167,10 @@ function createIndex(database: Database.Database): SegmentIndex {
       const end = database.prepare('SELECT max(next_offset) FROM cursors WHERE log_uuid = ?').pluck().get(logUuid);
       return (end as bigint | null) ?? 0n;
     },
+    keptEnd: (logUuid) => BigInt(meta(keptEndKey(logUuid)) ?? 0),
+    keepEnd(logUuid, keptEnd) {
+      setMeta.run(keptEndKey(logUuid), String(keptEnd));
+    },
     reset(logUuid) {
       for (const table of DERIVED_TABLES) database.exec(`DELETE FROM ${table}`);
       setMeta.run('log_uuid', logUuid);
@@ -208,6 +216,11 @@ function createIndex(database: Database.Database): SegmentIndex {
       database.close();
     },
   };
+}
+
+/** Of a log by name: after another log's segments were put in its place, its offsets mean nothing. */
+function keptEndKey(logUuid: string): string {
+  return `kept_end ${logUuid}`;
 }
 
 /** Neighbouring offsets as ranges. */
