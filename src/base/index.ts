@@ -19,6 +19,7 @@ export {
   type LogLevel,
   silentLogger,
 } from './logger.ts';
+export { type AppliedStep, type MigrationStep, pendingSteps, readMigrationSteps } from './migration-steps.ts';
 export { nearest } from './nearest.ts';
 export { type Signal, SIGNAL_CODES, signalOfCode, SIGNALS } from './signals.ts';
 export { VERSION } from './version.ts';

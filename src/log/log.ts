@@ -64,7 +64,8 @@ const NO_BYTES = new Uint8Array();
 
 /**
  * Opens the log of a directory, recovering what an earlier process left. The caller holds the data directory's lock. Throws
- * TREASURY_LOG_CORRUPT when the directory holds a segment of another log or of another format version, else what the disk throws.
+ * TREASURY_LOG_CORRUPT when the directory holds a segment of another log or of another format version, TREASURY_MIGRATION when its index
+ * is one of a later release, else what the disk throws.
  */
 export async function openLog(options: LogOptions): Promise<Log> {
   const settings = {

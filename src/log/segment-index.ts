@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import { TreasuryError } from '../base/index.ts';
 import { migrateIndex } from './index-schema.ts';
 import type { DamagedRange, FrameFacts } from './segment-scan.ts';
 
@@ -70,15 +71,16 @@ interface OpenOptions {
 }
 
 /**
- * Opens the index at `path` (`:memory:` for none on disk), or makes it. A file that is damaged or of another schema is deleted first:
- * it can be rebuilt. Throws what SQLite throws when the file cannot be written.
+ * Opens the index at `path` (`:memory:` for none on disk), or makes it. A file that is damaged is deleted first: it can be rebuilt.
+ * One of a later release is left alone, for it holds positions of consumers too: throws TREASURY_MIGRATION. Throws what SQLite throws
+ * when the file cannot be written.
  */
 export function openSegmentIndex(path: string, options: OpenOptions = {}): SegmentIndex {
   if (options.readOnly === true) return createIndex(new Database(path, { readonly: true, fileMustExist: true }));
   try {
     return createIndex(openDatabase(path));
   } catch (error) {
-    if (path === ':memory:' || !existsSync(path)) throw error;
+    if (error instanceof TreasuryError || path === ':memory:' || !existsSync(path)) throw error;
     for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
     return createIndex(openDatabase(path));
   }

@@ -2,24 +2,14 @@
  * Brings a database to the shape that this release expects. `NNNN_name.sql` steps run once each, in order; `views/*.sql` hold
  * nothing but views and macros over the tables and run at every start, so that a changed view needs no step.
  */
-import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { TreasuryError } from '../base/index.ts';
+import { type MigrationStep, pendingSteps, readMigrationSteps, TreasuryError } from '../base/index.ts';
 import { type Database, inTransaction, sqlString } from './database.ts';
 
 /** `migrations/duckdb`, found beside `src` and beside `dist`. */
 export const MIGRATIONS_DIRECTORY = fileURLToPath(new URL('../../migrations/duckdb/', import.meta.url));
-
-const STEP_NAME = /^(\d{4})_([a-z0-9_]+)\.sql$/;
-
-interface Step {
-  readonly version: number;
-  readonly file: string;
-  readonly sql: string;
-  readonly checksum: string;
-}
 
 /**
  * Applies the steps that the database does not have yet, each in a transaction together with its row in `meta.migrations`.
@@ -27,15 +17,21 @@ interface Step {
  * database has steps that this release does not know, or when a step fails (nothing of that step remains).
  */
 export async function migrate(database: Database, directory: string = MIGRATIONS_DIRECTORY): Promise<string[]> {
-  const steps = await readSteps(directory);
   await database.run(`
     CREATE SCHEMA IF NOT EXISTS meta;
     CREATE TABLE IF NOT EXISTS meta.migrations (
       version UINTEGER NOT NULL, file VARCHAR NOT NULL, checksum VARCHAR NOT NULL, applied_at TIMESTAMP NOT NULL
     )`);
-  const applied = await database.rows('SELECT version, file, checksum FROM meta.migrations ORDER BY version');
-  for (const row of applied) checkApplied(steps, Number(row['version']), String(row['file']), String(row['checksum']));
-  const pending = steps.slice(applied.length);
+  const rows = await database.rows('SELECT version, file, checksum FROM meta.migrations ORDER BY version');
+  const pending = pendingSteps(
+    readMigrationSteps(directory),
+    rows.map((row) => ({
+      version: Number(row['version']),
+      file: String(row['file']),
+      checksum: String(row['checksum']),
+    })),
+    'database',
+  );
   for (const step of pending) await applyStep(database, step);
   return pending.map((step) => step.file);
 }
@@ -52,23 +48,7 @@ export async function applyViews(database: Database, directory: string = MIGRATI
   }
 }
 
-function checkApplied(steps: readonly Step[], version: number, file: string, checksum: string): void {
-  const step = steps[version - 1];
-  if (step === undefined) {
-    throw migrationError(`Cannot use a database of a later release: it has step ${file}, this release ends before`, {
-      version,
-      file,
-    });
-  }
-  if (step.checksum !== checksum) {
-    throw migrationError(`Cannot use ${step.file}: it was changed after it had been applied as ${file}`, {
-      version,
-      file: step.file,
-    });
-  }
-}
-
-async function applyStep(database: Database, step: Step): Promise<void> {
+async function applyStep(database: Database, step: MigrationStep): Promise<void> {
   try {
     await inTransaction(database, async () => {
       await database.run(step.sql);
@@ -83,20 +63,6 @@ async function applyStep(database: Database, step: Step): Promise<void> {
       error,
     );
   }
-}
-
-async function readSteps(directory: string): Promise<Step[]> {
-  const steps: Step[] = [];
-  for (const file of await sqlFiles(directory)) {
-    const version = Number(STEP_NAME.exec(file)?.[1]);
-    if (version !== steps.length + 1) {
-      throw migrationError(`Cannot order the migrations: ${file} does not follow step ${steps.length}`, { file });
-    }
-    // Line ends are those of the checkout, not part of the step.
-    const sql = (await readFile(join(directory, file), 'utf8')).replaceAll('\r\n', '\n');
-    steps.push({ version, file, sql, checksum: createHash('sha256').update(sql).digest('hex') });
-  }
-  return steps;
 }
 
 async function sqlFiles(directory: string): Promise<string[]> {
