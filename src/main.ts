@@ -19,10 +19,21 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     return await run(line);
   } catch (error) {
-    if (!(error instanceof TreasuryError)) throw error;
-    process.stderr.write(`treasury: ${error.message}\n`);
+    if (!(error instanceof TreasuryError || isSystemError(error))) throw error;
+    const where = error instanceof TreasuryError ? '' : `Cannot work on data directory ${dataOf(line)}: `;
+    process.stderr.write(`treasury: ${where}${error.message}\n`);
     return EXIT.FAILED;
   }
+}
+
+function dataOf(line: CommandLine): string {
+  return line.kind === 'command' ? line.config.data : '';
+}
+
+/** What the operating system or SQLite says about a disk or a directory: no bug of ours, so its message tells more than a stack. */
+function isSystemError(error: unknown): error is Error {
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  return 'syscall' in error || String(error.code).startsWith('SQLITE_');
 }
 
 /** Commands are loaded when they are run: a client command starts no server code. */

@@ -3,7 +3,7 @@
  * recognised by its PID, and by the process's start time where the kernel tells it (a PID may have been given to another process).
  */
 import { randomBytes } from 'node:crypto';
-import { linkSync, mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TreasuryError } from '../base/index.ts';
 
@@ -34,15 +34,15 @@ export function acquireDataDirectoryLock(directory: string): DataDirectoryLock {
   const own = JSON.stringify(describeProcess(process.pid));
   // Linked into place whole, so that nobody ever reads half a lock.
   const draft = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
-  writeFileSync(draft, own, { flag: 'wx' });
   try {
+    writeFileSync(draft, own, { flag: 'wx' });
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       if (linkNew(draft, path)) return { path, release: () => release(path, own) };
       refuseIfHeld(directory, read(path));
       takeAway(directory, path);
     }
   } finally {
-    unlinkSync(draft);
+    rmSync(draft, { force: true });
   }
   throw new TreasuryError(
     'TREASURY_DATA_DIRECTORY_LOCKED',

@@ -3,7 +3,7 @@
  * Method: real child processes on temporary directories and free ports.
  */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { tableFromIPC } from 'apache-arrow';
@@ -80,6 +80,27 @@ test('serve ends with 1 when an address is taken, and leaves no lock', async (co
   assert.equal(code, 1);
   assert.match(stderr, /EADDRINUSE/);
   assert.ok(!existsSync(join(data, 'lock')));
+});
+
+test('serve ends with 1 and one line that says what is wrong with the data directory', async (context) => {
+  const folder = temporaryDirectory(context);
+  const file = join(folder, 'file');
+  writeFileSync(file, '');
+  mkdirSync(join(folder, 'odd', 'lock'), { recursive: true });
+  mkdirSync(join(folder, 'index', 'log', 'index.sqlite'), { recursive: true });
+  for (const [data, reason] of [
+    [file, /EEXIST/],
+    [join(folder, 'odd'), /EISDIR/],
+    [join(folder, 'index'), /./],
+  ] as const) {
+    const { code, stdout, stderr } = await runTreasury(['serve', '--data', data]);
+    assert.equal(code, 1);
+    assert.equal(stdout, '');
+    assert.match(stderr, /^treasury: Cannot .*\n$/);
+    assert.ok(stderr.includes(data), stderr);
+    assert.match(stderr, reason);
+  }
+  assert.deepEqual(readdirSync(join(folder, 'odd')), ['lock']);
 });
 
 test('a command line that cannot be understood ends with 2 and the nearest name', async () => {
