@@ -80,6 +80,22 @@ test('stream state goes before the first record of a stream in a new segment, an
   assert.equal(log.status().segments, 3);
 });
 
+test('frame holds no more bytes and entries than its limits, and one entry of any size', async (t) => {
+  const directory = scratch(t);
+  const log = await openLog({ directory, limits: { frameBytesMax: 100, frameEntriesMax: 4 } });
+  // In one turn: what fits goes into one frame.
+  const sizes = [40, 40, 40, 300, 1, 1, 1, 1, 1];
+  await Promise.all(sizes.map((bytes) => log.appendOtlp(1, { batchId: 0n, record: [Buffer.alloc(bytes)] })));
+  await log.close();
+  const reader = openLogReader({ directory, from: 0n, durable: log.status() });
+  const frames: number[][] = [];
+  for (let frame = reader.nextFrame(); frame !== null; frame = reader.nextFrame()) {
+    frames.push(frame.map((entry) => entry.record.length));
+  }
+  reader.close();
+  assert.deepEqual(frames, [[40, 40], [40], [300], [1, 1, 1, 1], [1]]);
+});
+
 test('state larger than a frame is written with the record it precedes', async (t) => {
   const directory = scratch(t);
   const log = await openLog({ directory, limits: { ...SMALL_LIMITS, segmentBytesMax: 1 } });

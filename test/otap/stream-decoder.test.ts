@@ -141,6 +141,14 @@ test('attribute parents may be u16, u32 or a dictionary of u32, and follow the e
   );
 });
 
+test('row ids are deltas unless the metadata says that they are plain', () => {
+  const idsUnder = (metadata: Record<string, string>) =>
+    decodeLogs({ id: { data: column([3, 1, 1], new Uint16()), metadata } }).logs.id!.values;
+  assert.deepEqual([...idsUnder({})], [3, 4, 5]);
+  assert.deepEqual([...idsUnder({ encoding: 'delta' })], [3, 4, 5]);
+  assert.deepEqual([...idsUnder({ encoding: 'plain' })], [3, 1, 1]);
+});
+
 test('NaN attribute values are equal under the Rust encoding only', () => {
   const parents = (metadata: Record<string, string>) =>
     decodeWith({

@@ -1,0 +1,255 @@
+/**
+ * Goal: I8: each entry is materialized exactly once per projection version, whenever the process dies.
+ * Method: generated logs and schedules of sessions on one database. A session dies at one of its database calls: before the call has
+ * an effect, or after it (a COMMIT that was done and never reported); what was open is rolled back as DuckDB does it. Between sessions
+ * the log grows and a new version may come; frames and transactions end anywhere.
+ * Invariant: after every death the rows of each version are those of the entries below its checkpoint, each once, and none above; in
+ * the end they, and the quarantine, are those of the whole log.
+ */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import fc from 'fast-check';
+import { silentLogger, systemClock } from '../../src/base/index.ts';
+import { ENTRY_KINDS, type LogEntry } from '../../src/log/index.ts';
+import { openCheckpoints } from '../../src/materialize/checkpoint.ts';
+import type { Database } from '../../src/materialize/database.ts';
+import { createFailedRange } from '../../src/materialize/failed-range.ts';
+import { createMaterializer } from '../../src/materialize/materializer.ts';
+import { migrate } from '../../src/materialize/migrator.ts';
+import { openQuarantine } from '../../src/materialize/quarantine.ts';
+import {
+  positionAt,
+  smallDecoder,
+  smallEntries,
+  type SmallEntry,
+  smallMigrations,
+  smallProjection,
+  smallReader,
+  type SmallRecord,
+} from '../helpers/small-engine.ts';
+
+const UUID = '00000000-0000-0000-0000-000000000001';
+const RUNS = 40;
+
+const migrations = await smallMigrations(await mkdtemp(join(tmpdir(), 'exactly-once-')), [
+  smallProjection('logs'),
+  smallProjection('logs', 2),
+]);
+after(() => rm(migrations, { recursive: true }));
+
+interface Session {
+  /** Entries of the log that are durable in it, above those of the session before. */
+  readonly grows: number;
+  /** It dies at its n-th database call; later than it makes calls: it is stopped. */
+  readonly diesAt: number;
+  /** Whether the call at which it dies has its effect. */
+  readonly takesEffect: boolean;
+  /** Whether this session, and all later ones, run version 2. */
+  readonly upgrades: boolean;
+  readonly frameEntries: number;
+  readonly commitRowsMax: number;
+}
+
+const record: fc.Arbitrary<SmallRecord> = fc
+  .record(
+    {
+      set: fc.constantFrom({ a: '1' }, { a: '2' }, { b: '3' }),
+      use: fc.constantFrom('a', 'b'),
+      rows: fc.integer({ min: 0, max: 3 }),
+      fault: fc.constantFrom('malformed', 'undecodable', 'refused'),
+    },
+    { requiredKeys: ['rows'] },
+  )
+  // The database has no rows to refuse in an entry without any.
+  .map((one): SmallRecord => (one.fault === 'refused' && one.rows === 0 ? { ...one, rows: 1 } : one));
+const entry: fc.Arbitrary<SmallEntry> = fc.record({
+  stream: fc.constantFrom(1n, 2n),
+  kind: fc.constantFrom(ENTRY_KINDS.BAR, ENTRY_KINDS.BAR, ENTRY_KINDS.BAR, ENTRY_KINDS.STREAM_CLOSE),
+  record: fc.oneof({ weight: 8, arbitrary: record }, { weight: 1, arbitrary: fc.constant('bad') }),
+});
+const session: fc.Arbitrary<Session> = fc.record({
+  grows: fc.nat(12),
+  diesAt: fc.nat(25),
+  takesEffect: fc.boolean(),
+  upgrades: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+  frameEntries: fc.integer({ min: 1, max: 9 }),
+  commitRowsMax: fc.integer({ min: 1, max: 9 }),
+});
+
+test('I8: each entry is materialized exactly once per projection version, whenever the process dies', async (t) => {
+  let deaths = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(entry, { minLength: 1, maxLength: 30 }),
+      fc.array(session, { minLength: 1, maxLength: 6 }),
+      async (small, sessions) => {
+        const entries = smallEntries(small);
+        const instance = await DuckDBInstance.create(':memory:');
+        try {
+          let durable = 0;
+          let version = 1;
+          for (const one of sessions) {
+            durable = Math.min(entries.length, durable + one.grows);
+            if (one.upgrades) version = 2;
+            if (await runSession(instance, entries.slice(0, durable), version, one)) deaths++;
+            await checkRows(instance, entries);
+          }
+          await runSession(instance, entries, version, { ...LAST, frameEntries: sessions[0]!.frameEntries });
+          await checkRows(instance, entries, version);
+        } finally {
+          instance.closeSync();
+        }
+      },
+    ),
+    { numRuns: RUNS },
+  );
+  t.diagnostic(`${deaths} deaths`);
+  assert.ok(deaths > RUNS / 2, 'the schedules let too few sessions die to mean something');
+});
+
+const LAST: Session = {
+  grows: 0,
+  diesAt: Number.POSITIVE_INFINITY,
+  takesEffect: false,
+  upgrades: false,
+  frameEntries: 3,
+  commitRowsMax: 4,
+};
+
+/** A process on the database, until everything is in the tables or it dies. Returns whether it died. */
+async function runSession(
+  instance: DuckDBInstance,
+  entries: readonly LogEntry[],
+  version: number,
+  { diesAt, takesEffect, frameEntries, commitRowsMax }: Session,
+): Promise<boolean> {
+  const connection = await instance.connect();
+  const life = mortalDatabase(connection, diesAt, takesEffect);
+  const { database } = life;
+  const end = BigInt(entries.length);
+  let switched = version === 1;
+  try {
+    await migrate(database, migrations);
+    const projections = [];
+    for (const checkpoint of await openCheckpoints(database, [smallProjection('logs', version)], UUID)) {
+      const projector = await checkpoint.definition.start({
+        openWriter: () => Promise.reject(new Error('Small projections write with SQL')),
+        run: (sql) => database.run(sql),
+        rows: (sql) => database.rows(sql),
+      });
+      projections.push({ checkpoint, projector });
+      switched ||= checkpoint.state === 'serving';
+    }
+    const materializer = createMaterializer({
+      database,
+      openReader: (from, bound) => smallReader(entries, from, bound, frameEntries),
+      projections,
+      createDecoder: smallDecoder,
+      quarantine: await openQuarantine(database),
+      failedRange: createFailedRange(),
+      counters: {
+        commits: 0,
+        rowsWritten: 0,
+        entriesDecoded: 0,
+        repairedStrings: 0,
+        lastCommitMs: 0,
+        projectionRows: new Map(),
+      },
+      durable: positionAt(end),
+      applyViews: async () => {
+        switched = true;
+      },
+      logger: silentLogger,
+      clock: systemClock,
+      commitRowsMax,
+      commitIntervalMs: 1,
+    });
+    const running = materializer.run();
+    while (!life.isDead && !(materializer.materializedOffset >= end && switched)) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    materializer.stop();
+    await running;
+  } catch (error) {
+    if (!life.isDead) throw error;
+  } finally {
+    // What the process had open is rolled back, as when it is killed.
+    connection.closeSync();
+  }
+  return life.isDead;
+}
+
+/** A database connection whose process dies at one of its calls. The dead one's later calls do nothing: they fail. */
+function mortalDatabase(connection: DuckDBConnection, diesAt: number, takesEffect: boolean) {
+  let calls = 0;
+  const life = { isDead: false, database: null as unknown as Database };
+  async function call<Result>(work: () => Promise<Result>): Promise<Result> {
+    const isLast = calls++ === diesAt;
+    if (!life.isDead && isLast && takesEffect) await work();
+    life.isDead ||= isLast;
+    if (life.isDead) throw new Error('Connection Error: the process is dead');
+    return work();
+  }
+  const run = (sql: string) => call(async () => void (await connection.run(sql)));
+  life.database = {
+    run,
+    rows: (sql) => call(async () => (await connection.runAndReadAll(sql)).getRowObjects() as Record<string, unknown>[]),
+    begin: () => run('BEGIN TRANSACTION'),
+    commit: () => run('COMMIT'),
+    rollback: () => run('ROLLBACK'),
+  };
+  return life;
+}
+
+/** Compares rows and quarantine of each version with what its checkpoint promises; with `version` all entries must be in that one alone. */
+async function checkRows(instance: DuckDBInstance, entries: readonly LogEntry[], version?: number): Promise<void> {
+  const connection = await instance.connect();
+  const rows = async (sql: string) => (await connection.runAndReadAll(sql)).getRows();
+  try {
+    const [[known]] = (await rows(
+      "SELECT count(*)::INTEGER FROM duckdb_tables() WHERE table_name = 'projections'",
+    )) as [[number]];
+    const checkpoints = known === 0 ? [] : await rows('SELECT version, next_offset FROM meta.projections ORDER BY ALL');
+    if (version !== undefined) assert.deepEqual(checkpoints, [[version, BigInt(entries.length)]]);
+    for (const [of, nextOffset] of checkpoints) {
+      const expected = model(entries.filter(({ offset }) => offset < (nextOffset as bigint)));
+      assert.deepEqual(await rows(`SELECT * FROM store.logs_v${of} ORDER BY ALL`), expected.rows, `version ${of}`);
+      const aside = await rows(`SELECT entry_offset FROM meta.quarantine WHERE version = ${of} ORDER BY ALL`);
+      assert.deepEqual(aside.flat(), expected.quarantined, `quarantine of version ${of}`);
+    }
+  } finally {
+    connection.closeSync();
+  }
+}
+
+/** The rows and quarantined offsets that entries stand for, each read once in order. */
+function model(entries: readonly LogEntry[]): { rows: unknown[][]; quarantined: bigint[] } {
+  const rows: unknown[][] = [];
+  const quarantined: bigint[] = [];
+  const states = new Map<bigint, Map<string, string>>();
+  for (const { offset, streamId, kind, record: bytes } of entries) {
+    if (kind === ENTRY_KINDS.STREAM_CLOSE) {
+      states.delete(streamId);
+      continue;
+    }
+    const text = Buffer.from(bytes).toString();
+    if (text === 'bad') {
+      // What was known of the stream is lost with it.
+      states.delete(streamId);
+      quarantined.push(offset);
+      continue;
+    }
+    const { set = {}, use, rows: count = 1, fault } = JSON.parse(text) as SmallRecord;
+    const state = states.get(streamId) ?? new Map<string, string>();
+    states.set(streamId, state);
+    for (const [name, value] of Object.entries(set)) state.set(name, value);
+    const value = use === undefined ? '' : state.get(use);
+    if (value === undefined || fault !== undefined) quarantined.push(offset);
+    else for (let row = 0; row < count; row++) rows.push([offset, row, value]);
+  }
+  return { rows, quarantined };
+}
