@@ -21,8 +21,12 @@ interface StatusBody {
     readonly reason: string | null;
     readonly tableBytes?: number;
     readonly stuck?: string | null;
+    readonly repairedStrings?: number;
   };
-  readonly quarantine: { readonly total: number | null };
+  readonly quarantine: {
+    readonly total: number | null;
+    readonly newest: readonly { readonly offset: number; readonly projection: string; readonly reason: string }[];
+  };
 }
 
 /** Writes the server's status to stdout: a summary, or all of it with `--format json`. Throws TreasuryError. */
@@ -42,16 +46,30 @@ function summary(body: StatusBody): string {
       ['offsets', `${body.firstOffset} to ${body.nextOffset} (exclusive), durable below ${body.durableOffset}`],
       [
         'log',
-        `${log.segments} segments, ${log.bytes} bytes${log.refusing === null ? '' : `, refusing: ${log.refusing}`}`,
+        `${log.segments} ${log.segments === 1 ? 'segment' : 'segments'}, ${bytesText(log.bytes)}${log.refusing === null ? '' : `, refusing: ${log.refusing}`}`,
       ],
-      ['tables', `${engine.tableBytes ?? 'unknown'} bytes`],
+      ['tables', engine.tableBytes === undefined ? 'unknown' : bytesText(engine.tableBytes)],
       ['engine', engine.running ? (engine.stuck ?? engine.reason ?? 'running') : `down: ${engine.reason}`],
       ['quarantined entries', quarantine.total ?? 'unknown'],
+      ['strings repaired since the start', engine.repairedStrings ?? 'unknown'],
     ],
   );
   const projections = tableText(
     ['projection', 'version', 'materialized offset', 'lag', 'rows written'],
     body.projections.map((each) => [each.name, each.version, each.materializedOffset, each.lag, each.rowsWritten]),
   );
-  return `${facts}\n${projections}`;
+  if (quarantine.newest.length === 0) return `${facts}\n${projections}`;
+  const quarantined = tableText(
+    ['quarantined offset', 'projection', 'reason'],
+    quarantine.newest.map((each) => [each.offset, each.projection, each.reason]),
+  );
+  return `${facts}\n${projections}\n${quarantined}`;
+}
+
+const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
+
+/** A size for people: at most four digits and a unit. */
+function bytesText(bytes: number): string {
+  const power = bytes < 1024 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(bytes) / 10));
+  return power === 0 ? `${bytes} bytes` : `${(bytes / 1024 ** power).toFixed(1)} ${UNITS[power]}`;
 }
