@@ -33,6 +33,9 @@ export function errorAnswer(error: unknown, logger: Logger): ErrorAnswer {
     const status = error.retryable ? 503 : STATUSES[error.code];
     return answer(status, error.code, error.message, error.facts);
   }
+  if ((error as { code?: unknown } | null)?.code === 'ERR_INVALID_URL') {
+    return answer(400, 'TREASURY_BAD_REQUEST', 'Cannot read the request target: it is no URL', {});
+  }
   logger.error('Request failed', {
     error: errorMessage(error),
     stack: error instanceof Error ? error.stack : undefined,

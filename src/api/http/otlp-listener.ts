@@ -17,7 +17,8 @@ export function startOtlpHttpServer(options: { readonly host: string; readonly p
 
 function refuse(request: IncomingMessage, response: ServerResponse): void {
   // The body is not read: the connection closes behind the answer.
-  const path = new URL(request.url ?? '/', 'http://localhost').pathname;
+  // Cut by hand: whatever a peer writes as its target is a path here, and nothing that a parser could refuse.
+  const path = (request.url ?? '/').split('?', 1)[0] as string;
   const known = OTLP_PATHS.has(path);
   const body = JSON.stringify({
     code: known ? CODE.UNIMPLEMENTED : CODE.NOT_FOUND,

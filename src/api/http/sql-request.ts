@@ -1,6 +1,6 @@
 /** Reads a SQL request: its text and parameters from the body, its format from `Accept`. */
 import type { IncomingMessage } from 'node:http';
-import { LIMITS } from '../../base/index.ts';
+import { errorMessage, LIMITS } from '../../base/index.ts';
 import type { SqlFormat, SqlParam, SqlRequest } from '../../materialize/index.ts';
 import { HttpError } from './http-error.ts';
 
@@ -17,19 +17,33 @@ const TEXT_TYPES = new Set(['', 'text/plain', 'text/sql', 'application/sql', 'ap
 
 /** The body as query and parameters. Throws HttpError 400, 413, 415. */
 export async function readSqlBody(request: IncomingMessage): Promise<Pick<SqlRequest, 'query' | 'params'>> {
-  const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
+  const [type = '', ...parameters] = (request.headers['content-type'] ?? '').split(';').map(lowerCase);
   const isJson = type === 'application/json';
   if (!isJson && !TEXT_TYPES.has(type)) {
     throw new HttpError(415, 'TREASURY_UNSUPPORTED_MEDIA_TYPE', `Cannot read a body of type ${type}`, {
       supported: 'text/plain, application/sql, application/json',
     });
   }
+  const charset = parameters.find((parameter) => parameter.startsWith('charset='));
+  if (charset !== undefined && !UTF8_CHARSET.test(charset)) {
+    throw new HttpError(415, 'TREASURY_UNSUPPORTED_MEDIA_TYPE', `Cannot read a body with ${charset}: it must be UTF-8`);
+  }
   const encoding = request.headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity') {
     throw new HttpError(415, 'TREASURY_UNSUPPORTED_MEDIA_TYPE', `Cannot read a body encoded as ${encoding}`);
   }
   const text = await readText(request, LIMITS.sqlTextBytesMax);
-  return isJson ? jsonQuery(text) : { query: text };
+  const body = isJson ? jsonQuery(text) : { query: text };
+  // DuckDB takes a statement as a C string: it would run what stands before the NUL and pass over the rest in silence.
+  if (body.query.includes('\0')) throw invalid('Cannot read the query: it holds a NUL character');
+  return body;
+}
+
+/** ASCII is UTF-8, too. */
+const UTF8_CHARSET = /^charset="?(utf-?8|us-ascii)"?$/;
+
+function lowerCase(text: string): string {
+  return text.trim().toLowerCase();
 }
 
 async function readText(request: IncomingMessage, bytesMax: number): Promise<string> {
@@ -37,10 +51,16 @@ async function readText(request: IncomingMessage, bytesMax: number): Promise<str
   let bytes = 0;
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > bytesMax) throw tooLarge(bytesMax);
-  for await (const part of request as AsyncIterable<Buffer>) {
-    bytes += part.length;
-    if (bytes > bytesMax) throw tooLarge(bytesMax);
-    parts.push(part);
+  try {
+    for await (const part of request as AsyncIterable<Buffer>) {
+      bytes += part.length;
+      if (bytes > bytesMax) throw tooLarge(bytesMax);
+      parts.push(part);
+    }
+  } catch (error) {
+    if (error instanceof HttpError) throw error;
+    // The client broke off, or its chunks are none.
+    throw new HttpError(400, 'TREASURY_BAD_REQUEST', `Cannot read the body: ${errorMessage(error)}`);
   }
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(parts));
@@ -83,12 +103,20 @@ function readParams(params: unknown): NonNullable<SqlRequest['params']> {
     if (!isParam(value)) {
       throw invalid(`Cannot read parameter ${name}: it must be a string, number, boolean or null`);
     }
+    // JSON.parse has rounded it already: the query would be about another number.
+    if (typeof value === 'number' && (!Number.isFinite(value) || isRounded(value))) {
+      throw invalid(`Cannot read parameter ${name}: send a number beyond 2^53 as a string, and cast it in the query`);
+    }
   }
   return params as readonly SqlParam[] | Readonly<Record<string, SqlParam>>;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isRounded(value: number): boolean {
+  return Number.isInteger(value) && !Number.isSafeInteger(value);
 }
 
 function isParam(value: unknown): value is SqlParam {

@@ -41,14 +41,20 @@ export async function serveSql(context: Context, { engine, sqlLimits, logger }: 
 }
 
 function acceptedFormat(context: Context): SqlFormat {
-  const accepted = context.accepts(SQL_FORMATS.map((format) => SQL_MEDIA_TYPES[format]));
-  const format = SQL_FORMATS.find((each) => SQL_MEDIA_TYPES[each] === accepted);
+  const format = preferredFormat(context, '') ?? preferredFormat(context, '; charset=utf-8');
   if (format === undefined) {
     throw new HttpError(406, 'TREASURY_NOT_ACCEPTABLE', `Cannot answer as ${context.get('Accept')}`, {
       supported: Object.values(SQL_MEDIA_TYPES).join(', '),
     });
   }
   return format;
+}
+
+/** Some clients ask for a type with its charset, which is another type to content negotiation. `parameters` is what ours get too. */
+function preferredFormat(context: Context, parameters: string): SqlFormat | undefined {
+  const types = SQL_FORMATS.map((format) => SQL_MEDIA_TYPES[format] + parameters);
+  const accepted = context.accepts(types);
+  return SQL_FORMATS[types.findIndex((type) => type === accepted)];
 }
 
 function contentType(format: SqlFormat): string {
@@ -58,6 +64,17 @@ function contentType(format: SqlFormat): string {
 async function pipeAnswer(answer: SqlAnswer, response: ServerResponse): Promise<void> {
   for await (const chunk of answer.chunks) {
     if (response.destroyed) return;
-    if (!response.write(chunk)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    if (!response.write(chunk)) await writable(response);
+  }
+}
+
+/** Settles when the client has taken what was written, or has gone. Leaves no listener behind: answers have many parts. */
+async function writable(response: ServerResponse): Promise<void> {
+  const over = new AbortController();
+  try {
+    const events = ['drain', 'close'].map((event) => once(response, event, { signal: over.signal }));
+    await Promise.race(events);
+  } finally {
+    over.abort();
   }
 }

@@ -8,7 +8,7 @@ import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { startOtlpHttpServer } from '../../../src/api/index.ts';
-import { LIMITS, TreasuryError } from '../../../src/base/index.ts';
+import { LIMITS, type Logger, TreasuryError } from '../../../src/base/index.ts';
 import { chunksOf, ENGINE_STATUS, LOG_STATUS, startHttpHarness } from './harness.ts';
 
 const SQL = '/treasury/v1/sql';
@@ -130,6 +130,8 @@ test('sql picks the format that Accept prefers', async (context) => {
     ['application/vnd.apache.arrow.stream', 'application/vnd.apache.arrow.stream'],
     ['text/csv;q=0.5, application/x-ndjson', 'application/x-ndjson'],
     ['text/*', 'text/csv'],
+    ['application/json; charset=utf-8', 'application/json'],
+    ['text/csv; charset=UTF-8', 'text/csv'],
   ] as const;
   for (const [accept, type] of cases) {
     const response = await fetch(base + SQL, { method: 'POST', body: 'SELECT 1', headers: { Accept: accept } });
@@ -157,6 +159,11 @@ test('sql refuses bodies that it cannot read', async (context) => {
     [{ body: '{"query":"SELECT 1","parms":[]}', headers: json }, 400, 'TREASURY_QUERY_INVALID'],
     [{ body: '{"query":"SELECT 1","params":[[]]}', headers: json }, 400, 'TREASURY_QUERY_INVALID'],
     [{ body: '{"query":"SELECT 1","params":"x"}', headers: json }, 400, 'TREASURY_QUERY_INVALID'],
+    [{ body: '{"query":"SELECT $1","params":[9007199254740993]}', headers: json }, 400, 'TREASURY_QUERY_INVALID'],
+    [{ body: '{"query":"SELECT $1","params":[1e400]}', headers: json }, 400, 'TREASURY_QUERY_INVALID'],
+    [{ body: '{"query":"SELECT 1 \\u0000"}', headers: json }, 400, 'TREASURY_QUERY_INVALID'],
+    [{ body: 'SELECT 1 \0; and what else' }, 400, 'TREASURY_QUERY_INVALID'],
+    [{ body: 'x', headers: { 'Content-Type': 'text/plain; charset=utf-16' } }, 415, 'TREASURY_UNSUPPORTED_MEDIA_TYPE'],
     [{ body: Buffer.from([0x53, 0xff]) }, 400, 'TREASURY_QUERY_INVALID'],
     [{ body: Buffer.alloc(LIMITS.sqlTextBytesMax + 1, 0x20) }, 413, 'TREASURY_BODY_TOO_LARGE'],
   ];
@@ -231,6 +238,19 @@ test('sql is cancelled when the client goes away, before and during the answer',
   }
 });
 
+test('an answer of many parts to a slow client leaves no listeners behind', async (context) => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error) => void warnings.push(warning);
+  process.on('warning', onWarning);
+  context.after(() => process.off('warning', onWarning));
+  async function* parts(): AsyncGenerator<Uint8Array> {
+    for (let i = 0; i < 64; i++) yield Buffer.alloc(1024 * 1024, 0x20);
+  }
+  const { base } = await start(context, {}, () => Promise.resolve({ chunks: parts() }));
+  await (await fetch(base + SQL, { method: 'POST', body: 'SELECT 1' })).arrayBuffer();
+  assert.deepEqual(warnings, []);
+});
+
 test('sql sends no faster than the client reads', async (context) => {
   let sent = 0;
   const part = Buffer.alloc(1024 * 1024, 0x20);
@@ -271,6 +291,35 @@ test("paths and methods that are not served answer in the API's error shape", as
   assert.deepEqual([head.status, await head.text()], [200, '']);
 });
 
+/** Sends bytes as they are and settles with the first line of the answer, or '' when there is none. */
+async function rawRequest(port: number, bytes: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => {});
+  let answer = '';
+  socket.setEncoding('latin1').on('data', (text: string) => {
+    answer += text;
+    socket.end();
+  });
+  socket.write(bytes);
+  await once(socket, 'close');
+  return answer.split('\r\n', 1)[0]!;
+}
+
+const ODD_TARGETS = ['//', 'http://[', '*', '/%zz', 'http://x:99999/', '/\\', '///v1/logs', 'x:y'];
+
+test('request targets that are no URL are refused, and the server goes on', async (context) => {
+  const { base, listener } = await start(context, {}, never, failingLogger());
+  const otlp = await startOtlpHttpServer({ host: '127.0.0.1', port: 0 });
+  context.after(() => otlp.stop());
+  for (const target of ODD_TARGETS) {
+    for (const { port } of [listener, otlp]) {
+      const line = await rawRequest(port, `GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      assert.match(line, /^HTTP\/1\.1 40[04] /, target);
+    }
+  }
+  assert.equal((await fetch(`${base}/healthz`)).status, 200);
+});
+
 test('stop lets an answer under way end and takes no more connections', async () => {
   const gate = deferred();
   async function* slow(): AsyncGenerator<Uint8Array> {
@@ -309,6 +358,12 @@ test('the OTLP port says that it takes nothing yet, as a Status', async (context
 
 function never(): Promise<never> {
   return Promise.reject(new Error('not reached'));
+}
+
+/** Fails the test when something is logged as wrong. */
+function failingLogger(): Logger {
+  const fail = (message: string, fields?: unknown) => assert.fail(`${message}: ${JSON.stringify(fields)}`);
+  return { debug() {}, info() {}, warn: fail, error: fail };
 }
 
 async function* failing(): AsyncGenerator<Uint8Array> {
