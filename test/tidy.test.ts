@@ -151,6 +151,13 @@ test('the layer check sees a planted import against the direction', () => {
   assert.deepEqual(relativeImports(planted), [join('src', 'api', 'index.ts')]);
 });
 
+test('the package check sees what is required', () => {
+  assert.deepEqual(importsOf("const { a } = require('koa'); const b = createRequire(import.meta.url)('p-queue');"), [
+    'koa',
+    'p-queue',
+  ]);
+});
+
 test('the lock file names the packages of every platform, so that `npm ci` works on each', () => {
   interface Locked {
     readonly packages: Readonly<Record<string, { readonly optionalDependencies?: Readonly<Record<string, string>> }>>;
@@ -196,7 +203,11 @@ function relativeImports(file: SourceFile): string[] {
 }
 
 function importsOf(text: string): string[] {
-  return [...text.matchAll(/(?:\bfrom\s+|\bimport\s*\(\s*|\bimport\s+)'([^']+)'/g)].map((match) => match[1]!);
+  return [
+    ...text.matchAll(
+      /(?:\bfrom\s+|\bimport\s*\(\s*|\bimport\s+|\brequire\s*\(\s*|\bcreateRequire\(import\.meta\.url\)\(\s*)'([^']+)'/g,
+    ),
+  ].map((match) => match[1]!);
 }
 
 function filesUnder(folder: string): SourceFile[] {

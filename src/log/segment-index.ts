@@ -3,10 +3,14 @@
  * prefix of the log, written after frames are durable. One connection.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import Database from 'better-sqlite3';
+import { createRequire } from 'node:module';
+import type Sqlite from 'better-sqlite3';
 import { TreasuryError } from '../base/index.ts';
 import { migrateIndex } from './index-schema.ts';
 import type { DamagedRange, FrameFacts } from './segment-scan.ts';
+
+// By require: an import of CommonJS costs memory that is never given back (cjs-module-lexer).
+const Database = createRequire(import.meta.url)('better-sqlite3') as typeof Sqlite;
 
 /** A row of table `segments`. Null: the header is damaged. */
 export interface SegmentRow {
@@ -86,7 +90,7 @@ export function openSegmentIndex(path: string, options: OpenOptions = {}): Segme
   }
 }
 
-function openDatabase(path: string): Database.Database {
+function openDatabase(path: string): Sqlite.Database {
   const database = new Database(path);
   try {
     // The index is derived: what a power cut takes is rebuilt, so no write needs to wait for the disk.
@@ -101,7 +105,7 @@ function openDatabase(path: string): Database.Database {
   }
 }
 
-function createIndex(database: Database.Database): SegmentIndex {
+function createIndex(database: Sqlite.Database): SegmentIndex {
   database.defaultSafeIntegers(true);
   const all = (sql: string) => database.prepare(sql).all() as Record<string, bigint>[];
   const one = (sql: string) => database.prepare(sql).get() as Record<string, bigint | null>;

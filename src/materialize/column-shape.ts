@@ -2,8 +2,9 @@
  * How values of a DuckDB type lie in memory, as far as column writers need it: worked out once per table, so that the hot path
  * switches over a handful of shapes.
  */
-import { type DuckDBType, DuckDBTypeId } from '@duckdb/node-api';
+import type { DuckDBType } from '@duckdb/node-api';
 import { TreasuryError } from '../base/index.ts';
+import { DuckDBTypeId } from './duckdb.ts';
 
 export type ColumnShape = FixedShape | UuidShape | StringShape | ListShape | StructShape;
 

@@ -1,7 +1,7 @@
 /** Constants of column data in the form in which DuckDB stores one value. */
-import { DuckDBTypeId } from '@duckdb/node-api';
 import { assert } from '../base/index.ts';
 import type { ColumnShape, FixedShape } from './column-shape.ts';
+import { DuckDBTypeId } from './duckdb.ts';
 import { INLINE_BYTES_MAX } from './string-arena.ts';
 
 const encoder = new TextEncoder();

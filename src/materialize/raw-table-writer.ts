@@ -3,10 +3,9 @@
  * The Appender copies what a chunk points to, so the block is freed as soon as the append is done.
  */
 import type { DuckDBAppender, DuckDBConnection } from '@duckdb/node-api';
-import { BLOB, DuckDBDataChunk } from '@duckdb/node-api';
-import duckdb from '@duckdb/node-bindings';
 import { assert } from '../base/index.ts';
 import { shapeOfType } from './column-shape.ts';
+import { BLOB, DuckDBDataChunk, duckdb } from './duckdb.ts';
 import { type BlockHolder, trimScratch, writeVector } from './raw-vectors.ts';
 import { INLINE_BYTES_MAX } from './string-arena.ts';
 import { checkVector } from './vector-checks.ts';

@@ -3,9 +3,10 @@
  * nature; `checkVector` has looked at the data before, and `writer-self-test.ts` at the layouts this file relies on:
  * string_t (length, prefix or bytes, pointer), list entries (u64 offset, u64 length), validity bits, the sign bit of UUIDs.
  */
-import duckdb from '@duckdb/node-bindings';
+import type { Vector } from '@duckdb/node-bindings';
 import type { ColumnShape, FixedShape } from './column-shape.ts';
 import { encodeConstant, type TextAddress } from './constants.ts';
+import { duckdb } from './duckdb.ts';
 import { INLINE_BYTES_MAX } from './string-arena.ts';
 import type { FixedVector, ListVector, StringArena, StringVector, StructVector, VectorData } from './vectors.ts';
 
@@ -31,7 +32,7 @@ let scratch = new ArrayBuffer(SCRATCH_INITIAL_BYTES);
  * the shape. `outer` is the validity of the struct around it, by the same rows: under a null struct its fields are null.
  */
 export function writeVector(
-  vector: duckdb.Vector,
+  vector: Vector,
   shape: ColumnShape,
   data: VectorData,
   start: number,
@@ -77,7 +78,7 @@ function scratchOf(byteCount: number): ArrayBuffer {
   return scratch;
 }
 
-function writeFixed(vector: duckdb.Vector, shape: FixedShape, data: FixedVector, start: number, count: number): void {
+function writeFixed(vector: Vector, shape: FixedShape, data: FixedVector, start: number, count: number): void {
   const { values } = data;
   const from = values.byteOffset + start * shape.widthBytes;
   const byteCount = count * shape.widthBytes;
@@ -91,7 +92,7 @@ function writeFixed(vector: duckdb.Vector, shape: FixedShape, data: FixedVector,
   duckdb.copy_data_to_vector(vector, 0, copy, 0, byteCount);
 }
 
-function writeUuids(vector: duckdb.Vector, values: Uint8Array, start: number, count: number): void {
+function writeUuids(vector: Vector, values: Uint8Array, start: number, count: number): void {
   const buffer = scratchOf(count * STRING_BYTES);
   const words = new Uint32Array(buffer, 0, 4 * count);
   const view = new DataView(values.buffer, values.byteOffset, values.byteLength);
@@ -105,7 +106,7 @@ function writeUuids(vector: duckdb.Vector, values: Uint8Array, start: number, co
   duckdb.copy_data_to_vector(vector, 0, buffer, 0, count * STRING_BYTES);
 }
 
-function writeStrings(vector: duckdb.Vector, data: StringVector, start: number, count: number, address: number): void {
+function writeStrings(vector: Vector, data: StringVector, start: number, count: number, address: number): void {
   const buffer = scratchOf(count * STRING_BYTES);
   placeStrings(new Uint32Array(buffer, 0, 4 * count), data.words.subarray(4 * start), address);
   duckdb.copy_data_to_vector(vector, 0, buffer, 0, count * STRING_BYTES);
@@ -131,7 +132,7 @@ export function placeStrings(target: Uint32Array, source: Uint32Array, address: 
 }
 
 function writeLists(
-  vector: duckdb.Vector,
+  vector: Vector,
   child: ColumnShape,
   data: ListVector,
   start: number,
@@ -160,7 +161,7 @@ function writeLists(
 }
 
 function writeFields(
-  vector: duckdb.Vector,
+  vector: Vector,
   children: readonly ColumnShape[],
   data: StructVector,
   start: number,
@@ -184,7 +185,7 @@ function bothValid(one: Uint8Array | null, other: Uint8Array | null, start: numb
 
 /** An empty chunk has all rows valid, so nothing is written unless a row is null. */
 function writeValidity(
-  vector: duckdb.Vector,
+  vector: Vector,
   one: Uint8Array | null,
   other: Uint8Array | null,
   start: number,
@@ -212,7 +213,7 @@ function writeValidity(
 }
 
 /** All rows null, fields of structs included, with harmless bytes under them where DuckDB could follow a pointer. */
-function writeNulls(vector: duckdb.Vector, shape: ColumnShape, count: number): void {
+function writeNulls(vector: Vector, shape: ColumnShape, count: number): void {
   if (shape.kind === 'struct') {
     for (const [i, child] of shape.children.entries()) {
       writeNulls(duckdb.struct_vector_get_child(vector, i), child, count);
@@ -231,7 +232,7 @@ function writeNulls(vector: duckdb.Vector, shape: ColumnShape, count: number): v
   duckdb.copy_data_to_vector_validity(vector, 0, buffer, 0, byteCount);
 }
 
-function writeRepeated(vector: duckdb.Vector, value: Uint8Array, count: number): void {
+function writeRepeated(vector: Vector, value: Uint8Array, count: number): void {
   const byteCount = value.length * count;
   const buffer = scratchOf(byteCount);
   const bytes = new Uint8Array(buffer, 0, byteCount);

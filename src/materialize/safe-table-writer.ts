@@ -2,24 +2,21 @@
  * The slow way of rows into a table: every value becomes a JavaScript value and goes through the public API of DuckDB's client.
  * It relies on no memory layout, so it is what the fast way is compared with and what takes over when they differ.
  */
+import type { DuckDBAppender, DuckDBConnection, DuckDBType, DuckDBValue } from '@duckdb/node-api';
+import { assert } from '../base/index.ts';
+import { type ColumnShape, type FixedShape, shapeOfType } from './column-shape.ts';
 import {
   blobValue,
-  type DuckDBAppender,
-  type DuckDBConnection,
   DuckDBDataChunk,
   DuckDBTimestampNanosecondsValue,
   DuckDBTimestampTZValue,
   DuckDBTimestampValue,
-  type DuckDBType,
   DuckDBTypeId,
-  type DuckDBValue,
   listValue,
   mapValue,
   structValue,
   uuidValue,
-} from '@duckdb/node-api';
-import { assert } from '../base/index.ts';
-import { type ColumnShape, type FixedShape, shapeOfType } from './column-shape.ts';
+} from './duckdb.ts';
 import { INLINE_BYTES_MAX } from './string-arena.ts';
 import { checkVector } from './vector-checks.ts';
 import type { FixedVector, ListVector, StringArena, StringVector, TableWriter, VectorData } from './vectors.ts';

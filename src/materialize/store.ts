@@ -6,8 +6,9 @@
  */
 import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type DuckDBConnection, DuckDBInstance, type JS } from '@duckdb/node-api';
+import type { DuckDBConnection, JS } from '@duckdb/node-api';
 import { errorMessage, TreasuryError } from '../base/index.ts';
+import { DuckDBInstance } from './duckdb.ts';
 import { takeStoreLease } from './store-lease.ts';
 import { discardWriters } from './table-writer.ts';
 

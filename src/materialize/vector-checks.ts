@@ -3,9 +3,9 @@
  * mistake in a projection would be a crash of the process or foreign memory in a table; here it is an AssertionError that names
  * the column. Checked for a whole append before its first row is written.
  */
-import { DuckDBTypeId } from '@duckdb/node-api';
 import { AssertionError } from '../base/index.ts';
 import type { ColumnShape, FixedShape } from './column-shape.ts';
+import { DuckDBTypeId } from './duckdb.ts';
 import { INLINE_BYTES_MAX } from './string-arena.ts';
 import type {
   ConstantVector,

@@ -3,8 +3,8 @@
  * both ways and compared. A few milliseconds against silent garbage after an upgrade.
  */
 import type { DuckDBConnection } from '@duckdb/node-api';
-import duckdb from '@duckdb/node-bindings';
 import { errorMessage } from '../base/index.ts';
+import { duckdb } from './duckdb.ts';
 import { openRawTableWriter } from './raw-table-writer.ts';
 import { openSafeTableWriter } from './safe-table-writer.ts';
 import { GrowableStringArena } from './string-arena.ts';

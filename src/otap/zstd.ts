@@ -3,8 +3,12 @@
  * frame only, so this file reads the structure of every frame (headers and block headers) before the library sees it. Receivers
  * use it for messages, the decoder for Arrow buffers.
  */
-import { compress, decompress, init } from '@bokuweb/zstd-wasm';
+import { createRequire } from 'node:module';
+import type * as ZstdWasm from '@bokuweb/zstd-wasm';
 import { assert, BatchMalformedError, BatchTooLargeError, errorMessage, LIMITS } from '../base/index.ts';
+
+// By require: an import of CommonJS costs memory that is never given back (cjs-module-lexer).
+const { compress, decompress, init } = createRequire(import.meta.url)('@bokuweb/zstd-wasm') as typeof ZstdWasm;
 
 let initializing: Promise<void> | null = null;
 let isReady = false;

@@ -6,7 +6,7 @@
  * off), batches without an answer are sent again on a new stream at once: so answers are flushed before the end, and what was read
  * and not begun is left to come again.
  */
-import { Metadata, type ServerDuplexStream } from '@grpc/grpc-js';
+import type { ServerDuplexStream } from '@grpc/grpc-js';
 import {
   AssertionError,
   BatchMalformedError,
@@ -19,6 +19,7 @@ import { ENTRY_FLAGS, type LogStream } from '../../log/index.ts';
 import { createStreamInspector, type InspectedBatch, type StreamInspector } from '../../otap/index.ts';
 import { BATCH_STATUS_CODES, type BatchStatusCode, encodeBatchStatus, peekBatchId } from './batch-status.ts';
 import { printable, type ReceivedMessage, unavailable, unreadable, type UnreadableMessage } from './encodings.ts';
+import { Metadata } from './grpc-js.ts';
 import { type Intake, intakeOf } from './intake.ts';
 import type { ReceiverContext, StreamEnd } from './receiver-context.ts';
 

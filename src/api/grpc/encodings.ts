@@ -1,9 +1,9 @@
 /** Message encodings of gRPC (`grpc-encoding`): what may arrive, and how it is undone within a bound. */
 import { promisify } from 'node:util';
 import { gunzip, inflate, type InputType, type ZlibOptions } from 'node:zlib';
-import { status as grpcStatus, Metadata } from '@grpc/grpc-js';
 import { BatchMalformedError, errorMessage } from '../../base/index.ts';
 import { decompressZstd } from '../../otap/index.ts';
+import { status as grpcStatus, Metadata } from './grpc-js.ts';
 import { FRAME_HEADER_BYTES } from './hooks.ts';
 
 /**

@@ -1,13 +1,13 @@
 /** grpc.health.v1.Health: whether the server, or one of its services (all share one state), takes work. */
-import {
-  type sendUnaryData,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-  type ServiceDefinition,
-  status as grpcStatus,
-  type UntypedServiceImplementation,
+import type {
+  sendUnaryData,
+  ServerUnaryCall,
+  ServerWritableStream,
+  ServiceDefinition,
+  UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { type ReceivedMessage, printable, unavailable, unreadable, type UnreadableMessage } from './encodings.ts';
+import { status as grpcStatus } from './grpc-js.ts';
 import { rawMethod } from './raw-method.ts';
 
 const SERVICE = 'grpc.health.v1.Health';

@@ -7,9 +7,8 @@
 import { PassThrough } from 'node:stream';
 import type { ServerHttp2Session, ServerHttp2Stream, Settings } from 'node:http2';
 import type { Server, ServerInterceptingCallInterface } from '@grpc/grpc-js';
-import { Server as GrpcJsServer } from '@grpc/grpc-js';
-import { BaseServerInterceptingCall } from '@grpc/grpc-js/build/src/server-interceptors.js';
 import { errorMessage, TreasuryError } from '../../base/index.ts';
+import { Server as GrpcJsServer, BaseServerInterceptingCall } from './grpc-js.ts';
 
 /** Throws TreasuryError (TREASURY_CONFIG) when the installed grpc-js lacks one of the private hooks. No sockets, no side effects. */
 export function checkGrpcHooks(): void {

@@ -4,9 +4,10 @@
  * window, never decompressed messages (a hundred bombs in one window would be gigabytes).
  */
 import { constants as http2Constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
-import { type Metadata, type ServerInterceptor, ServerInterceptingCall, status as grpcStatus } from '@grpc/grpc-js';
+import type { Metadata, ServerInterceptor } from '@grpc/grpc-js';
 import { assert } from '../../base/index.ts';
 import { ACCEPT_ENCODING, decodeFrame, type UnreadableMessage, unreadable } from './encodings.ts';
+import { ServerInterceptingCall, status as grpcStatus } from './grpc-js.ts';
 import { asBaseCall, raiseSessionWindow } from './hooks.ts';
 
 export interface InterceptorOptions {

@@ -1,9 +1,9 @@
 /** The gRPC server: OTAP in three services, and health. OTLP over gRPC answers UNIMPLEMENTED. */
-import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { errorMessage, LIMITS, type Logger, TreasuryError } from '../../base/index.ts';
 import type { Log } from '../../log/index.ts';
 import { initZstd } from '../../otap/index.ts';
 import { ARROW_SERVICES, type ArrowReceiverStatus, createArrowReceiver } from './arrow-receiver.ts';
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from './grpc-js.ts';
 import { createHealthService } from './health.ts';
 import { checkGrpcHooks, setStreamWindow } from './hooks.ts';
 import { createEntrance, type Entrance } from './intake.ts';

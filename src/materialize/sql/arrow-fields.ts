@@ -1,6 +1,7 @@
 /** The Arrow field of each DuckDB type. */
 import type { DuckDBArrayType, DuckDBDecimalType, DuckDBListType } from '@duckdb/node-api';
-import { type DuckDBMapType, type DuckDBStructType, type DuckDBType, DuckDBTypeId } from '@duckdb/node-api';
+import type { DuckDBMapType, DuckDBStructType, DuckDBType } from '@duckdb/node-api';
+import { DuckDBTypeId } from '../duckdb.ts';
 import type { FlatField } from './flatbuffer.ts';
 
 /**

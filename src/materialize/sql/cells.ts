@@ -1,6 +1,7 @@
 /** Cells of result columns as JSON or plain text. */
 import type { DuckDBArrayType, DuckDBDecimalType, DuckDBListType } from '@duckdb/node-api';
-import { type DuckDBMapType, type DuckDBStructType, type DuckDBType, DuckDBTypeId } from '@duckdb/node-api';
+import type { DuckDBMapType, DuckDBStructType, DuckDBType } from '@duckdb/node-api';
+import { DuckDBTypeId } from '../duckdb.ts';
 import type { ResultColumn } from './columns.ts';
 import { BooleanColumn, FixedColumn } from './fixed-columns.ts';
 import { FixedListColumn, ListColumn } from './nested-columns.ts';

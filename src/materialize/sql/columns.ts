@@ -5,8 +5,9 @@
  * `load` reads one vector (and its children); `take` appends rows of what was loaded. A vector lives no longer than its chunk.
  */
 import type { DuckDBArrayType, DuckDBDecimalType, DuckDBEnumType, DuckDBListType } from '@duckdb/node-api';
-import { type DuckDBMapType, type DuckDBStructType, type DuckDBType, DuckDBTypeId } from '@duckdb/node-api';
+import type { DuckDBMapType, DuckDBStructType, DuckDBType } from '@duckdb/node-api';
 import type duckdb from '@duckdb/node-bindings';
+import { DuckDBTypeId } from '../duckdb.ts';
 import { BooleanColumn, DecimalColumn, FixedColumn, IntervalColumn } from './fixed-columns.ts';
 import { FixedListColumn, ListColumn, StructColumn } from './nested-columns.ts';
 import { EnumColumn, OtherColumn, StringColumn, UuidColumn, WideIntegerColumn } from './text-columns.ts';

@@ -1,15 +1,16 @@
 /** Columns of values of one width. */
-import duckdb from '@duckdb/node-bindings';
+import type { Vector } from '@duckdb/node-bindings';
+import { duckdb } from '../duckdb.ts';
 import type { ResultColumn } from './columns.ts';
 import { bothValid, ValidityBuilder } from './validity.ts';
 
 /** The data of a vector's first `rowCount` rows. A copy: this build of the bindings has no external buffers. */
-export function vectorData(vector: duckdb.Vector, bytes: number): Uint8Array {
+export function vectorData(vector: Vector, bytes: number): Uint8Array {
   return bytes === 0 ? EMPTY : duckdb.vector_get_data(vector, bytes);
 }
 
 /** Valid rows of a vector that are also valid in `mask`; null when all are. */
-export function vectorValidity(vector: duckdb.Vector, rowCount: number, mask: Uint8Array | null): Uint8Array | null {
+export function vectorValidity(vector: Vector, rowCount: number, mask: Uint8Array | null): Uint8Array | null {
   if (rowCount === 0) return null;
   const bits: Uint8Array | null = duckdb.vector_get_validity(vector, ((rowCount + 63) >> 6) * 8);
   return bothValid(bits, mask);
@@ -41,7 +42,7 @@ export abstract class BaseColumn implements ResultColumn {
 
   abstract get bytes(): number;
   abstract get buffers(): readonly Uint8Array[];
-  abstract load(vector: duckdb.Vector, rowCount: number, mask: Uint8Array | null): void;
+  abstract load(vector: Vector, rowCount: number, mask: Uint8Array | null): void;
   abstract take(start: number, count: number): void;
 
   reset(): void {
@@ -73,7 +74,7 @@ export class FixedColumn extends BaseColumn {
     return new DataView(this.data.buffer, 0, this.bytes);
   }
 
-  load(vector: duckdb.Vector, rowCount: number, mask: Uint8Array | null): void {
+  load(vector: Vector, rowCount: number, mask: Uint8Array | null): void {
     this.#loaded = vectorData(vector, rowCount * this.width);
     this.loadedValidity = vectorValidity(vector, rowCount, mask);
   }
@@ -108,7 +109,7 @@ export class BooleanColumn extends BaseColumn {
     return [this.#bits.bits.subarray(0, this.bytes)];
   }
 
-  load(vector: duckdb.Vector, rowCount: number, mask: Uint8Array | null): void {
+  load(vector: Vector, rowCount: number, mask: Uint8Array | null): void {
     const values = vectorData(vector, rowCount);
     this.loadedValidity = vectorValidity(vector, rowCount, mask);
     const bits = new Uint8Array((rowCount + 7) >> 3);
@@ -143,7 +144,7 @@ export class DecimalColumn extends FixedColumn {
     this.#storedWidth = digits <= short ? 2 : digits <= integer ? 4 : digits <= long ? 8 : 16;
   }
 
-  override load(vector: duckdb.Vector, rowCount: number, mask: Uint8Array | null): void {
+  override load(vector: Vector, rowCount: number, mask: Uint8Array | null): void {
     const values = vectorData(vector, rowCount * this.#storedWidth);
     this.loadedValidity = vectorValidity(vector, rowCount, mask);
     this.#loaded = this.#storedWidth === 16 ? values : widened(values, this.#storedWidth, rowCount);
@@ -183,7 +184,7 @@ export class IntervalColumn extends FixedColumn {
     super(16);
   }
 
-  override load(vector: duckdb.Vector, rowCount: number, mask: Uint8Array | null): void {
+  override load(vector: Vector, rowCount: number, mask: Uint8Array | null): void {
     const values = vectorData(vector, rowCount * 16).slice();
     this.loadedValidity = vectorValidity(vector, rowCount, mask);
     const view = new DataView(values.buffer);

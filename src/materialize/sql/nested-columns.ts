@@ -1,5 +1,6 @@
 /** Columns that hold columns. */
-import duckdb from '@duckdb/node-bindings';
+import type { Vector } from '@duckdb/node-bindings';
+import { duckdb } from '../duckdb.ts';
 import type { ResultColumn } from './columns.ts';
 import { BaseColumn, vectorData, vectorValidity } from './fixed-columns.ts';
 import { OffsetsBuilder } from './offsets.ts';
@@ -29,7 +30,7 @@ export class ListColumn extends BaseColumn {
     return [this.offsets.bytes()];
   }
 
-  load(vector: duckdb.Vector, rowCount: number, mask: Uint8Array | null): void {
+  load(vector: Vector, rowCount: number, mask: Uint8Array | null): void {
     const entries = vectorData(vector, rowCount * 16);
     this.#entries = new Uint32Array(entries.buffer, entries.byteOffset, rowCount * 4);
     this.loadedValidity = vectorValidity(vector, rowCount, mask);
@@ -88,7 +89,7 @@ export class FixedListColumn extends BaseColumn {
     return [];
   }
 
-  load(vector: duckdb.Vector, rowCount: number, mask: Uint8Array | null): void {
+  load(vector: Vector, rowCount: number, mask: Uint8Array | null): void {
     this.loadedValidity = vectorValidity(vector, rowCount, mask);
     const childMask = spreadValidity(this.loadedValidity, rowCount, this.size);
     this.child.load(duckdb.array_vector_get_child(vector), rowCount * this.size, childMask);
@@ -126,7 +127,7 @@ export class StructColumn extends BaseColumn {
     return [];
   }
 
-  load(vector: duckdb.Vector, rowCount: number, mask: Uint8Array | null): void {
+  load(vector: Vector, rowCount: number, mask: Uint8Array | null): void {
     const validity = vectorValidity(vector, rowCount, mask);
     this.loadedValidity = validity;
     this.children.forEach((child, index) => {

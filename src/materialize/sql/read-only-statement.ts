@@ -4,8 +4,8 @@
  * transaction that the caller has opened.
  */
 import type { DuckDBConnection, DuckDBPreparedStatement, DuckDBValue } from '@duckdb/node-api';
-import { StatementType } from '@duckdb/node-api';
 import { errorMessage } from '../../base/index.ts';
+import { StatementType } from '../duckdb.ts';
 import type { SqlParam, SqlRequest } from '../types.ts';
 import { invalidQuery } from './sql-errors.ts';
 

@@ -1,7 +1,7 @@
 /** Runs SQL of users against the store and streams the encoded answer. Lives in the engine worker. */
 import type { DuckDBConnection } from '@duckdb/node-api';
-import duckdb from '@duckdb/node-bindings';
 import { errorMessage } from '../../base/index.ts';
+import { duckdb } from '../duckdb.ts';
 import type { SqlRequest } from '../types.ts';
 import { createColumn } from './columns.ts';
 import { type AnswerColumn, type AnswerEncoder, createEncoder } from './encoder.ts';

@@ -2,7 +2,7 @@
  * Reads the strings of one vector. DuckDB keeps a string of up to 12 bytes inside its 16-byte entry and a longer one behind a pointer:
  * pointers close to each other are read as one run, so a vector of 2,048 strings costs about five native calls.
  */
-import duckdb from '@duckdb/node-bindings';
+import { duckdb } from '../duckdb.ts';
 import type { OffsetsBuilder } from './offsets.ts';
 import { isValid } from './validity.ts';
 

@@ -1,7 +1,8 @@
 /** Columns of strings and bytes, and of the types that leave as text. */
-import { type DuckDBType, DuckDBVector } from '@duckdb/node-api';
+import type { DuckDBType } from '@duckdb/node-api';
 import type duckdb from '@duckdb/node-bindings';
 import { TreasuryError } from '../../base/index.ts';
+import { DuckDBVector } from '../duckdb.ts';
 import { BaseColumn, vectorData, vectorValidity } from './fixed-columns.ts';
 import { OffsetsBuilder } from './offsets.ts';
 import { createStringSource, type StringSource } from './string-source.ts';

@@ -1,6 +1,7 @@
 /** JSON, NDJSON and CSV answers. */
-import { type DuckDBType, DuckDBTypeId } from '@duckdb/node-api';
+import type { DuckDBType } from '@duckdb/node-api';
 import { TreasuryError } from '../../base/index.ts';
+import { DuckDBTypeId } from '../duckdb.ts';
 import { jsonCells, textCells } from './cells.ts';
 import type { AnswerColumn, AnswerEncoder, SqlSummary } from './encoder.ts';
 
