@@ -76,6 +76,28 @@ test('resource ids are read where their struct is present only', () => {
   assert.deepEqual([...resourceId!.validity!], [1, 0, 1, 1]);
 });
 
+test('a value under a null struct is null, also beside nulls of its own', () => {
+  const resource = makeData({
+    type: new Struct([new Field('id', new Uint16(), true)]),
+    length: 4,
+    nullCount: 2,
+    // Rows 0 and 2 are there.
+    nullBitmap: Uint8Array.of(0b0101),
+    children: [
+      makeData({
+        type: new Uint16(),
+        length: 4,
+        nullCount: 1,
+        nullBitmap: Uint8Array.of(0b1011),
+        data: Uint16Array.of(7, 1, 1, 1),
+      }),
+    ],
+  });
+  const { resourceId } = decodeLogs({ resource }).logs;
+  assert.deepEqual([...resourceId!.validity!], [1, 0, 0, 0]);
+  assert.deepEqual([...resourceId!.values], [7, 0, 0, 0]);
+});
+
 test('a column of a wrong type is refused by name', () => {
   const wrong: [string, Data, RegExp][] = [
     ['severity_number', column(['x'], new Utf8()), /LOGS: column severity_number: its type is utf8 instead of i32/],
@@ -240,17 +262,20 @@ test('batches of other signals, without a root, or with a payload twice are refu
 /** A stream of three batches of one dictionary column: schema and dictionary, extension, no state. */
 function threeBatches(name: PayloadName = 'LOGS'): Buffer[] {
   const type = new Dictionary(new Utf8(), new Uint8(), 1);
-  const batch = (entries: string[], indices: number[]): RecordBatch =>
+  const few = vectorFromArray(['a', 'b'], new Utf8());
+  // Shared: the writer sends it with the second batch, and the third one has nothing but indices.
+  const more = vectorFromArray(['a', 'b', 'c'], new Utf8());
+  const batch = (dictionary: typeof few, indices: number[]): RecordBatch =>
     batchOfData({
       severity_text: makeData({
         type,
         length: indices.length,
         nullCount: 0,
         data: Uint8Array.from(indices),
-        dictionary: vectorFromArray(entries, new Utf8()),
+        dictionary,
       }),
     });
-  const batches = [batch(['a', 'b'], [0, 1]), batch(['a', 'b', 'c'], [2, 1]), batch(['a', 'b', 'c'], [0, 2])];
+  const batches = [batch(few, [0, 1]), batch(more, [2, 1]), batch(more, [0, 2])];
   return splitAtBatches(streamOf(batches)).map((record) => encodeBatch([{ name, record }]));
 }
 
@@ -338,6 +363,18 @@ test('a failed state message makes later batches fail until a schema comes', () 
   assert.equal(decoder.stateBytes, 0);
   assert.deepEqual(textsOf(decoder.decode(first)), ['a', 'b']);
   assert.deepEqual(textsOf(decoder.decode(second)), ['c', 'b']);
+});
+
+test('a payload that cannot be walked loses the state of its schema, and no other', () => {
+  const [first, second, third] = threeBatches() as [Buffer, Buffer, Buffer];
+  const decoder = createStreamDecoder('logs');
+  decoder.decode(first);
+  const truncated = encodeBatch([{ name: 'LOGS', record: recordOf(second).subarray(0, -8) }]);
+  assert.throws(() => decoder.decode(truncated), /payload LOGS/);
+  assert.throws(() => decoder.decode(third), /its state was lost/);
+  decoder.decode(first);
+  decoder.decode(second);
+  assert.deepEqual(textsOf(decoder.decode(third)), ['a', 'c']);
 });
 
 test('a batch whose rows are wrong leaves its state in order', () => {
