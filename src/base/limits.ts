@@ -18,8 +18,12 @@ export const LIMITS = {
   batchPayloadsMax: 32,
   /** Arrow buffers of one batch after decompression: 16 times the message is more than any real ratio seen (5). */
   batchDecodedBytesMax: 256 * MIB,
-  /** Rows of one table of a batch: u16 ids end at 65,535 for roots; children of all of them stay well below. */
+  /** Rows of one table or dictionary of a batch: a bound for the sizes that follow from it. */
   tableRowsMax: 16_777_216,
+  /** Log records, spans or metrics of a batch: twice what their u16 ids tell apart, as rows without attributes need none. */
+  rootRowsMax: 131_072,
+  /** Rows of all tables of a batch: 32 for each root. Rows of null columns take no bytes, but each costs 3 us to write. */
+  batchRowsMax: 4_194_304,
   /** Length of one Arrow array (list children too): their 32-bit offsets end there. */
   arrayLengthMax: 2_147_483_647,
   /** Fields of a schema, nested ones included: the widest OTAP table has 36. */
@@ -71,6 +75,8 @@ export const LIMITS = {
   /** A segment is sealed at this size or age, whichever comes first. */
   segmentBytesMax: 64 * MIB,
   segmentAgeMaxMs: 10 * 60_000,
+  /** STATE entries of a segment that do not count towards its size: those of all streams once. */
+  segmentStateBytesMax: 64 * MIB,
   /** Time from a durable frame to its row in the log's index: few transactions, and little to scan after a crash. */
   indexIntervalMs: 100,
   /** Frames waiting for the index while its disk is full; past it the index stops and is caught up at the next start. */
@@ -151,8 +157,11 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.grpcStreamWindowBytes <= limits.grpcSessionWindowBytes, 'a stream must fit its connection');
   assert(limits.frameBytesMax <= limits.segmentBytesMax, 'a frame must fit a segment');
   assert(limits.streamStateBytesMax <= limits.streamStatesBytesMax, 'the state of one stream must fit that of all');
+  assert(limits.streamStatesBytesMax <= limits.segmentStateBytesMax, 'a segment must hold more than state');
   assert(limits.streamStateBytesMax <= limits.frameBytesMax, 'a STATE entry must fit a frame');
   assert(limits.decompressedBytesMax <= limits.batchDecodedBytesMax, 'a message must fit its decoded form');
+  assert(limits.rootRowsMax <= limits.batchRowsMax, 'the root table must fit the rows of its batch');
+  assert(limits.batchRowsMax <= limits.tableRowsMax, 'the rows of all tables bound those of one');
   assert(limits.streamDictionaryBytesMax <= limits.decoderStatesBytesMax, 'one stream must fit the decoders of all');
   assert(limits.engineStopMaxMs < limits.shutdownMaxMs, 'the engine must stop before the process is forced to');
   assert(limits.sqlConcurrencyMax + 2 <= LIBUV_THREADS, 'queries and the materializer must leave a thread for fsync');

@@ -3,14 +3,14 @@
  * cut back to its durable end and used on; after a failed sync it is abandoned, for the kernel may have dropped what it could not
  * write and would report the next sync as good (invariant I5).
  */
-import { type Clock, errorMessage, type Logger } from '../base/index.ts';
+import { type Clock, errorMessage, LIMITS, type Logger } from '../base/index.ts';
 import type { LogFile, LogFileSystem } from './file-system.ts';
 import { encodeFrame, type FrameRow, frameFactsOf } from './frame.ts';
 import { END_OF_STREAM, segmentFileName, segmentPath } from './layout.ts';
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import type { SegmentRow } from './segment-index.ts';
 import type { FrameFacts } from './segment-scan.ts';
-import type { DurablePosition } from './types.ts';
+import { type DurablePosition, ENTRY_KINDS } from './types.ts';
 
 export interface SegmentWriterOptions {
   readonly directory: string;
@@ -38,6 +38,8 @@ interface ActiveSegment {
   readonly openedAtMs: number;
   /** End of the durable bytes. */
   position: number;
+  /** Bytes of STATE entries among them. */
+  stateBytes: number;
 }
 
 /** Names that may be taken by files which could not be removed; each costs one offset. */
@@ -113,6 +115,7 @@ export class SegmentWriter {
       lostOffsets: [],
     };
     active.position += frame.bytes;
+    for (const { kind, recordBytes } of rows) if (kind === ENTRY_KINDS.STATE) active.stateBytes += recordBytes;
     this.#nextOffset = baseOffset + BigInt(rows.length);
     this.#lastCrc = frame.crc;
     this.#durable = {
@@ -151,7 +154,9 @@ export class SegmentWriter {
   #isDue(active: ActiveSegment): boolean {
     const { segmentBytesMax, segmentAgeMaxMs, clock } = this.#options;
     if (active.position === SEGMENT_HEADER_BYTES) return false;
-    return active.position >= segmentBytesMax || clock.monotonicMs() - active.openedAtMs >= segmentAgeMaxMs;
+    // Every segment repeats the state of the live streams: if that counted in full, many streams would fill segments with nothing else.
+    const bytes = active.position - Math.min(active.stateBytes, LIMITS.segmentStateBytesMax);
+    return bytes >= segmentBytesMax || clock.monotonicMs() - active.openedAtMs >= segmentAgeMaxMs;
   }
 
   async #create(): Promise<ActiveSegment> {
@@ -175,7 +180,7 @@ export class SegmentWriter {
       await this.#giveUp('close a segment', file.close());
       throw error;
     }
-    return { ...header, file, openedAtMs: clock.monotonicMs(), position: SEGMENT_HEADER_BYTES };
+    return { ...header, file, openedAtMs: clock.monotonicMs(), position: SEGMENT_HEADER_BYTES, stateBytes: 0 };
   }
 
   /** A new file at the next offset; an offset whose name is taken is given up. */

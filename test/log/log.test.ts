@@ -80,6 +80,21 @@ test('stream state goes before the first record of a stream in a new segment, an
   assert.equal(log.status().segments, 3);
 });
 
+test('segments are not filled with the state of their streams alone', async (t) => {
+  const directory = scratch(t);
+  const log = await openLog({ directory, limits: { segmentBytesMax: 20_000 } });
+  const streams = Array.from({ length: 8 }, () => log.openStream(1));
+  const state = { ...update('S0'), bytes: Buffer.alloc(5000) };
+  for (const stream of streams) stream.absorb([state]);
+  // Each round is some 8 kB of frames; the state of all streams is twice a segment.
+  for (let round = 0; round < 10; round++) {
+    for (const stream of streams) await stream.append({ batchId: 0n, record: record([], 'x') });
+  }
+  const { segments } = log.status();
+  assert.ok(segments > 2 && segments < 8, `${segments} segments`);
+  await log.close();
+});
+
 test('frame holds no more bytes and entries than its limits, and one entry of any size', async (t) => {
   const directory = scratch(t);
   const log = await openLog({ directory, limits: { frameBytesMax: 100, frameEntriesMax: 4 } });
