@@ -10,6 +10,7 @@ export {
   type SerializedError,
   TreasuryError,
 } from './errors.ts';
+export { encodeFlatBuffer, type FlatField } from './flatbuffer.ts';
 export { checkLimits, LIMITS } from './limits.ts';
 export {
   createLogger,

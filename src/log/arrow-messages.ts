@@ -3,7 +3,7 @@
  * batch. Both have a constant size; what varies is patched in place.
  * Numbers of fields and unions: Arrow's Message.fbs and Schema.fbs, metadata version V5.
  */
-import { type FlatNode, type FlatSlot, layOutFlatBuffer } from './flatbuffer.ts';
+import { encodeFlatBuffer, type FlatField } from '../base/index.ts';
 import { BINARY_COLUMNS, crcDigits, FIXED_COLUMNS, offsetDigits, SEGMENT_FORMAT_VERSION } from './layout.ts';
 
 const METADATA_VERSION_V5 = 4;
@@ -69,13 +69,11 @@ function schemaTemplate(): SchemaTemplate {
     }),
   );
   const fields = [
-    ...FIXED_COLUMNS.map(({ name, bits, signed }) =>
-      field(name, TYPE_INT, table(scalar(4, bits), scalar(1, signed ? 1 : 0))),
-    ),
-    ...BINARY_COLUMNS.map((name) => field(name, TYPE_BINARY, table())),
+    ...FIXED_COLUMNS.map(({ name, bits, signed }) => field(name, TYPE_INT, [i32(bits), i8(signed ? 1 : 0)])),
+    ...BINARY_COLUMNS.map((name) => field(name, TYPE_BINARY, [])),
   ];
-  const schema = table(scalar(2, 0), reference(list(fields)), reference(list(metadata)));
-  const bytes = encapsulated(table(scalar(2, METADATA_VERSION_V5), scalar(1, HEADER_SCHEMA), reference(schema)));
+  const schema: FlatField[] = [i16(0), { kind: 'tables', items: fields }, { kind: 'tables', items: metadata }];
+  const bytes = encapsulated([i16(METADATA_VERSION_V5), i8(HEADER_SCHEMA), { kind: 'table', fields: schema }]);
   return { bytes, values };
 }
 
@@ -86,27 +84,24 @@ function frameTemplate(): FrameTemplate {
   };
   const nodeCount = FIXED_COLUMNS.length + BINARY_COLUMNS.length;
   const bufferCount = FIXED_COLUMNS.length * 2 + BINARY_COLUMNS.length * 3;
-  const recordBatch = table(
-    { bytes: 8, value: 0, placed: mark('rows') },
-    reference({ kind: 'pairs', count: nodeCount, placed: mark('nodes') }),
-    reference({ kind: 'pairs', count: bufferCount, placed: mark('buffers') }),
-  );
-  const bytes = encapsulated(
-    table(
-      scalar(2, METADATA_VERSION_V5),
-      scalar(1, HEADER_RECORD_BATCH),
-      reference(recordBatch),
-      { bytes: 8, value: 0, placed: mark('bodyLength') },
-      reference(
-        list([keyValue('crc', crcDigits(0), mark('crc')), keyValue('prev', crcDigits(0), mark('previousCrc'))]),
-      ),
-    ),
-  );
+  const recordBatch: FlatField[] = [
+    { kind: 'i64', value: 0, placed: mark('rows') },
+    { kind: 'pairs', values: zeroPairs(nodeCount), placed: mark('nodes') },
+    { kind: 'pairs', values: zeroPairs(bufferCount), placed: mark('buffers') },
+  ];
+  const crcs = [keyValue('crc', crcDigits(0), mark('crc')), keyValue('prev', crcDigits(0), mark('previousCrc'))];
+  const bytes = encapsulated([
+    i16(METADATA_VERSION_V5),
+    i8(HEADER_RECORD_BATCH),
+    { kind: 'table', fields: recordBatch },
+    { kind: 'i64', value: 0, placed: mark('bodyLength') },
+    { kind: 'tables', items: crcs },
+  ]);
   return { bytes, nodeCount, ...at };
 }
 
-function encapsulated(message: FlatNode): Uint8Array {
-  const metadata = layOutFlatBuffer(message);
+function encapsulated(message: readonly FlatField[]): Uint8Array {
+  const metadata = encodeFlatBuffer(message);
   const bytes = Buffer.alloc(PREFIX_BYTES + metadata.length);
   bytes.writeUInt32LE(0xffffffff, 0);
   bytes.writeUInt32LE(metadata.length, 4);
@@ -114,31 +109,31 @@ function encapsulated(message: FlatNode): Uint8Array {
   return bytes;
 }
 
-function field(name: string, typeCode: number, type: FlatNode): FlatNode {
-  const notNullable = scalar(1, 0);
-  return table(reference(text(name)), notNullable, scalar(1, typeCode), reference(type), null, reference(list([])));
+function field(name: string, typeCode: number, type: readonly FlatField[]): FlatField[] {
+  const notNullable = i8(0);
+  const children: FlatField = { kind: 'tables', items: [] };
+  return [{ kind: 'string', value: name }, notNullable, i8(typeCode), { kind: 'table', fields: type }, null, children];
 }
 
-function keyValue(key: string, value: string, placed: (position: number) => void): FlatNode {
-  return table(reference(text(key)), reference({ kind: 'string', text: value, placed }));
+function keyValue(key: string, value: string, placed: (position: number) => void): FlatField[] {
+  return [
+    { kind: 'string', value: key },
+    { kind: 'string', value, placed },
+  ];
 }
 
-function table(...slots: (FlatSlot | null)[]): FlatNode {
-  return { kind: 'table', slots };
+function zeroPairs(count: number): number[] {
+  return Array<number>(count * 2).fill(0);
 }
 
-function list(items: readonly FlatNode[]): FlatNode {
-  return { kind: 'references', items };
+function i8(value: number): FlatField {
+  return { kind: 'i8', value };
 }
 
-function text(value: string): FlatNode {
-  return { kind: 'string', text: value };
+function i16(value: number): FlatField {
+  return { kind: 'i16', value };
 }
 
-function scalar(bytes: 1 | 2 | 4, value: number): FlatSlot {
-  return { bytes, value };
-}
-
-function reference(node: FlatNode): FlatSlot {
-  return { node };
+function i32(value: number): FlatField {
+  return { kind: 'i32', value };
 }

@@ -2,10 +2,10 @@
  * Arrow IPC streams written straight from result columns: one copy of each buffer into its message.
  * Source: https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format
  */
+import { encodeFlatBuffer, type FlatField } from '../../base/index.ts';
 import { arrowField } from './arrow-fields.ts';
 import type { ResultColumn } from './columns.ts';
 import type { AnswerColumn, AnswerEncoder } from './encoder.ts';
-import { encodeFlatBuffer, type FlatField } from './flatbuffer.ts';
 
 /** Rows of a record batch: large enough that a reader's work a batch does not show, small enough to be held a few times. */
 const BATCH_ROWS_MAX = 65_536;

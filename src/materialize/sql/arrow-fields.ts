@@ -1,8 +1,8 @@
 /** The Arrow field of each DuckDB type. */
 import type { DuckDBArrayType, DuckDBDecimalType, DuckDBListType } from '@duckdb/node-api';
 import type { DuckDBMapType, DuckDBStructType, DuckDBType } from '@duckdb/node-api';
+import type { FlatField } from '../../base/index.ts';
 import { DuckDBTypeId } from '../duckdb.ts';
-import type { FlatField } from './flatbuffer.ts';
 
 /**
  * A Field table. Choices that a reader sees:
