@@ -18,6 +18,8 @@ export interface Config {
   readonly grpc: ListenAddress;
   readonly otlpHttp: ListenAddress;
   readonly http: ListenAddress;
+  /** `off`: the log takes everything and nothing becomes rows. */
+  readonly materialize: 'on' | 'off';
   readonly memoryLimitMb: number;
   readonly threads: number;
   readonly sqlTimeoutMs: number;
@@ -83,6 +85,7 @@ interface OptionSpec {
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 const LOG_FORMATS = ['auto', 'text', 'json'] as const;
+const SWITCH = ['on', 'off'] as const;
 const FORMATS = ['table', 'json', 'csv', 'ndjson', 'arrow'] as const;
 
 const OPTIONS: readonly OptionSpec[] = [
@@ -121,6 +124,16 @@ const OPTIONS: readonly OptionSpec[] = [
     description: 'Where everything that reads is served: SQL, status, metrics, health.',
     commands: ['serve'],
     parse: listenAddress,
+  },
+  {
+    flag: 'materialize',
+    key: 'materialize',
+    placeholder: 'on|off',
+    default: 'on',
+    description:
+      'off: collect only. The log takes everything, the tables stay as they are and catch up at the next start with on.',
+    commands: ['serve'],
+    parse: oneOf(SWITCH),
   },
   {
     flag: 'memory-limit',

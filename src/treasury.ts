@@ -82,6 +82,7 @@ async function startSupervised(config: Config, log: Log, logger: Logger): Promis
         logDirectory: folders.log,
         tablesDirectory: folders.tables,
         logUuid: uuid,
+        materialize: config.materialize === 'on',
         memoryLimitMb: config.memoryLimitMb,
         threads: config.threads,
         durable: { durableOffset, segment, segmentBytes },

@@ -20,6 +20,7 @@ interface StatusBody {
     readonly running: boolean;
     readonly reason: string | null;
     readonly tableBytes?: number;
+    readonly materializing?: boolean;
     readonly stuck?: string | null;
     readonly repairedStrings?: number;
   };
@@ -49,7 +50,7 @@ function summary(body: StatusBody): string {
         `${log.segments} ${log.segments === 1 ? 'segment' : 'segments'}, ${bytesText(log.bytes)}${log.refusing === null ? '' : `, refusing: ${log.refusing}`}`,
       ],
       ['tables', engine.tableBytes === undefined ? 'unknown' : bytesText(engine.tableBytes)],
-      ['engine', engine.running ? (engine.stuck ?? engine.reason ?? 'running') : `down: ${engine.reason}`],
+      ['engine', engineText(engine)],
       ['quarantined entries', quarantine.total ?? 'unknown'],
       ['strings repaired since the start', engine.repairedStrings ?? 'unknown'],
     ],
@@ -64,6 +65,11 @@ function summary(body: StatusBody): string {
     quarantine.newest.map((each) => [each.offset, each.projection, each.reason]),
   );
   return `${facts}\n${projections}\n${quarantined}`;
+}
+
+function engineText({ running, reason, materializing, stuck }: StatusBody['engine']): string {
+  if (!running) return `down: ${reason}`;
+  return stuck ?? reason ?? (materializing === false ? 'running, materialization is off' : 'running');
 }
 
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const;

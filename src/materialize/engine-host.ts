@@ -26,6 +26,7 @@ export async function hostEngine(port: MessagePort, options: EngineOptions, part
     lastCommitMs: 0,
     projectionRows: new Map(),
   };
+  const isMaterializing = options.materialize ?? true;
   const stopped = createWake();
   const requests = createSqlRequests(() => opened().sql, post);
   let durable = options.durable;
@@ -107,6 +108,7 @@ export async function hostEngine(port: MessagePort, options: EngineOptions, part
       lastCommitMs: counters.lastCommitMs,
       queriesRunning: requests.running,
       queriesQueued: requests.queued,
+      materializing: isMaterializing,
       stuck: session === null ? lostReason : materializer.stuck,
     };
   }
@@ -132,8 +134,15 @@ export async function hostEngine(port: MessagePort, options: EngineOptions, part
     requests.cancelAll();
   }
 
+  /** Queries are served all the while. */
+  async function work({ materializer }: Session): Promise<MaterializerEnd> {
+    if (isMaterializing) return materializer.run();
+    while (!stopping) await stopped.wait();
+    return 'stopped';
+  }
+
   async function runSession(current: Session): Promise<MaterializerEnd> {
-    const end = await current.materializer.run().catch((error: unknown): MaterializerEnd => {
+    const end = await work(current).catch((error: unknown): MaterializerEnd => {
       die(error);
       return 'stopped';
     });

@@ -52,6 +52,8 @@ export interface EngineStatus {
   readonly lastCommitMs: number;
   readonly queriesRunning: number;
   readonly queriesQueued: number;
+  /** False when materialization is off by choice. */
+  readonly materializing: boolean;
   /** Set when materialization has stopped and why. */
   readonly stuck: string | null;
 }
@@ -62,6 +64,8 @@ export interface EngineOptions {
   /** Folder of `treasury.duckdb`. */
   readonly tablesDirectory: string;
   readonly logUuid: string;
+  /** Whether the log becomes rows (default), or is left for a later start while the tables stay as they are. */
+  readonly materialize?: boolean;
   readonly memoryLimitMb: number;
   readonly threads: number;
   /** The end of the log at start. */

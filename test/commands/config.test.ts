@@ -42,6 +42,8 @@ const REFUSED: readonly (readonly [readonly string[], Record<string, string>, Re
   [['--data', ''], {}, /must not be empty/],
   [['--memory-limit', '1GB'], {}, /whole number from 64/],
   [['--log-level', 'inf'], {}, /did you mean info\?/],
+  [['--materialize', 'no'], {}, /it must be one of on, off/],
+  [[], { TREASURY_MATERIALIZE: '0' }, /Cannot use TREASURY_MATERIALIZE/],
   [[], { TREASURY_HTTP: 'x' }, /Cannot use TREASURY_HTTP/],
   [[], { TREASURY_HTPP: 'x' }, /Unknown environment variable TREASURY_HTPP: did you mean TREASURY_HTTP\?/],
   [['status', '--server', 'localhost:1'], {}, /http:\/\//],

@@ -3,31 +3,44 @@ import type { Snapshot } from './snapshot.ts';
 
 export interface HealthReport {
   readonly status: 'ok' | 'unhealthy';
-  /** Each part: `ok`, or why it is not. */
-  readonly parts: Readonly<Record<string, { readonly ok: boolean; readonly reason?: string }>>;
+  /** Each part: `ok`, or why it is not. A part that is off by choice is well and says so. */
+  readonly parts: Readonly<Record<string, Part>>;
+}
+
+interface Part {
+  readonly ok: boolean;
+  readonly reason?: string;
 }
 
 /** Whether the parts work: the log takes entries, the engine's worker lives, materialization goes on. */
 export function healthReport(snapshot: Snapshot): HealthReport {
-  const { log, engineHealth, engine, engineReason } = snapshot;
-  return report({
-    log: log.refusing,
-    engine: engineHealth.running ? engineReason : (engineHealth.reason ?? 'It is not running'),
-    materialization: engine === null ? 'The engine does not say' : engine.stuck,
-  });
+  return report(partsOf(snapshot));
 }
 
 /** Whether requests should be sent here: healthy, and not about to stop. */
 export function readinessReport(snapshot: Snapshot, isStopping: boolean): HealthReport {
-  const { parts } = healthReport(snapshot);
-  const reasons = Object.fromEntries(Object.entries(parts).map(([name, { reason }]) => [name, reason ?? null]));
-  return report({ ...reasons, server: isStopping ? 'It is stopping' : null });
+  return report({ ...partsOf(snapshot), server: part(isStopping ? 'It is stopping' : null) });
 }
 
-function report(reasons: Readonly<Record<string, string | null>>): HealthReport {
-  const parts = Object.fromEntries(
-    Object.entries(reasons).map(([name, reason]) => [name, reason === null ? { ok: true } : { ok: false, reason }]),
-  );
-  const healthy = Object.values(reasons).every((reason) => reason === null);
+function partsOf({ log, engineHealth, engine, engineReason }: Snapshot): Record<string, Part> {
+  return {
+    log: part(log.refusing),
+    engine: part(engineHealth.running ? engineReason : (engineHealth.reason ?? 'It is not running')),
+    materialization: materializationPart(engine),
+  };
+}
+
+function materializationPart(engine: Snapshot['engine']): Part {
+  if (engine === null) return part('The engine does not say');
+  if (engine.stuck === null && !engine.materializing) return { ok: true, reason: 'It is off (--materialize off)' };
+  return part(engine.stuck);
+}
+
+function part(reason: string | null): Part {
+  return reason === null ? { ok: true } : { ok: false, reason };
+}
+
+function report(parts: Readonly<Record<string, Part>>): HealthReport {
+  const healthy = Object.values(parts).every(({ ok }) => ok);
   return { status: healthy ? 'ok' : 'unhealthy', parts };
 }

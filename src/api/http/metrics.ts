@@ -118,6 +118,7 @@ function engineFamilies({ engine, log }: Snapshot): Family[] {
       help: 'Rows written.',
       samples: perProjection(({ rowsWritten }) => rowsWritten),
     },
+    gauge('treasury_materializing', '0 when materialization is off by choice.', engine.materializing ? 1 : 0),
     counter('treasury_commits_total', 'DuckDB transactions committed.', engine.commits),
     counter('treasury_entries_decoded_total', 'Log entries decoded.', engine.entriesDecoded),
     counter(

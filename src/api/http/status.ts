@@ -43,7 +43,7 @@ export function statusBody(snapshot: Snapshot, services: HttpServices): Readonly
 function engineFigures({ engine }: Snapshot): Readonly<Record<string, unknown>> {
   if (engine === null) return {};
   const { commits, rowsWritten, entriesDecoded, repairedStrings, tableBytes, writer } = engine;
-  const { lastCommitMs, queriesRunning, queriesQueued, stuck } = engine;
+  const { lastCommitMs, queriesRunning, queriesQueued, materializing, stuck } = engine;
   return {
     commits,
     rowsWritten,
@@ -54,6 +54,7 @@ function engineFigures({ engine }: Snapshot): Readonly<Record<string, unknown>> 
     lastCommitMs,
     queriesRunning,
     queriesQueued,
+    materializing,
     stuck,
   };
 }

@@ -25,6 +25,7 @@ export const ENGINE_STATUS: EngineStatus = {
   lastCommitMs: 12,
   queriesRunning: 0,
   queriesQueued: 0,
+  materializing: true,
   stuck: null,
 };
 
