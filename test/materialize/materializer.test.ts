@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test, type TestContext } from 'node:test';
 import fc from 'fast-check';
-import { silentLogger, systemClock } from '../../src/base/index.ts';
+import { LIMITS, silentLogger, systemClock } from '../../src/base/index.ts';
 import { ENTRY_FLAGS, ENTRY_KINDS, type LogEntry } from '../../src/log/index.ts';
 import { openCheckpoints } from '../../src/materialize/checkpoint.ts';
 import { createFailedRange } from '../../src/materialize/failed-range.ts';
@@ -24,6 +24,8 @@ import {
   smallStore,
 } from '../helpers/small-engine.ts';
 
+/** Longer than any test. */
+const NEVER_MS = 3_600_000;
 const UUID = '00000000-0000-0000-0000-000000000001';
 
 const migrations = await smallMigrations(await mkdtemp(join(tmpdir(), 'materializer-')), [
@@ -43,6 +45,7 @@ async function openSmallStore(t: TestContext | null): Promise<SmallStore> {
 interface RunOptions {
   readonly definitions?: readonly ProjectionDefinition[];
   readonly commitRowsMax?: number;
+  readonly commitIntervalMs?: number;
   readonly frameEntries?: number;
   readonly applyViews?: () => Promise<void>;
   /** When to stop; default: all entries are in the tables. */
@@ -91,7 +94,7 @@ async function materialize(store: SmallStore, entries: readonly LogEntry[], opti
     logger: silentLogger,
     clock: systemClock,
     commitRowsMax: options.commitRowsMax ?? 5,
-    commitIntervalMs: 5,
+    commitIntervalMs: options.commitIntervalMs ?? 5,
   });
   options.ready?.();
   const running = materializer.run();
@@ -147,6 +150,26 @@ test('materializer commits at the row limit and starts again behind the commit',
   assert.equal((await offsets(store)).length, 40);
 });
 
+test('materializer commits what it has read when it is stopped', async (t) => {
+  const store = await openSmallStore(t);
+  let begun = 0;
+  const begin = store.begin.bind(store);
+  store.begin = async () => {
+    await begin();
+    begun++;
+  };
+  const { counters } = await materialize(store, smallEntries([{}, {}]), {
+    commitRowsMax: 1_000,
+    commitIntervalMs: NEVER_MS,
+    until: () => begun > 0,
+  });
+  // It stopped inside the transaction or behind its rows: those read are there, and the checkpoint with them.
+  assert.equal(counters.commits, 1);
+  const read = (await offsets(store)).length;
+  assert.ok(read > 0);
+  assert.deepEqual(await checkpoints(store), { logs_v1: read });
+});
+
 test('materializer applies entries below the checkpoint as state only', async (t) => {
   const store = await openSmallStore(t);
   const first = smallEntries([{ record: { set: { a: 'kept' } } }]);
@@ -170,6 +193,54 @@ test('materializer restores state from STATE entries and forgets it where a segm
   await materialize(store, entries);
   assert.deepEqual(await offsets(store), [0, 2]);
   assert.deepEqual(await quarantined(store), [[3, 'logs', 'Unknown name: b']]);
+});
+
+test('materializer forgets what it knew of streams when it begins a replay', async (t) => {
+  const store = await openSmallStore(t);
+  const entries = smallEntries([
+    { record: { use: 'a' } },
+    { record: { set: { a: 'later' }, use: 'a' } },
+    { record: { fault: 'refused' } },
+  ]);
+  // The last entry takes the transaction of all three back: read again, the first one knows no more than before.
+  await materialize(store, entries, { commitRowsMax: 100, frameEntries: 3 });
+  assert.deepEqual(await offsets(store), [1]);
+  const aside = await quarantined(store);
+  assert.deepEqual(
+    aside.map(([offset]) => offset),
+    [0, 2],
+  );
+});
+
+test('materializer takes no state from an entry that damage made undecodable, live or replayed', async (t) => {
+  const [live, replayed] = [await openSmallStore(t), await openSmallStore(t)];
+  const small: SmallEntry[] = [
+    { record: { set: { a: 'good' } } },
+    { record: { set: { a: 'doubtful' } }, flags: ENTRY_FLAGS.UNDECODABLE },
+    { record: { use: 'a' } },
+  ];
+  await materialize(live, smallEntries(small));
+  await materialize(replayed, smallEntries(small.slice(0, 2)));
+  await materialize(replayed, smallEntries(small));
+  for (const store of [live, replayed]) {
+    const rows = await store.rows('SELECT value FROM store.logs_v1 WHERE entry_offset = 2');
+    assert.deepEqual(rows, [{ value: 'good' }]);
+  }
+});
+
+test('materializer commits at the bytes of log in a transaction, however few its rows', {
+  timeout: 60_000,
+}, async (t) => {
+  const store = await openSmallStore(t);
+  const record = Buffer.from(JSON.stringify({ rows: 1, pad: 'x'.repeat(LIMITS.commitBytesMax / 2) }));
+  const entries = smallEntries([{}, {}, {}]).map((entry) => ({ ...entry, record }));
+  const { counters } = await materialize(store, entries, {
+    commitRowsMax: 1_000,
+    commitIntervalMs: NEVER_MS,
+    until: (_offset, commits) => commits > 0,
+  });
+  assert.deepEqual(await offsets(store), [0, 1, 2].slice(0, counters.rowsWritten));
+  assert.ok(counters.rowsWritten >= 2);
 });
 
 test('materializer quarantines a bad entry and its dependents among good ones', async (t) => {

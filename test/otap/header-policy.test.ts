@@ -7,7 +7,7 @@ const SECRET =
   cookie set-cookie Cookie2 api-key x-api-key apikey x-apikey api_key dd-api-key DD-APPLICATION-KEY x-honeycomb-team lightstep-access-token
   x-sf-token x-amz-security-token x-amz-credential x-amz-signature x-client-secret password x-passwd x-csrf-token x-xsrf-token x-license-key
   x-access-key private-key x-jwt x-goog-iap-jwt-assertion x-session-id sessionid x-vault-token x-hub-signature-256 x-forwarded-client-cert
-  x-user-credentials bearer x-github-otp`.split(/\s+/);
+  x-user-credentials bearer x-github-otp x_key vendor.key x_session.id`.split(/\s+/);
 
 const KEPT =
   `otlp-pdata-size grpc-timeout Grpc-Timeout user-agent traceparent tracestate x-scope-orgid X-Scope-OrgID x-tenant-id content-type
