@@ -63,7 +63,7 @@ async function sendCapture(server: ServerProcess): Promise<number> {
     const acknowledged = statuses.filter(({ code }) => code === 0);
     assert.equal(acknowledged.length, streams[index]?.messages.length);
   }
-  client.close();
+  await client.close();
   return Number((await fetchStatus(server)).durableOffset);
 }
 
