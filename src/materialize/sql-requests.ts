@@ -47,14 +47,22 @@ export function createSqlRequests(runner: () => SqlRunner, post: PostEvent): Sql
   const queue = new PQueue({ concurrency: LIMITS.sqlConcurrencyMax });
 
   async function execute(id: number, call: Call, request: SqlRequest): Promise<void> {
+    let late: NodeJS.Timeout | undefined;
+    let isSettled = false;
+    const settle = (event: Parameters<PostEvent>[0]): void => {
+      if (!isSettled) post(event);
+      isSettled = true;
+    };
     try {
       call.abort.signal.throwIfAborted();
       call.endMs = performance.now() + request.timeoutMs;
+      late = setTimeout(() => settle({ type: 'sql-error', id, error: tooLong(request) }), request.timeoutMs + LATE_MS);
       await runner().run(request, { signal: call.abort.signal, emit: (chunk) => emit(id, call, chunk) });
-      post({ type: 'sql-end', id });
+      settle({ type: 'sql-end', id });
     } catch (error) {
-      post({ type: 'sql-error', id, error: serialized(call.abort.signal.aborted ? cancelled() : error) });
+      settle({ type: 'sql-error', id, error: serialized(call.abort.signal.aborted ? cancelled() : error) });
     } finally {
+      clearTimeout(late);
       calls.delete(id);
     }
   }
@@ -128,6 +136,17 @@ function serialized(error: unknown): SerializedError {
 
 function cancelled(): TreasuryError {
   return new TreasuryError('TREASURY_QUERY_CANCELLED', 'The query was cancelled');
+}
+
+/**
+ * Some of DuckDB's functions cannot be interrupted (`levenshtein` of two long strings runs for minutes). The client has its answer at
+ * the time limit all the same; the query keeps its place until it really ends, as its thread does.
+ */
+const LATE_MS = 1_000;
+
+function tooLong({ timeoutMs }: SqlRequest): SerializedError {
+  const message = `Cannot finish the query: it ran longer than ${timeoutMs} ms`;
+  return new TreasuryError('TREASURY_QUERY_LIMIT', message, { facts: { timeoutMs } }).toJSON();
 }
 
 /** A client that stopped reading must not hold its place for ever. */

@@ -56,6 +56,7 @@ class PayloadInspector {
     const seenTypes = new Set<number>();
     let rootRows = -1;
     let decodedBytes = 0;
+    let batchRows = 0;
     for (const payload of envelope.payloads) {
       const schemas = this.#schemasByType.get(payload.type);
       if (schemas === undefined) throw malformed(payload, `a batch of ${this.#signal} has no payload of this type`);
@@ -67,6 +68,7 @@ class PayloadInspector {
       if (recordBatch?.kind !== 'recordBatch') throw malformed(payload, 'its last message is not a record batch');
       this.#follow(message, payload, messages, schemas, stateMessages);
       if (payload.type === this.#rootType) rootRows = recordBatch.rowCount;
+      batchRows += recordBatch.rowCount;
     }
     if (rootRows === -1) {
       throw new BatchMalformedError(
@@ -74,6 +76,8 @@ class PayloadInspector {
         { payloadType: this.#rootType },
       );
     }
+    checkRows('its root table has', rootRows, LIMITS.rootRowsMax);
+    checkRows('its tables have', batchRows, LIMITS.batchRowsMax);
     if (decodedBytes > LIMITS.batchDecodedBytesMax) {
       throw new BatchTooLargeError(
         `Cannot inspect a batch: its buffers have ${decodedBytes} bytes, above ${LIMITS.batchDecodedBytesMax}`,
@@ -130,6 +134,12 @@ class PayloadInspector {
       }
     }
   }
+}
+
+/** Rows have to be bounded for themselves: a column of nulls has any number of them in no bytes. */
+function checkRows(what: string, rows: number, max: number): void {
+  if (rows <= max) return;
+  throw new BatchTooLargeError(`Cannot inspect a batch: ${what} ${rows} rows, above ${max}`, { rows, max });
 }
 
 function stateMessage(

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { makeData, Null } from 'apache-arrow';
 import { BatchMalformedError, BatchTooLargeError, LIMITS, type Signal } from '../../src/base/index.ts';
 import { fieldPosition } from '../../src/otap/flatbuffer-reader.ts';
 import { walkIpcMessages } from '../../src/otap/ipc-messages.ts';
@@ -12,7 +13,9 @@ import {
   type BatchArrowRecords,
   BatchArrowRecordsSchema,
 } from '../gen/opentelemetry/proto/experimental/arrow/v1/arrow_service_pb.js';
+import { batchOfData, splitAtBatches, streamOf } from '../helpers/arrow-streams.ts';
 import { captureNames, readArrowStreams, sharedCapturesMissing } from '../helpers/captures.ts';
+import { encodeBatch } from '../helpers/otap-messages.ts';
 
 test('createStreamInspector accepts every captured message of the repository and stores it as it came', () => {
   assert.ok(inspectCaptures(captureNames({ shared: false })) >= 50);
@@ -165,6 +168,26 @@ test('createStreamInspector refuses a batch whose buffers together claim too muc
   });
   assert.throws(() => createStreamInspector('logs').inspect(bomb), BatchTooLargeError);
 });
+
+test('createStreamInspector refuses rows that take no bytes, in one table and over all', () => {
+  const inspect = (rootRows: number, childRows: number) =>
+    createStreamInspector('logs').inspect(
+      encodeBatch([
+        { name: 'LOGS', record: nullTable(rootRows) },
+        { name: 'LOG_ATTRS', record: nullTable(childRows) },
+      ]),
+    );
+  const { rootRowsMax, batchRowsMax } = LIMITS;
+  assert.equal(inspect(rootRowsMax, batchRowsMax - rootRowsMax).rootRows, rootRowsMax);
+  assert.throws(() => inspect(rootRowsMax + 1, 0), BatchTooLargeError);
+  assert.throws(() => inspect(rootRowsMax, batchRowsMax - rootRowsMax + 1), BatchTooLargeError);
+});
+
+/** A table of one column of Arrow's null type: a few hundred bytes, however many rows it has. */
+function nullTable(length: number): Uint8Array {
+  const [table] = splitAtBatches(streamOf([batchOfData({ nothing: makeData({ type: new Null(), length }) })]));
+  return table!;
+}
 
 test('createStreamInspector is of no use after an error', () => {
   const inspector = createStreamInspector('logs');

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LIMITS } from '../../src/base/index.ts';
+import type { EngineEvent } from '../../src/materialize/engine-protocol.ts';
+import { createSqlRequests, type SqlRunner } from '../../src/materialize/sql-requests.ts';
+
+const REQUEST = { query: 'SELECT 1', format: 'json', rowsMax: 1, timeoutMs: 10 } as const;
+
+test('a query that cannot be interrupted is answered at its time limit, once, and keeps its place', async () => {
+  const events: EngineEvent[] = [];
+  const { resolve: answered, promise: firstAnswer } = deferred<void>();
+  const ends: (() => void)[] = [];
+  const runner: SqlRunner = { run: () => new Promise((resolve) => ends.push(resolve)) };
+  const requests = createSqlRequests(
+    () => runner,
+    (event) => {
+      events.push(event);
+      answered();
+    },
+  );
+  for (let id = 1; id <= LIMITS.sqlConcurrencyMax + 1; id++) requests.start(id, REQUEST);
+  await firstAnswer;
+  const [first] = events;
+  assert.ok(first?.type === 'sql-error');
+  assert.equal(first.id, 1);
+  assert.equal(first.error.code, 'TREASURY_QUERY_LIMIT');
+  assert.deepEqual(first.error.facts, { timeoutMs: REQUEST.timeoutMs });
+  assert.deepEqual([requests.running, requests.queued], [LIMITS.sqlConcurrencyMax, 1]);
+
+  // The thread is free again: the next query begins, and the late end is not told.
+  ends[0]!();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([requests.queued, ends.length], [0, LIMITS.sqlConcurrencyMax + 1]);
+  for (const end of ends) end();
+  await requests.close();
+  assert.equal(events.filter((event) => 'id' in event && event.id === 1).length, 1);
+});
+
+function deferred<Value>() {
+  let resolve!: (value: Value) => void;
+  const promise = new Promise<Value>((onResolve) => {
+    resolve = onResolve;
+  });
+  return { promise, resolve };
+}
