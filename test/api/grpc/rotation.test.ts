@@ -38,6 +38,19 @@ test('at its age a stream answers what it has taken and takes nothing more', asy
   assert.equal(log.appends, 1);
 });
 
+test('streams that begin together end at ages of their own', async (t) => {
+  const streamAgeMaxMs = 77_777;
+  const timers = t.mock.method(globalThis, 'setTimeout');
+  const { server, connect } = await startFixture(t, { streamAgeMaxMs });
+  const client = await connect();
+  for (let i = 0; i < 8; i++) client.openStream('logs');
+  await eventually(() => server.status().streamsOpen === 8);
+  const agesMs = timers.mock.calls
+    .map(({ arguments: [, delayMs] }) => delayMs ?? 0)
+    .filter((delayMs) => delayMs >= 0.9 * streamAgeMaxMs && delayMs <= streamAgeMaxMs);
+  assert.deepEqual([agesMs.length, new Set(agesMs).size], [8, 8]);
+});
+
 test('a stream ends with OK when its state passes the limit, behind the answer of that batch', async (t) => {
   const { log, server, connect } = await startFixture(t, { streamStateBytesMax: 1 });
   const stream = (await connect()).openStream('logs');

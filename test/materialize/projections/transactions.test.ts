@@ -52,6 +52,20 @@ test('keys that were forgotten in memory are not stored twice', async (t) => {
   assert.deepEqual(await store.rows(COUNTS), [{ logs: 2n, resources: 1n, staged: 0n, series: 1n, staged_series: 0n }]);
 });
 
+test('a key that is staged twice in one transaction is stored once', async (t) => {
+  const store = await openStore(t);
+  await store.run('BEGIN');
+  store.project(LOGS, 1n);
+  store.project(METRICS, 2n);
+  // The memory of keys was full in between.
+  store.afterRollback();
+  store.project(LOGS, 3n);
+  store.project(METRICS, 4n);
+  await store.beforeCommit();
+  await store.run('COMMIT');
+  assert.deepEqual(await store.rows(COUNTS), [{ logs: 2n, resources: 1n, staged: 0n, series: 1n, staged_series: 0n }]);
+});
+
 test('a batch that fails while it is shaped writes nothing and its keys are not taken as known', async (t) => {
   const store = await openStore(t);
   const broken = {
