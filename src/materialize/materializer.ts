@@ -404,6 +404,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
       const firstOffset = BigInt(error.facts['firstOffset'] ?? from);
       if (firstOffset <= from) throw error;
       logger.warn('Older entries are gone from the log, going on behind them', { from, firstOffset });
+      position = firstOffset;
       return options.openReader(firstOffset, durable);
     }
   }

@@ -11,7 +11,7 @@ import {
   openLog,
 } from '../../src/log/index.ts';
 import { startEngine } from '../../src/materialize/engine.ts';
-import type { Engine, EngineStatus, SqlRequest } from '../../src/materialize/types.ts';
+import type { Engine, EngineOptions, EngineStatus, SqlRequest } from '../../src/materialize/types.ts';
 import { createStreamInspector, type InspectedBatch } from '../../src/otap/index.ts';
 import { readArrowStreams } from './captures.ts';
 
@@ -27,17 +27,19 @@ export async function startTestEngine(
   logger: Logger = silentLogger,
 ): Promise<Engine> {
   await mkdir(join(directory, 'tables'), { recursive: true });
-  return startEngine(
-    {
-      logDirectory: join(directory, 'log'),
-      tablesDirectory: join(directory, 'tables'),
-      logUuid: status.uuid,
-      memoryLimitMb: 256,
-      threads: 2,
-      durable: durableOf(status),
-    },
-    logger,
-  );
+  return startEngine(engineOptions(directory, status), logger);
+}
+
+/** What an engine on the log of `directory` is started with. */
+export function engineOptions(directory: string, status: LogStatus): EngineOptions {
+  return {
+    logDirectory: join(directory, 'log'),
+    tablesDirectory: join(directory, 'tables'),
+    logUuid: status.uuid,
+    memoryLimitMb: 256,
+    threads: 2,
+    durable: durableOf(status),
+  };
 }
 
 export function durableOf({ durableOffset, segment, segmentBytes }: LogStatus): DurablePosition {
