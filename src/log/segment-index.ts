@@ -3,14 +3,11 @@
  * prefix of the log, written after frames are durable. One connection.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import type Sqlite from 'better-sqlite3';
 import { TreasuryError } from '../base/index.ts';
 import { migrateIndex } from './index-schema.ts';
 import type { DamagedRange, FrameFacts } from './segment-scan.ts';
-
-// By require: an import of CommonJS costs memory that is never given back (cjs-module-lexer).
-const Database = createRequire(import.meta.url)('better-sqlite3') as typeof Sqlite;
+import { openSqlite } from './sqlite.ts';
 
 /** A row of table `segments`. Null: the header is damaged. */
 export interface SegmentRow {
@@ -80,7 +77,7 @@ interface OpenOptions {
  * when the file cannot be written.
  */
 export function openSegmentIndex(path: string, options: OpenOptions = {}): SegmentIndex {
-  if (options.readOnly === true) return createIndex(new Database(path, { readonly: true, fileMustExist: true }));
+  if (options.readOnly === true) return createIndex(openSqlite(path, { readonly: true, fileMustExist: true }));
   try {
     return createIndex(openDatabase(path));
   } catch (error) {
@@ -91,12 +88,11 @@ export function openSegmentIndex(path: string, options: OpenOptions = {}): Segme
 }
 
 function openDatabase(path: string): Sqlite.Database {
-  const database = new Database(path);
+  const database = openSqlite(path);
   try {
     // The index is derived: what a power cut takes is rebuilt, so no write needs to wait for the disk.
-    database.pragma('journal_mode = WAL');
-    database.pragma('synchronous = OFF');
-    if (database.pragma('quick_check', { simple: true }) !== 'ok') throw new Error('Index does not pass its check');
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF');
+    if (database.prepare('PRAGMA quick_check').pluck().get() !== 'ok') throw new Error('Index does not pass its check');
     migrateIndex(database);
     return database;
   } catch (error) {
