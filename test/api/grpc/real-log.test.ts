@@ -1,12 +1,12 @@
 /** The receiver over the real log: what is answered OK is on the disk, byte for byte, and its streams are whole. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { type GrpcServer, startGrpcServer } from '../../../src/api/index.ts';
 import { SIGNAL_CODES, silentLogger } from '../../../src/base/index.ts';
-import { ENTRY_KINDS, type Log, type LogEntry, openLog, readEntries } from '../../../src/log/index.ts';
+import { ENTRY_FLAGS, ENTRY_KINDS, type Log, type LogEntry, openLog, readEntries } from '../../../src/log/index.ts';
 import { readArrowStreams } from '../../helpers/captures.ts';
 import { connectOtap, replayStreams } from '../../helpers/otap-client.ts';
 import { eventually } from './grpc-fixture.ts';
@@ -56,6 +56,35 @@ test('every batch answered OK is in the log, verbatim, in order, with its stream
   assert.equal(closed.length, streams.filter(({ messages }) => messages.length > 0).length);
 });
 
+test('a credential among the headers of a batch reaches no file, a harmless header reaches its entry', async (t) => {
+  const { server, log, directory } = await start(t);
+  const client = await connectOtap(server.address);
+  const { messages } = readArrowStreams('rich-1').find(({ arrowSignal }) => arrowSignal === 'logs')!;
+  const stream = client.openStream('logs');
+  const secret = 'Bearer hunter2';
+  await stream.send(withHeaders(messages[0]!, ['authorization', secret], ['x-tenant-id', 'acme']));
+  await stream.send(withHeaders(messages[1]!, ['x-tenant-id', 'acme']));
+  await stream.reach(2);
+  assert.ok(stream.statuses.every(({ code }) => code === 0));
+  stream.halfClose();
+  assert.equal((await stream.ended).code, 0);
+  await client.close();
+  await server.stop();
+  await log.close();
+  const bars = [...readEntries(directory, { from: 0n })].filter(({ kind }) => kind === ENTRY_KINDS.BAR);
+  assert.deepEqual(
+    bars.map(({ headers, flags }) => [headers.get('x-tenant-id'), (flags & ENTRY_FLAGS.HEADERS_CUT) !== 0]),
+    [
+      ['acme', true],
+      ['acme', false],
+    ],
+  );
+  assert.deepEqual(Buffer.from(bars[0]!.record), messages[0]);
+  const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  assert.ok(files.some(({ name }) => name.endsWith('.arrows')));
+  for (const { parentPath, name } of files) assert.ok(!readFileSync(join(parentPath, name)).includes(secret), name);
+});
+
 test('a closing log answers UNAVAILABLE and loses nothing that was answered OK', async (t) => {
   const { server, log, directory } = await start(t);
   const client = await connectOtap(server.address);
@@ -78,3 +107,12 @@ test('a closing log answers UNAVAILABLE and loses nothing that was answered OK',
   const bars = [...readEntries(directory, { from: 0n })].filter(({ kind }) => kind === ENTRY_KINDS.BAR);
   assert.equal(bars.length, 1);
 });
+
+/** The message with a field `headers` (HPACK, literals as they are) behind it. */
+function withHeaders(message: Uint8Array, ...headers: readonly (readonly [name: string, value: string])[]): Buffer {
+  const text = (value: string) => Buffer.concat([Buffer.from([value.length]), Buffer.from(value)]);
+  const block = Buffer.concat(
+    headers.map(([name, value]) => Buffer.concat([Buffer.from([0x00]), text(name), text(value)])),
+  );
+  return Buffer.concat([message, Buffer.from([0x1a, block.length]), block]);
+}

@@ -12,7 +12,7 @@ let harness: SqlHarness;
 
 before(async () => {
   harness = await openSqlHarness();
-  await harness.setup('CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1), (2), (3)');
+  await harness.setup('CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1), (2), (3); CREATE SEQUENCE s');
 });
 
 after(() => harness.close());
@@ -78,6 +78,7 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ["EXPORT DATABASE '/tmp/never'", /disabled by configuration/],
   ['SELECT 1; SELECT 2', /Cannot run 2 statements/],
   ['SELECT 1; DROP TABLE t', /Cannot run 2 statements/],
+  ["SELECT nextval('s')", /read-only/],
   ['', /empty/],
   [' ; -- nothing\n ; ', /empty/],
 ];
