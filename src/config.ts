@@ -50,6 +50,7 @@ export function parseCommandLine(argv: readonly string[], environment: Environme
   const { values, positionals } = parseFlags(argv);
   if (values['version'] === true) return { kind: 'version' };
   const [first, ...rest] = positionals;
+  if (first === 'help') return { kind: 'help', text: overview() };
   const command = first === undefined ? SERVE : COMMANDS.find(({ name }) => name === first);
   if (command === undefined) {
     const name = nearest(
@@ -68,6 +69,7 @@ export function parseCommandLine(argv: readonly string[], environment: Environme
   if (rest.length < command.arguments.min || rest.length > command.arguments.max) {
     throw configError(`Cannot read the arguments of ${command.name}: usage is treasury ${command.usage}`);
   }
+  if (command.name === 'log') checkLogArguments(rest);
   return { kind: 'command', name: command.name, arguments: rest, config: readConfig(command, values, environment) };
 }
 
@@ -245,6 +247,19 @@ const COMMANDS: readonly CommandSpec[] = [
     arguments: { min: 1, max: 2 },
   },
 ];
+
+const LOG_ACTIONS = ['ls', 'cat', 'verify'];
+
+function checkLogArguments([action, offset]: readonly string[]): void {
+  if (action !== undefined && !LOG_ACTIONS.includes(action)) {
+    throw configError(`Unknown action ${action} of log: did you mean ${nearest(action, LOG_ACTIONS)}?`);
+  }
+  if (offset !== undefined && (action !== 'cat' || !/^\d{1,20}$/.test(offset))) {
+    throw configError(
+      `Cannot use OFFSET: it must be a whole number and goes with cat, value is ${JSON.stringify(offset)}`,
+    );
+  }
+}
 
 const COMMON_FLAGS = ['help', 'version'];
 

@@ -1,11 +1,10 @@
 /** `treasury sql`. */
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { text } from 'node:stream/consumers';
 import { errorMessage, TreasuryError } from '../base/index.ts';
 import type { Config } from '../config.ts';
 import { ask } from './client.ts';
 import { tableText } from './table.ts';
+import { writeOut } from './write-out.ts';
 
 const MEDIA_TYPES: Readonly<Record<Config['format'], string>> = {
   table: 'application/json',
@@ -24,11 +23,10 @@ export async function sql(query: string, { server, format }: Config): Promise<nu
   const headers = { 'Content-Type': 'application/sql', Accept: MEDIA_TYPES[format] };
   const response = await ask(server, '/treasury/v1/sql', { method: 'POST', body, headers });
   try {
-    if (format === 'table') process.stdout.write(answerTable((await response.json()) as JsonAnswer));
-    else if (response.body !== null) {
-      await pipeline(Readable.fromWeb(response.body as never), process.stdout, { end: false });
-    }
+    if (format === 'table') await writeOut(answerTable((await response.json()) as JsonAnswer));
+    else for await (const part of response.body as AsyncIterable<Uint8Array>) await writeOut(part);
   } catch (error) {
+    if (error instanceof TreasuryError) throw error;
     const message = `The answer broke off (the server's log says why): ${errorMessage(error)}`;
     throw new TreasuryError('TREASURY_QUERY_INVALID', message, { cause: error });
   }

@@ -2,6 +2,7 @@
 import type { Config } from '../config.ts';
 import { ask } from './client.ts';
 import { tableText } from './table.ts';
+import { writeOut } from './write-out.ts';
 
 interface StatusBody {
   readonly version: string;
@@ -34,7 +35,7 @@ interface StatusBody {
 export async function status({ server, format }: Config): Promise<number> {
   const response = await ask(server, '/treasury/v1/status');
   const body = (await response.json()) as StatusBody;
-  process.stdout.write(format === 'json' ? `${JSON.stringify(body, null, 2)}\n` : summary(body));
+  await writeOut(format === 'json' ? `${JSON.stringify(body, null, 2)}\n` : summary(body));
   return 0;
 }
 

@@ -36,6 +36,15 @@ export function runTreasury(argv: readonly string[]): Promise<Finished> {
   return outcome(start(argv));
 }
 
+/** Runs a shell script in which `"$@"` is `treasury`. The exit code is the script's. */
+export function runShell(script: string): Promise<Finished> {
+  const command = [process.execPath, '--import', import.meta.resolve('tsx'), MAIN];
+  const child = spawn('sh', ['-c', script, 'sh', ...command], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout?.setEncoding('utf8');
+  child.stderr?.setEncoding('utf8');
+  return outcome(child);
+}
+
 /** Starts `treasury serve` on free ports and waits for its ready line. Killed after the test if still there. */
 export async function startServer(
   context: TestContext,

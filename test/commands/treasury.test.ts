@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { tableFromIPC } from 'apache-arrow';
-import { runTreasury, startServer, temporaryDirectory } from './process.ts';
+import { runShell, runTreasury, startServer, temporaryDirectory } from './process.ts';
 
 const READY = /^ready grpc=127\.0\.0\.1:\d+ otlp_http=127\.0\.0\.1:\d+ http=127\.0\.0\.1:\d+ data=\S+$/;
 
@@ -132,6 +132,20 @@ test('sql and status ask a running server', async (context) => {
   assert.equal((JSON.parse(json.stdout) as { durableOffset: number }).durableOffset, 0);
 });
 
+test('a reader that leaves ends a command quietly, a full disk with one line', async (context) => {
+  const server = await startServer(context, temporaryDirectory(context));
+  for (const format of ['csv', 'table', 'arrow']) {
+    const query = `"$@" sql 'SELECT * FROM range(1000000)' --format ${format} --server ${server.http}`;
+    const left = await runShell(`{ ${query}; echo "code $?" >&2; } | head -c 1`);
+    assert.equal(left.stderr, 'code 0\n', format);
+  }
+  for (const command of [`sql 'SELECT 1'`, `sql 'SELECT 1' --format csv`, 'status']) {
+    const full = await runShell(`"$@" ${command} --server ${server.http} > /dev/full`);
+    assert.equal(full.code, 1);
+    assert.match(full.stderr, /^treasury: Cannot write to standard output: ENOSPC[^\n]*\n$/);
+  }
+});
+
 test('client commands end with 1 when nobody listens', async () => {
   const { code, stderr } = await runTreasury(['status', '--server', 'http://127.0.0.1:1']);
   assert.equal(code, 1);
@@ -149,5 +163,5 @@ test('log looks at a directory without a server', async (context) => {
   const verified = await runTreasury(['log', 'verify', '--data', data]);
   assert.deepEqual([verified.code, verified.stdout], [0, 'The log is whole\n']);
   assert.equal((await runTreasury(['log', 'ls', '--data', data])).code, 0);
-  assert.equal((await runTreasury(['log', 'lss', '--data', data])).code, 1);
+  assert.equal((await runTreasury(['log', 'lss', '--data', data])).code, 2);
 });

@@ -21,9 +21,11 @@ const { default: Router } = require('@koa/router') as { default: typeof KoaRoute
 export function createRoutes(services: HttpServices): RequestListener {
   const app = new Koa();
   const router = routes(services);
-  app.on('error', (error: Error) =>
-    services.logger.error('Request failed', { error: error.message, stack: error.stack }),
-  );
+  app.on('error', (error: Error) => {
+    // Peers come and go as they like: that a connection broke is no fault of this server.
+    if (isPeerFault(error)) services.logger.debug('Connection broke', { error: error.message });
+    else services.logger.error('Request failed', { error: error.message, stack: error.stack });
+  });
   app.use(errors(services));
   app.use(router.routes());
   app.use(router.allowedMethods());
@@ -70,6 +72,12 @@ function errors({ logger }: HttpServices): Middleware {
       if (!context.req.complete) context.set('Connection', 'close');
     }
   };
+}
+
+/** Whether an error of a connection is its peer's doing: it left, or does not speak HTTP. */
+function isPeerFault(error: Error): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code !== undefined && (['ECONNRESET', 'EPIPE'].includes(code) || code.startsWith('HPE_'));
 }
 
 function refuseUnserved(context: Context): void {

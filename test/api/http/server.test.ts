@@ -243,10 +243,7 @@ test('an answer of many parts to a slow client leaves no listeners behind', asyn
   const onWarning = (warning: Error) => void warnings.push(warning);
   process.on('warning', onWarning);
   context.after(() => process.off('warning', onWarning));
-  async function* parts(): AsyncGenerator<Uint8Array> {
-    for (let i = 0; i < 64; i++) yield Buffer.alloc(1024 * 1024, 0x20);
-  }
-  const { base } = await start(context, {}, () => Promise.resolve({ chunks: parts() }));
+  const { base } = await start(context, {}, () => Promise.resolve({ chunks: spaces() }));
   await (await fetch(base + SQL, { method: 'POST', body: 'SELECT 1' })).arrayBuffer();
   assert.deepEqual(warnings, []);
 });
@@ -319,6 +316,25 @@ test('request targets that are no URL are refused, and the server goes on', asyn
   }
   assert.equal((await fetch(`${base}/healthz`)).status, 200);
 });
+
+test('clients that break off or do not speak HTTP are no errors of the server', async (context) => {
+  const { base, listener } = await start(context, {}, () => Promise.resolve({ chunks: spaces() }), failingLogger());
+  const head = `POST ${SQL} HTTP/1.1\r\nHost: x\r\n`;
+  const broken = [`${head}Transfer-Encoding: chunked\r\n\r\nzz\r\n`, `${head}Content-Length: 100\r\n\r\nSELECT 1`];
+  for (const request of [...broken, `${head}Content-Length: 8\r\n\r\nSELECT 1`]) {
+    const socket = connect(listener.port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write(request);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    socket.resetAndDestroy();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.equal((await fetch(`${base}/healthz`)).status, 200);
+});
+
+async function* spaces(): AsyncGenerator<Uint8Array> {
+  for (let i = 0; i < 64; i++) yield Buffer.alloc(1024 * 1024, 0x20);
+}
 
 test('stop lets an answer under way end and takes no more connections', async () => {
   const gate = deferred();
