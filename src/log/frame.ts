@@ -103,6 +103,9 @@ export function encodeFrame(baseOffset: bigint, rows: readonly FrameRow[], previ
   return { parts, bytes: FRAME_METADATA_BYTES + bodyBytes, crc };
 }
 
+/** A frame whose head is whole and good, while its records reach beyond the end of the source. */
+export const RECORDS_CUT_OFF = 'frame is cut off in its records';
+
 /**
  * Reads the frame at `position` of a source of bytes. `read` returns that many bytes from a position on, or null when the source
  * ends before. With `records` the frame's records are read into `data`, else only what comes before them. Returns the reason as text
@@ -123,7 +126,6 @@ export function parseFrame(
   const bytes = FRAME_METADATA_BYTES + bodyBytes;
   if (places.headers > bytes) return 'frame is too short for its rows';
   const whole = records ? read(position, bytes) : null;
-  if (records && whole === null) return 'frame is cut off';
   const columns = whole ?? read(position, places.headers);
   if (columns === null) return 'frame is cut off';
   const headersBytes = columns.readInt32LE(places.headersOffsets + 4 * rows);
@@ -136,7 +138,7 @@ export function parseFrame(
     return 'frame does not match its CRC';
   }
   // The file may end inside the records even when they are not to be read.
-  if (whole === null && read(position + bytes - 1, 1) === null) return 'frame is cut off';
+  if (whole === null && read(position + bytes - 1, 1) === null) return RECORDS_CUT_OFF;
   const previousCrc = Number.parseInt(
     data.toString('latin1', FRAME_TEMPLATE.previousCrc, FRAME_TEMPLATE.previousCrc + CRC_DIGITS),
     16,

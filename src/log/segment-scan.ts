@@ -1,7 +1,15 @@
 /** Reads a segment from a place to its end and says what is in it: frames, damage, seal. Changes nothing. */
 import { LIMITS } from '../base/index.ts';
 import type { LogFileSystem } from './file-system.ts';
-import { damagedRows, FRAME_PREFIX, type FrameView, frameFacts, parseFrame, recordPlace } from './frame.ts';
+import {
+  damagedRows,
+  FRAME_PREFIX,
+  type FrameView,
+  frameFacts,
+  parseFrame,
+  RECORDS_CUT_OFF,
+  recordPlace,
+} from './frame.ts';
 import { END_OF_STREAM, segmentPath } from './layout.ts';
 import { type SegmentBytes, segmentBytes } from './segment-bytes.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from './segment-header.ts';
@@ -171,6 +179,7 @@ class Scan {
         continue;
       }
       if (this.#sealAt(this.#position)) return this.#result(null, true);
+      if (frame === RECORDS_CUT_OFF && this.#isUnsynced()) return this.#endWith(frame);
       const next = findFrame(this.#source, this.#position + 1, this.#endOffset);
       if (next === null || !this.#isBelowLimit(next)) return this.#endWith(frame);
       this.#addDamage(this.#position, next - this.#position, frame);
@@ -210,6 +219,15 @@ class Scan {
     if (tornFrom === undefined || frame.baseOffset < tornFrom) return false;
     if (this.#sealAt(this.#fileBytes - END_OF_STREAM.length)) return false;
     return findFrame(this.#source, this.#position + frame.bytes, frame.baseOffset) === null;
+  }
+
+  /**
+   * Whether nothing from here on is known to have been durable. The one frame written last is here then, and what lies in its
+   * records is a sender's: it must not be taken for frames.
+   */
+  #isUnsynced(): boolean {
+    const { tornFrom } = this.#options;
+    return tornFrom !== undefined && this.#endOffset >= tornFrom;
   }
 
   #addFrame(frame: FrameView, damaged: readonly number[]): void {
