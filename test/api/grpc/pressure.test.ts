@@ -142,6 +142,8 @@ test('a client that never reads its statuses is not read from, and is cut when i
   stream.call.stopReading();
   for (let i = 0; i < 200; i++) void stream.send(logs[0]!);
   await eventually(() => server.status().streamsStalled === 1);
+  // Time to read on in, if it did.
+  await new Promise((resolve) => setTimeout(resolve, 200));
   // The statuses that fit the window, those that wait behind them, and a batch in flight.
   assert.ok(log.appends > 4 && log.appends < 30, `${log.appends} appends`);
   const stopped = server.stop();
