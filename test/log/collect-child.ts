@@ -22,4 +22,4 @@ for (let round = 0; round < ROUNDS; round++) {
     if (turn % 10 === 0) await sleep(1);
   }
 }
-console.log('collected');
+process.stdout.write('collected\n');
