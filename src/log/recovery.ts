@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import type { Logger } from '../base/index.ts';
+import { type Logger, LogUnavailableError } from '../base/index.ts';
 import type { LogFileSystem } from './file-system.ts';
 import { parseFrame } from './frame.ts';
 import { indexPath, quarantinePath, segmentFileName, segmentPath } from './layout.ts';
@@ -257,12 +257,20 @@ async function copyTail({ directory, fileSystem }: RecoveryOptions, scan: Segmen
   for (let i = 2; taken.has(name); i++) name = `${segmentFileName(scan.baseOffset)}.${scan.bytes}.${i}.torn`;
   const copy = await fileSystem.create(join(folder, name));
   try {
-    await copy.write([tail], 0);
+    const written = await copy.write([tail], 0);
+    // The tail is cut only once all of it is kept: a full disk must not take it.
+    if (written !== tail.length) throw fullDisk(name, written, tail.length);
     await copy.dataSync();
   } finally {
     await copy.close();
   }
   await fileSystem.syncDirectory(folder);
+}
+
+function fullDisk(name: string, written: number, bytes: number): LogUnavailableError {
+  return new LogUnavailableError(
+    `Cannot keep a copy of a torn write in ${name}: ${written} of ${bytes} bytes were taken`,
+  );
 }
 
 function segmentRow(scan: SegmentScan): SegmentRow {

@@ -17,10 +17,12 @@ import {
   acquireDataDirectoryLock,
   ENTRY_FLAGS,
   listSegments,
+  type LogFileSystem,
   openLog,
   openLogReader,
   verifyLog,
 } from '../../src/log/index.ts';
+import { realFileSystem } from '../../src/log/file-system.ts';
 import { readIndex, rebuildIndex } from '../../src/log/offline.ts';
 import { SEGMENT_HEADER_BYTES } from '../../src/log/segment-header.ts';
 import { scanSegment } from '../../src/log/segment-scan.ts';
@@ -97,6 +99,24 @@ test('torn tail is cut, kept aside, and the log goes on behind the last good fra
     assert.deepEqual(readFileSync(join(directory, 'quarantine', kept!)), bytes.subarray(last, cut));
     assert.deepEqual(await bodiesOf(directory), ['one', 'three']);
   }
+});
+
+test('torn tail is not cut while a full disk takes no copy of it', async (t) => {
+  const { bytes, last } = await unsealed(t);
+  const directory = scratch(t);
+  const path = join(directory, '00000000000000000000.arrows');
+  const torn = bytes.subarray(0, last + 500);
+  writeFileSync(path, torn);
+  const fileSystem: LogFileSystem = {
+    ...realFileSystem,
+    async create(name) {
+      const file = await realFileSystem.create(name);
+      return { ...file, write: (parts, position) => file.write([parts[0]!.subarray(0, 100)], position) };
+    },
+  };
+  await assert.rejects(openLog({ directory, fileSystem }), { code: 'TREASURY_LOG_UNAVAILABLE' });
+  assert.deepEqual(readFileSync(path), torn);
+  assert.deepEqual(await bodiesOf(directory), ['one']);
 });
 
 test('header torn at any byte is moved aside', async (t) => {
