@@ -87,6 +87,15 @@ test('metrics are Prometheus text with help, type and one line a sample', async 
   const lines = (await response.text()).trimEnd().split('\n');
   const sample = /^treasury_[a-z_]+(\{[a-z_]+="(?:[^"\\\n]|\\.)*"(?:,[a-z_]+="(?:[^"\\\n]|\\.)*")*\})? -?[0-9.e+-]+$/;
   for (const line of lines) assert.match(line, line.startsWith('#') ? /^# (HELP|TYPE) treasury_\w+ .+$/ : sample);
+  // Scrapers refuse a family that is split, and samples ahead of their type.
+  let family = '';
+  for (const line of lines) {
+    const [, keyword, named, type] = /^# (HELP|TYPE) (\S+) (.+)$/.exec(line) ?? [];
+    if (keyword === 'HELP') family = named!;
+    else if (keyword === 'TYPE')
+      assert.ok(named === family && type === (family.endsWith('_total') ? 'counter' : 'gauge'));
+    else assert.equal(/^\w+/.exec(line)![0], family);
+  }
   const text = lines.join('\n');
   assert.match(text, /treasury_materialized_lag_entries\{projection="logs",version="1"\} 3\n/);
   assert.match(text, /treasury_received_batches_total\{signal="logs",outcome="accepted"\} 7\n/);
