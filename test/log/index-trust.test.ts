@@ -51,3 +51,14 @@ test('offsets that a consumer has seen are not given out again, whatever happene
   assert.equal((await again.appendOtlp(1, { batchId: 0n, record: [Buffer.from('x')] })).offset, 7n);
   await again.close();
 });
+
+test('ids of streams that wrote nothing are not given out again once a segment has begun', async (t) => {
+  const directory = scratch(t);
+  const log = await openLog({ directory });
+  const ids = [log.openStream(1), log.openStream(1), log.openStream(1)].map(({ id }) => id);
+  await log.appendOtlp(1, { batchId: 0n, record: [Buffer.from('x')] });
+  await log.close();
+  const again = await openLog({ directory });
+  assert.ok(!ids.includes(again.openStream(1).id));
+  await again.close();
+});

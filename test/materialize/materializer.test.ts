@@ -350,6 +350,11 @@ test('materializer skips what a projection has when another one starts at the be
   assert.deepEqual(await offsets(store), [0, 2]);
   assert.deepEqual(await offsets(store, 'traces_v1'), [1]);
   assert.deepEqual(await checkpoints(store), { logs_v1: 4, traces_v1: 4 });
+  // Told once, by the one that came first.
+  assert.deepEqual(
+    (await quarantined(store)).map(([offset, projection]) => [offset, projection]),
+    [[3, '*']],
+  );
 });
 
 test('materializer builds a new version beside the old one, switches the views and drops the old tables', async (t) => {
