@@ -24,7 +24,8 @@ export interface Server {
   /** Resident bytes now, and at the most so far. */
   rssBytes(): number;
   rssPeakBytes(): number;
-  stop(): Promise<void>;
+  /** Stops the server, lets `atRest` look at the data directory, and removes it. */
+  stop(atRest?: () => void): Promise<void>;
 }
 
 /** Starts the built server on a fresh directory beside the repository's own disk, never on a tmpfs that /tmp may be. */
@@ -60,9 +61,10 @@ export async function startServer(flags: readonly string[] = []): Promise<Server
     cpuSeconds: () => cpuSecondsOf(pid),
     rssBytes: () => statusBytes(pid, 'VmRSS'),
     rssPeakBytes: () => statusBytes(pid, 'VmHWM'),
-    async stop() {
+    async stop(atRest) {
       child.kill('SIGTERM');
       await once(child, 'exit');
+      atRest?.();
       rmSync(data, { recursive: true, force: true });
     },
   };
@@ -128,8 +130,8 @@ export async function sql(http: string, query: string): Promise<unknown[][]> {
 }
 
 export interface StatusAnswer {
-  durableOffset: string;
-  materializedOffset: string;
+  durableOffset: number;
+  materializedOffset: number;
 }
 
 export async function status(http: string): Promise<StatusAnswer> {

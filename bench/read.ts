@@ -1,6 +1,6 @@
 /**
  * How fast SQL answers leave the server: over 2 million log rows as Arrow and as JSON, whole answers read over HTTP. The reference in
- * the same run is what a Node program would do without this server: node-api on the same file, getRowObjectsJson, JSON.stringify.
+ * the same run is what a Node program would do without this server: node-api on the same columns, getRowObjectsJson, JSON.stringify.
  *
  *   npm run build && npm run bench:read [-- --rounds 3]
  */

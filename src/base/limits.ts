@@ -108,6 +108,8 @@ export const LIMITS = {
   decoderStatesBytesMax: 256 * MIB,
   /** JavaScript heap of the engine's thread in MiB; columns and dictionaries live outside of it. */
   engineHeapMibMax: 512,
+  /** Young part of that heap: start-up alone fills the 16 MB that V8 allows, and no row is materialized faster for it (same CPU a row). */
+  engineYoungHeapMibMax: 2,
   /** Time the engine has to commit and close before its thread is ended; shorter than the whole shutdown. */
   engineStopMaxMs: 8_000,
   /** Text of one batch on its way into DuckDB: six times the decoded bytes is what JSON escapes can make of them. */

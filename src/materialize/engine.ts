@@ -36,7 +36,10 @@ export async function startEngineWorker(module: URL, options: EngineOptions, log
     name: 'engine',
     eval: FROM_SOURCES,
     execArgv: [],
-    resourceLimits: { maxOldGenerationSizeMb: LIMITS.engineHeapMibMax },
+    resourceLimits: {
+      maxOldGenerationSizeMb: LIMITS.engineHeapMibMax,
+      maxYoungGenerationSizeMb: LIMITS.engineYoungHeapMibMax,
+    },
   });
   const sqlCalls = new Map<number, SqlCall>();
   const statusCalls = new Map<number, StatusCall>();
