@@ -413,7 +413,7 @@ export function configurationMarkdown(): string {
   const sections = COMMANDS.map((command) => {
     const rows = optionsOf(command).map(
       ({ flag, placeholder, description, ...option }) =>
-        `| \`--${flag} ${placeholder}\` | \`${environmentName(flag)}\` | \`${option.default}\` | ${description} |`,
+        `| \`--${flag} ${placeholder.replaceAll('|', '\\|')}\` | \`${environmentName(flag)}\` | \`${option.default}\` | ${description} |`,
     );
     const table = ['| flag | environment | default | what |', '|---|---|---|---|', ...rows].join('\n');
     return `## \`treasury ${command.usage}\`\n\n${command.description}\n\n${table}\n`;
