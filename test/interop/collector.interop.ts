@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { type Signal, SIGNALS } from '../../src/base/index.ts';
@@ -153,7 +153,7 @@ function ready() {
   return tools;
 }
 
-async function startBoth(t: Parameters<typeof scratchDirectory>[0]) {
+async function startBoth(t: TestContext) {
   const directory = scratchDirectory(t);
   const server = await startServerProcess(join(directory, 'data'));
   t.after(() => server.end('SIGKILL'));
