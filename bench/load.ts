@@ -7,8 +7,9 @@
  * Every repeat of a stream is a new RPC, as after an exporter's stream lifetime. Prints one JSON line: LoadResult.
  */
 import { connect, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
-import { compressZstd, initZstd } from '../src/otap/index.ts';
+import { compressZstd, decompressZstd, initZstd } from '../src/otap/index.ts';
 import { readArrowStreams } from '../test/helpers/captures.ts';
+import { decodeBatchStatus } from '../test/helpers/otap-client.ts';
 
 export interface LoadOptions {
   endpoint: string;
@@ -42,6 +43,7 @@ export interface LoadResult {
 const FRAME_HEADER_BYTES = 5;
 const COMPRESSION_LEVEL = 5;
 const WINDOW_BYTES = 4 * 1024 * 1024;
+const STATUS_BYTES_MAX = 64 * 1024;
 
 async function main(options: LoadOptions): Promise<LoadResult> {
   await initZstd();
@@ -135,29 +137,13 @@ function onStatuses(rpc: ClientHttp2Stream, onStatus: (batchId: number, ok: bool
     while (rest.length >= FRAME_HEADER_BYTES) {
       const end = FRAME_HEADER_BYTES + rest.readUInt32BE(1);
       if (rest.length < end) return;
-      const status = readStatus(rest.subarray(FRAME_HEADER_BYTES, end));
-      onStatus(status.batchId, status.code === 0);
+      const content = rest.subarray(FRAME_HEADER_BYTES, end);
+      // grpc-go answers in the encoding of the request, whatever the client says it accepts.
+      const status = decodeBatchStatus(rest[0] === 1 ? decompressZstd(content, STATUS_BYTES_MAX) : content);
+      onStatus(Number(status.batchId), status.code === 0);
       rest = rest.subarray(end);
     }
   });
-}
-
-/** Fields 1 and 2 of a BatchStatus, which are varints and come first. */
-function readStatus(message: Buffer): { batchId: number; code: number } {
-  const fields = [0, 0, 0];
-  for (let at = 0; at < message.length && message[at] !== 0x1a; ) {
-    const field = message[at++]! >> 3;
-    let value = 0;
-    let scale = 1;
-    for (;;) {
-      const byte = message[at++]!;
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) break;
-      scale *= 0x80;
-    }
-    fields[field] = value;
-  }
-  return { batchId: fields[1]!, code: fields[2]! };
 }
 
 function frameOf(body: Uint8Array): Buffer {

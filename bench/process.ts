@@ -12,6 +12,8 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 /** USER_HZ of Linux on every architecture that Node runs on. */
 const CLOCK_TICKS_PER_SECOND = 100;
 const START_MAX_MS = 30_000;
+/** The longest load takes half a minute; one that hangs ends the bench. */
+const PROGRAM_MAX_MS = 3 * 60_000;
 
 export interface Server {
   readonly pid: number;
@@ -114,6 +116,8 @@ export async function runJson<Result>(file: string, options: unknown): Promise<R
   const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'bench', file), JSON.stringify(options)], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
+    timeout: PROGRAM_MAX_MS,
+    killSignal: 'SIGKILL',
   });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
