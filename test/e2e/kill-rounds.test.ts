@@ -72,6 +72,8 @@ test(`kill -9 in ${ROUNDS} rounds loses no acknowledged batch and repeats no row
   for (const table of ROW_TABLES) {
     const repeated = `SELECT entry_offset, row FROM ${table} GROUP BY ALL HAVING count(*) > 1 LIMIT 3`;
     assert.deepEqual((await connection.runAndReadAll(repeated)).getRows(), [], `${table} repeats rows`);
+    const [[rows]] = (await connection.runAndReadAll(`SELECT count(*) FROM ${table}`)).getRows() as [[bigint]];
+    assert.ok(rows > 0n, `${table} is empty: the rounds show nothing of it`);
   }
   for (const signal of SIGNALS) {
     const rows = await rowsByEntry(connection, ROOT_TABLES[signal]);
