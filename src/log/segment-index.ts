@@ -64,6 +64,8 @@ export interface SegmentIndex {
 }
 
 const DERIVED_TABLES = ['segments', 'frames', 'gaps', 'quarantined_ranges'] as const;
+/** A holder keeps its lock as long as it runs: waiting for it would only delay the answer. */
+const LOCK_WAIT_MS = 0;
 const BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id';
 
 interface OpenOptions {
@@ -73,14 +75,15 @@ interface OpenOptions {
 
 /**
  * Opens the index at `path` (`:memory:` for none on disk), or makes it. A file that is damaged is deleted first: it can be rebuilt.
- * One of a later release is left alone, for it holds positions of consumers too: throws TREASURY_MIGRATION. Throws what SQLite throws
- * when the file cannot be written.
+ * One of a later release is left alone, for it holds positions of consumers too: throws TREASURY_MIGRATION. One that another process
+ * has open too: TREASURY_DATA_DIRECTORY_LOCKED. Throws what SQLite throws when the file cannot be written.
  */
 export function openSegmentIndex(path: string, options: OpenOptions = {}): SegmentIndex {
   if (options.readOnly === true) return createIndex(openSqlite(path, { readonly: true, fileMustExist: true }));
   try {
     return createIndex(openDatabase(path));
   } catch (error) {
+    if (isBusy(error)) throw lockedElsewhere(path, error);
     if (error instanceof TreasuryError || path === ':memory:' || !existsSync(path)) throw error;
     for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
     return createIndex(openDatabase(path));
@@ -88,10 +91,13 @@ export function openSegmentIndex(path: string, options: OpenOptions = {}): Segme
 }
 
 function openDatabase(path: string): Sqlite.Database {
-  const database = openSqlite(path);
+  const database = openSqlite(path, { timeout: LOCK_WAIT_MS });
   try {
+    // Held until the file is closed, by the operating system: the data directory's lock tells holders by PID, which says nothing
+    // between two containers on one volume, and a second server's recovery would cut what the first is writing.
+    database.exec('PRAGMA locking_mode = EXCLUSIVE');
     // The index is derived: what a power cut takes is rebuilt, so no write needs to wait for the disk.
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF');
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; BEGIN EXCLUSIVE; COMMIT');
     if (database.prepare('PRAGMA quick_check').pluck().get() !== 'ok') throw new Error('Index does not pass its check');
     migrateIndex(database);
     return database;
@@ -99,6 +105,18 @@ function openDatabase(path: string): Sqlite.Database {
     database.close();
     throw error;
   }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'SQLITE_BUSY';
+}
+
+function lockedElsewhere(path: string, cause: unknown): TreasuryError {
+  return new TreasuryError(
+    'TREASURY_DATA_DIRECTORY_LOCKED',
+    `Cannot open the log: ${path} is held by another process, maybe of another container or machine`,
+    { cause, facts: { path } },
+  );
 }
 
 function createIndex(database: Sqlite.Database): SegmentIndex {
