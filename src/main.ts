@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The `treasury` command: understands its line, runs the command, ends with its exit code. */
+import './v8-flags.ts';
 import { errorMessage, TreasuryError, VERSION } from './base/index.ts';
 import { type CommandLine, parseCommandLine } from './config.ts';
 

@@ -15,6 +15,7 @@ const TEST_LINES_MAX = 800;
 /** Rooms by rank: a room may import rooms of a lower rank. otap and log share a rank: siblings that do not see each other. */
 const RANKS: Readonly<Record<string, number>> = {
   base: 0,
+  'v8-flags': 0,
   otap: 1,
   log: 1,
   materialize: 2,
