@@ -15,7 +15,7 @@ export type Fault = 'none' | 'fail' | 'short' | 'lie';
 
 export class MemoryFileSystem implements LogFileSystem {
   readonly #files: Map<string, MemoryFile>;
-  /** Decides over each operation that changes something; set by tests. */
+  /** Decides over each operation that changes something, when it happens: none fails after a test has made the disk well. */
   fault: (operation: Operation, path: string) => Fault = () => 'none';
   /** Syncs wait for it. */
   hold: Promise<void> | null = null;
@@ -105,8 +105,8 @@ export class MemoryFileSystem implements LogFileSystem {
         this.unsynced++;
         this.unsyncedMax = Math.max(this.unsyncedMax, this.unsynced);
         let taken = bytes.length;
-        const fault = this.fault('write', path);
         await turn();
+        const fault = this.fault('write', path);
         if (fault === 'fail') taken = 0;
         if (fault === 'short') taken = Math.floor(bytes.length / 2);
         if (taken > 0) {
@@ -121,9 +121,9 @@ export class MemoryFileSystem implements LogFileSystem {
       },
       dataSync: async () => {
         if (hasFailedSync) this.retriedSyncs++;
-        const fault = this.fault('dataSync', path);
         await turn();
         await this.hold;
+        const fault = this.fault('dataSync', path);
         if (this.unsynced > 0) this.unsynced--;
         if (fault === 'fail') hasFailedSync = true;
         if (fault === 'fail') throw errno('EIO');
@@ -147,8 +147,8 @@ export class MemoryFileSystem implements LogFileSystem {
   }
 
   async #change<T>(operation: Operation, path: string, change: () => T): Promise<T> {
-    const fault = this.fault(operation, path);
     await turn();
+    const fault = this.fault(operation, path);
     if (fault === 'fail' || fault === 'short') throw errno('EIO');
     const result = change();
     if (fault === 'lie') throw errno('EIO');
