@@ -28,6 +28,9 @@ export type I64Column = FixedColumn<BigInt64Array>;
 export type U64Column = FixedColumn<BigUint64Array>;
 export type F64Column = FixedColumn<Float64Array>;
 
+/** Ids of root rows, resources and scopes: OTAP numbers them with 16 bits, OTLP requests may hold more. */
+export type IdColumn = U16Column | U32Column;
+
 /** Identifiers of a fixed width (16: trace ids, 8: span ids), big endian as on the wire: row r is at `r * width`. */
 export interface IdentifierColumn {
   readonly width: 8 | 16;
@@ -93,11 +96,11 @@ export interface AttributesTable extends ValueColumns {
 /** The columns that logs, spans and metrics share. */
 export interface RootColumns {
   readonly rowCount: number;
-  readonly id: U16Column | null;
-  readonly resourceId: U16Column | null;
+  readonly id: IdColumn | null;
+  readonly resourceId: IdColumn | null;
   readonly resourceSchemaUrl: BytesColumn | null;
   readonly resourceDroppedAttributesCount: U32Column | null;
-  readonly scopeId: U16Column | null;
+  readonly scopeId: IdColumn | null;
   readonly scopeName: BytesColumn | null;
   readonly scopeVersion: BytesColumn | null;
   readonly scopeDroppedAttributesCount: U32Column | null;
@@ -139,7 +142,7 @@ export interface SpansTable extends RootColumns {
 export interface SpanEventsTable {
   readonly rowCount: number;
   readonly id: U32Column | null;
-  readonly parentId: U16Column;
+  readonly parentId: IdColumn;
   readonly timeUnixNano: I64Column | null;
   readonly name: BytesColumn | null;
   readonly droppedAttributesCount: U32Column | null;
@@ -148,7 +151,7 @@ export interface SpanEventsTable {
 export interface SpanLinksTable {
   readonly rowCount: number;
   readonly id: U32Column | null;
-  readonly parentId: U16Column;
+  readonly parentId: IdColumn;
   readonly traceId: IdentifierColumn | null;
   readonly spanId: IdentifierColumn | null;
   readonly traceState: BytesColumn | null;
@@ -173,7 +176,7 @@ export interface DataPointColumns {
   readonly rowCount: number;
   readonly id: U32Column | null;
   /** Id of the metric. */
-  readonly parentId: U16Column;
+  readonly parentId: IdColumn;
   readonly startTimeUnixNano: I64Column | null;
   readonly timeUnixNano: I64Column | null;
   readonly flags: U32Column | null;

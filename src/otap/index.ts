@@ -6,3 +6,12 @@ export { compressZstd, decompressZstd, initZstd } from './zstd.ts';
 export { cborToJson } from './cbor-json.ts';
 export { type CborValue, decodeCbor } from './cbor.ts';
 export { createStreamDecoder } from './stream-decoder.ts';
+export { isKeptHeader } from './header-policy.ts';
+export {
+  decodeOtlp,
+  inspectOtlp,
+  type InspectedOtlp,
+  isOtlpContentType,
+  OTLP_CONTENT_TYPES,
+  type OtlpContentType,
+} from './otlp.ts';

@@ -8,7 +8,7 @@
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { type Logger, type Signal, SIGNALS } from '../../base/index.ts';
 import type { Log } from '../../log/index.ts';
-import { createAdmission } from './admission.ts';
+import { createAdmission } from '../admission.ts';
 import { type ArrowCall, ArrowStream } from './arrow-stream.ts';
 import { rawMethod } from './raw-method.ts';
 import { type BatchCounts, type GrpcLimits, STREAM_ENDS, type StreamEnd } from './receiver-context.ts';

@@ -1,6 +1,6 @@
 import type { LIMITS, Logger, Signal } from '../../base/index.ts';
 import type { Log } from '../../log/index.ts';
-import type { Admission } from './admission.ts';
+import type { Admission } from '../admission.ts';
 import type { ArrowStream } from './arrow-stream.ts';
 
 /** The limits that the gRPC server obeys; tests pass smaller ones. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createAdmission } from '../../../src/api/grpc/admission.ts';
+import { createAdmission } from '../../src/api/admission.ts';
 
 test('admission wakes those who wait when there is room, oldest first, until it is full again', () => {
   const admission = createAdmission(10, 20);
