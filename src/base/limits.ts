@@ -69,6 +69,8 @@ export const LIMITS = {
   grpcKeepaliveTimeoutMs: 20_000,
   /** How long a batch may wait for its fsync before it is refused with UNAVAILABLE: exporters resend after 5 s. */
   appendWaitMaxMs: 4_000,
+  /** When senders of OTLP are told to come again: a full disk is tried as often, and what is in flight is durable long before. */
+  otlpRetryAfterMs: 1_000,
   /** One group commit, unless a single record is larger. */
   frameBytesMax: 8 * MIB,
   frameEntriesMax: 4096,
