@@ -7,24 +7,22 @@
  *
  * The load comes from the shared captures bench-*-1 (test/helpers/captures.ts tells where they are looked for).
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { withCollector } from './collector.ts';
 import type { LoadOptions, LoadResult } from './load.ts';
 import {
-  cpuSecondsOf,
   directoryBytes,
   machine,
+  materialized,
   median,
+  metric,
   root,
   runJson,
   type Server,
   sql,
   startServer,
-  status,
 } from './process.ts';
 
 const SIGNALS = {
@@ -41,7 +39,6 @@ const QUERYABLE_REPEATS = 8;
 const DURABLE_REPEATS = 8;
 const COLLECTOR_REPEATS = 3;
 const FRESHNESS_ROWS_PER_SECOND = 20_000;
-const COLLECTOR_PORT = 21_717;
 
 const { values: flags } = parseArgs({
   options: { rounds: { type: 'string', default: '3' }, signals: { type: 'string', default: 'logs,traces,metrics' } },
@@ -190,15 +187,6 @@ async function runLoad(endpoint: string, name: SignalName, repeats: number, rows
   return load;
 }
 
-/** Unix milliseconds at which every durable entry was in the tables. */
-async function materialized(server: Server): Promise<number> {
-  for (;;) {
-    const now = await status(server.http);
-    if (now.materializedOffset === now.durableOffset) return Date.now();
-    await sleep(25);
-  }
-}
-
 async function expectRows(server: Server, name: SignalName, rows: number): Promise<void> {
   const query =
     name === 'metrics'
@@ -208,39 +196,13 @@ async function expectRows(server: Server, name: SignalName, rows: number): Promi
   if (Number(count) !== rows) throw new Error(`Cannot trust the round: ${count} rows of ${rows} are in the tables`);
 }
 
-async function metric(server: Server, name: string): Promise<string | undefined> {
-  const text = await (await fetch(`http://${server.http}/metrics`)).text();
-  return new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm').exec(text)?.[1];
-}
-
 /** CPU microseconds a row of the Go Collector receiving the same load, or undefined without one. */
 async function collectorCpuPerRow(name: SignalName): Promise<number | undefined> {
-  const binary = process.env['COLLECTOR'];
-  if (binary === undefined || !existsSync(binary)) return undefined;
-  const endpoint = `127.0.0.1:${COLLECTOR_PORT}`;
-  const child = spawn(binary, ['--config', join(root, 'test/interop/config/receive-nop.yaml')], {
-    env: { ...process.env, ARROW_IN: endpoint, OTLP_IN: `127.0.0.1:${COLLECTOR_PORT + 1}` },
-    stdio: ['ignore', 'ignore', 'pipe'],
+  return withCollector(async (collector) => {
+    const before = collector.cpuSeconds();
+    const load = await runLoad(collector.arrow, name, COLLECTOR_REPEATS);
+    return ((collector.cpuSeconds() - before) * 1e6) / (load.messages * 1000);
   });
-  try {
-    await collectorReady(child);
-    const before = cpuSecondsOf(child.pid!);
-    const load = await runLoad(endpoint, name, COLLECTOR_REPEATS);
-    return ((cpuSecondsOf(child.pid!) - before) * 1e6) / (load.messages * 1000);
-  } finally {
-    child.kill('SIGTERM');
-    await once(child, 'exit');
-  }
-}
-
-async function collectorReady(child: ChildProcess): Promise<void> {
-  for await (const chunk of child.stderr!) {
-    if (String(chunk).includes('Everything is ready')) {
-      child.stderr!.resume();
-      return;
-    }
-  }
-  throw new Error('The Collector ended before it was ready');
 }
 
 function k(rowsPerSecond: number): string {

@@ -18,6 +18,7 @@ const PROGRAM_MAX_MS = 3 * 60_000;
 export interface Server {
   readonly pid: number;
   readonly grpc: string;
+  readonly otlpHttp: string;
   readonly http: string;
   readonly data: string;
   readonly startMs: number;
@@ -57,6 +58,7 @@ export async function startServer(flags: readonly string[] = []): Promise<Server
   return {
     pid,
     grpc: addresses['grpc'],
+    otlpHttp: addresses['otlp_http'],
     http: addresses['http'],
     data,
     startMs: performance.now() - started,
@@ -133,13 +135,28 @@ export async function sql(http: string, query: string): Promise<unknown[][]> {
   return ((await response.json()) as { rows: unknown[][] }).rows;
 }
 
-export interface StatusAnswer {
+interface StatusAnswer {
   durableOffset: number;
   materializedOffset: number;
 }
 
 export async function status(http: string): Promise<StatusAnswer> {
   return (await (await fetch(`http://${http}/treasury/v1/status`)).json()) as StatusAnswer;
+}
+
+/** Unix milliseconds at which every durable entry was in the tables. */
+export async function materialized(server: Server): Promise<number> {
+  for (;;) {
+    const now = await status(server.http);
+    if (now.materializedOffset === now.durableOffset) return Date.now();
+    await sleep(25);
+  }
+}
+
+/** A figure of /metrics, or undefined when there is none of that name. */
+export async function metric(server: Server, name: string): Promise<string | undefined> {
+  const text = await (await fetch(`http://${server.http}/metrics`)).text();
+  return new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm').exec(text)?.[1];
 }
 
 export function median(values: readonly number[]): number {
