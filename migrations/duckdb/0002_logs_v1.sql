@@ -2,9 +2,9 @@
 CREATE TABLE store.logs_v1 (
   entry_offset UBIGINT,
   row UINTEGER,
-  id USMALLINT,
-  resource_id USMALLINT,
-  scope_id USMALLINT,
+  id UINTEGER,
+  resource_id UINTEGER,
+  scope_id UINTEGER,
   resource_key UBIGINT,
   scope_key UBIGINT,
   service_name VARCHAR,
@@ -69,8 +69,8 @@ CREATE TABLE store.logs_scopes_staged_v1 (
 );
 
 -- Which set of attributes a wire id of the entry stands for; ids without attributes are left out.
-CREATE TABLE store.logs_batch_resources_v1 (entry_offset UBIGINT, id USMALLINT, resource_key UBIGINT);
-CREATE TABLE store.logs_batch_scopes_v1 (entry_offset UBIGINT, id USMALLINT, scope_key UBIGINT);
+CREATE TABLE store.logs_batch_resources_v1 (entry_offset UBIGINT, id UINTEGER, resource_key UBIGINT);
+CREATE TABLE store.logs_batch_scopes_v1 (entry_offset UBIGINT, id UINTEGER, scope_key UBIGINT);
 -- Attributes whose parent is not in the entry.
 CREATE TABLE store.logs_orphan_attrs_v1 (
   entry_offset UBIGINT,

@@ -2,9 +2,9 @@
 CREATE TABLE store.spans_v1 (
   entry_offset UBIGINT,
   row UINTEGER,
-  id USMALLINT,
-  resource_id USMALLINT,
-  scope_id USMALLINT,
+  id UINTEGER,
+  resource_id UINTEGER,
+  scope_id UINTEGER,
   resource_key UBIGINT,
   scope_key UBIGINT,
   service_name VARCHAR,
@@ -49,7 +49,7 @@ CREATE TABLE store.spans_v1 (
 CREATE TABLE store.spans_orphan_events_v1 (
   entry_offset UBIGINT,
   id UINTEGER,
-  parent_id USMALLINT,
+  parent_id UINTEGER,
   time TIMESTAMP_NS,
   name VARCHAR,
   dropped_attributes_count UINTEGER,
@@ -60,7 +60,7 @@ CREATE TABLE store.spans_orphan_events_v1 (
 CREATE TABLE store.spans_orphan_links_v1 (
   entry_offset UBIGINT,
   id UINTEGER,
-  parent_id USMALLINT,
+  parent_id UINTEGER,
   trace_id UUID,
   span_id UBIGINT,
   zero_ids UTINYINT,
@@ -114,8 +114,8 @@ CREATE TABLE store.traces_scopes_staged_v1 (
 );
 
 -- Which set of attributes a wire id of the entry stands for; ids without attributes are left out.
-CREATE TABLE store.traces_batch_resources_v1 (entry_offset UBIGINT, id USMALLINT, resource_key UBIGINT);
-CREATE TABLE store.traces_batch_scopes_v1 (entry_offset UBIGINT, id USMALLINT, scope_key UBIGINT);
+CREATE TABLE store.traces_batch_resources_v1 (entry_offset UBIGINT, id UINTEGER, resource_key UBIGINT);
+CREATE TABLE store.traces_batch_scopes_v1 (entry_offset UBIGINT, id UINTEGER, scope_key UBIGINT);
 -- Attributes whose parent is not in the entry.
 CREATE TABLE store.traces_orphan_attrs_v1 (
   entry_offset UBIGINT,

@@ -2,9 +2,9 @@
 CREATE TABLE store.metrics_v1 (
   entry_offset UBIGINT,
   row UINTEGER,
-  id USMALLINT,
-  resource_id USMALLINT,
-  scope_id USMALLINT,
+  id UINTEGER,
+  resource_id UINTEGER,
+  scope_id UINTEGER,
   resource_key UBIGINT,
   scope_key UBIGINT,
   metric_type UTINYINT,
@@ -54,7 +54,7 @@ CREATE TABLE store.samples_v1 (
   entry_offset UBIGINT,
   row UINTEGER,
   id UINTEGER,
-  parent_id USMALLINT,
+  parent_id UINTEGER,
   series_id UBIGINT,
   time TIMESTAMP_NS,
   start_time TIMESTAMP_NS,
@@ -66,7 +66,7 @@ CREATE TABLE store.histograms_v1 (
   entry_offset UBIGINT,
   row UINTEGER,
   id UINTEGER,
-  parent_id USMALLINT,
+  parent_id UINTEGER,
   series_id UBIGINT,
   time TIMESTAMP_NS,
   start_time TIMESTAMP_NS,
@@ -82,7 +82,7 @@ CREATE TABLE store.exp_histograms_v1 (
   entry_offset UBIGINT,
   row UINTEGER,
   id UINTEGER,
-  parent_id USMALLINT,
+  parent_id UINTEGER,
   series_id UBIGINT,
   time TIMESTAMP_NS,
   start_time TIMESTAMP_NS,
@@ -103,7 +103,7 @@ CREATE TABLE store.summaries_v1 (
   entry_offset UBIGINT,
   row UINTEGER,
   id UINTEGER,
-  parent_id USMALLINT,
+  parent_id UINTEGER,
   series_id UBIGINT,
   time TIMESTAMP_NS,
   start_time TIMESTAMP_NS,
@@ -172,8 +172,8 @@ CREATE TABLE store.metrics_scopes_staged_v1 (
 );
 
 -- Which set of attributes a wire id of the entry stands for; ids without attributes are left out.
-CREATE TABLE store.metrics_batch_resources_v1 (entry_offset UBIGINT, id USMALLINT, resource_key UBIGINT);
-CREATE TABLE store.metrics_batch_scopes_v1 (entry_offset UBIGINT, id USMALLINT, scope_key UBIGINT);
+CREATE TABLE store.metrics_batch_resources_v1 (entry_offset UBIGINT, id UINTEGER, resource_key UBIGINT);
+CREATE TABLE store.metrics_batch_scopes_v1 (entry_offset UBIGINT, id UINTEGER, scope_key UBIGINT);
 -- Attributes whose parent is not in the entry.
 CREATE TABLE store.metrics_orphan_attrs_v1 (
   entry_offset UBIGINT,

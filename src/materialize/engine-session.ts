@@ -50,7 +50,7 @@ export interface EngineParts {
   /** A reader that begins with the segment of `from`. */
   openReader(from: bigint, durable: DurablePosition): LogReader;
   createDecoder(signal: Signal): StreamDecoder;
-  readonly decodeOtlp?: (signal: Signal, entry: LogEntry) => CanonicalBatch;
+  decodeOtlp(signal: Signal, entry: LogEntry): CanonicalBatch;
   readonly projections: readonly ProjectionDefinition[];
   /** Default: `migrations/duckdb` of this package. */
   readonly migrationsDirectory?: string;

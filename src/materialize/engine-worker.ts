@@ -6,6 +6,7 @@ import { createStreamDecoder, initZstd } from '../otap/index.ts';
 import { hostEngine } from './engine-host.ts';
 import type { EngineWorkerData } from './engine-protocol.ts';
 import { storeParts } from './engine-store.ts';
+import { decodeOtlpEntry } from './otlp-entry.ts';
 import { PROJECTIONS } from './projections/projections.ts';
 
 assert(parentPort !== null, 'the engine must run in a worker thread');
@@ -15,5 +16,6 @@ await hostEngine(parentPort, options, {
   prepare: initZstd,
   openReader: (from, durable) => openLogReader({ directory: options.logDirectory, from, durable }),
   createDecoder: createStreamDecoder,
+  decodeOtlp: decodeOtlpEntry,
   projections: PROJECTIONS,
 });

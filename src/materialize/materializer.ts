@@ -50,8 +50,8 @@ export interface MaterializerOptions {
   readonly openReader: (from: bigint, durable: DurablePosition) => LogReader;
   readonly projections: readonly RunningProjection[];
   readonly createDecoder: (signal: Signal) => StreamDecoder;
-  /** Decodes an OTLP entry: its content type is in the headers. Absent while nothing writes such entries. */
-  readonly decodeOtlp?: (signal: Signal, entry: LogEntry) => CanonicalBatch;
+  /** Decodes an OTLP entry: its content type is in the headers. */
+  readonly decodeOtlp: (signal: Signal, entry: LogEntry) => CanonicalBatch;
   readonly quarantine: Quarantine;
   readonly failedRange: FailedRange;
   readonly counters: MaterializerCounters;
@@ -217,7 +217,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
         case ENTRY_KINDS.BAR:
           return decoders.decode(entry, signal);
         case ENTRY_KINDS.OTLP:
-          return options.decodeOtlp?.(signal, entry) ?? 'OTLP decoding is not available';
+          return options.decodeOtlp(signal, entry);
         default:
           return `Cannot decode the entry: kind is ${entry.kind}`;
       }

@@ -6,6 +6,7 @@ import { openLogReader } from '../../src/log/index.ts';
 import { hostEngine } from '../../src/materialize/engine-host.ts';
 import type { EngineWorkerData } from '../../src/materialize/engine-protocol.ts';
 import { storeParts } from '../../src/materialize/engine-store.ts';
+import { decodeOtlpEntry } from '../../src/materialize/otlp-entry.ts';
 import { PROJECTIONS } from '../../src/materialize/projections/projections.ts';
 import { createStreamDecoder, initZstd } from '../../src/otap/index.ts';
 
@@ -35,5 +36,6 @@ await hostEngine(parentPort!, options, {
   prepare: initZstd,
   openReader: (from, durable) => openLogReader({ directory: options.logDirectory, from, durable }),
   createDecoder: createStreamDecoder,
+  decodeOtlp: decodeOtlpEntry,
   projections: PROJECTIONS,
 });

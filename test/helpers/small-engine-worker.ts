@@ -5,7 +5,14 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { hostEngine } from '../../src/materialize/engine-host.ts';
 import type { EngineWorkerData } from '../../src/materialize/engine-protocol.ts';
 import { storeParts } from '../../src/materialize/engine-store.ts';
-import { parseSmallEntries, smallDecoder, smallEntries, smallProjection, smallReader } from './small-engine.ts';
+import {
+  decodeSmallOtlp,
+  parseSmallEntries,
+  smallDecoder,
+  smallEntries,
+  smallProjection,
+  smallReader,
+} from './small-engine.ts';
 
 const { options } = workerData as EngineWorkerData;
 const file = join(options.logDirectory, 'entries.jsonl');
@@ -38,6 +45,7 @@ await hostEngine(parentPort!, options, {
     };
   },
   createDecoder: smallDecoder,
+  decodeOtlp: decodeSmallOtlp,
   projections: [smallProjection('logs', version)],
   migrationsDirectory: join(options.logDirectory, 'migrations'),
 });

@@ -127,6 +127,11 @@ export function smallDecoder(signal: Signal): StreamDecoder {
   };
 }
 
+/** OTLP entries have the records of streams, without state before them. */
+export function decodeSmallOtlp(signal: Signal, entry: LogEntry): CanonicalBatch {
+  return smallDecoder(signal).decode(entry.record);
+}
+
 /** Writes `rows` rows a batch; tables are `store.<name>_v<version>`. */
 export function smallProjection(name: Signal, version = 1): ProjectionDefinition {
   const table = `${name}_v${version}`;

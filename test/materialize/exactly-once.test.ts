@@ -22,6 +22,7 @@ import { createMaterializer } from '../../src/materialize/materializer.ts';
 import { migrate } from '../../src/materialize/migrator.ts';
 import { openQuarantine } from '../../src/materialize/quarantine.ts';
 import {
+  decodeSmallOtlp,
   positionAt,
   smallDecoder,
   smallEntries,
@@ -149,6 +150,7 @@ async function runSession(
       openReader: (from, bound) => smallReader(entries, from, bound, frameEntries),
       projections,
       createDecoder: smallDecoder,
+      decodeOtlp: decodeSmallOtlp,
       quarantine: await openQuarantine(database),
       failedRange: createFailedRange(),
       counters: {

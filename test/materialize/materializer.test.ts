@@ -13,6 +13,7 @@ import { migrate } from '../../src/materialize/migrator.ts';
 import type { ProjectionDefinition } from '../../src/materialize/projection.ts';
 import { openQuarantine } from '../../src/materialize/quarantine.ts';
 import {
+  decodeSmallOtlp,
   positionAt,
   smallDecoder,
   smallEntries,
@@ -86,6 +87,7 @@ async function materialize(store: SmallStore, entries: readonly LogEntry[], opti
     },
     projections,
     createDecoder: smallDecoder,
+    decodeOtlp: decodeSmallOtlp,
     quarantine,
     failedRange: createFailedRange(),
     counters,
@@ -253,20 +255,21 @@ test('materializer quarantines a bad entry and its dependents among good ones', 
     { stream: 2n, record: { rows: 1 } },
     { record: { set: { a: '2' }, use: 'a' } },
     { stream: 3n, signal: 'traces', record: { fault: 'malformed' } },
-    { kind: ENTRY_KINDS.OTLP, signal: 'traces' },
+    { kind: ENTRY_KINDS.OTLP, signal: 'traces', record: { fault: 'undecodable' } },
     { signalCode: 9 },
     { kind: 77 },
     { flags: ENTRY_FLAGS.UNDECODABLE, record: { rows: 1 } },
     { stream: 2n, record: { rows: 1 } },
+    { kind: ENTRY_KINDS.OTLP, signal: 'traces', record: { rows: 2 } },
   ]);
   const { quarantine } = await materialize(store, entries, { definitions });
   assert.deepEqual(await offsets(store), [0, 3, 4, 10]);
-  assert.deepEqual(await offsets(store, 'traces_v1'), []);
+  assert.deepEqual(await offsets(store, 'traces_v1'), [11, 11]);
   assert.deepEqual(await quarantined(store), [
     [1, 'logs', 'Cannot parse the record'],
     [2, 'logs', 'Unknown name: a'],
     [5, 'traces', 'Cannot project: told so'],
-    [6, 'traces', 'OTLP decoding is not available'],
+    [6, 'traces', 'Cannot decode: told so'],
     [7, '*', 'Cannot decode the entry: signal is 9'],
     [8, 'logs', 'Cannot decode the entry: kind is 77'],
     [9, 'logs', 'Cannot decode the entry: damage of the log has taken state that it depends on'],

@@ -17,7 +17,7 @@ FROM (
   FROM (
     SELECT
       wire.entry_offset,
-      wire.id::UINTEGER AS parent_id,
+      wire.id AS parent_id,
       unnest(map_keys(content.attributes)) AS key,
       unnest(map_values(content.attributes)) AS value,
       unnest(content.attribute_types) AS type,
@@ -30,7 +30,7 @@ FROM (
   FROM (
     SELECT
       wire.entry_offset,
-      wire.id::UINTEGER AS parent_id,
+      wire.id AS parent_id,
       unnest(map_keys(content.attributes)) AS key,
       unnest(map_values(content.attributes)) AS value,
       unnest(content.attribute_types) AS type,
@@ -43,7 +43,7 @@ FROM (
   FROM (
     SELECT
       wire.entry_offset,
-      wire.id::UINTEGER AS parent_id,
+      wire.id AS parent_id,
       unnest(map_keys(content.attributes)) AS key,
       unnest(map_values(content.attributes)) AS value,
       unnest(content.attribute_types) AS type,
@@ -82,7 +82,7 @@ FROM (
   FROM (
     SELECT
       wire.entry_offset,
-      wire.id::UINTEGER AS parent_id,
+      wire.id AS parent_id,
       unnest(map_keys(content.attributes)) AS key,
       unnest(map_values(content.attributes)) AS value,
       unnest(content.attribute_types) AS type,
@@ -95,7 +95,7 @@ FROM (
   FROM (
     SELECT
       wire.entry_offset,
-      wire.id::UINTEGER AS parent_id,
+      wire.id AS parent_id,
       unnest(map_keys(content.attributes)) AS key,
       unnest(map_values(content.attributes)) AS value,
       unnest(content.attribute_types) AS type,
@@ -108,7 +108,7 @@ FROM (
   FROM (
     SELECT
       wire.entry_offset,
-      wire.id::UINTEGER AS parent_id,
+      wire.id AS parent_id,
       unnest(map_keys(content.attributes)) AS key,
       unnest(map_values(content.attributes)) AS value,
       unnest(content.attribute_types) AS type,
@@ -186,7 +186,7 @@ FROM (
   FROM (
     SELECT
       entry_offset,
-      id::UINTEGER AS parent_id,
+      id AS parent_id,
       unnest(map_keys(attributes)) AS key,
       unnest(map_values(attributes)) AS value,
       unnest(attribute_types) AS type,
@@ -250,7 +250,7 @@ FROM (
   FROM (
     SELECT
       entry_offset,
-      id::UINTEGER AS parent_id,
+      id AS parent_id,
       unnest(map_keys(attributes)) AS key,
       unnest(map_values(attributes)) AS value,
       unnest(attribute_types) AS type,
@@ -310,7 +310,7 @@ FROM (
   FROM (
     SELECT
       entry_offset,
-      id::UINTEGER AS parent_id,
+      id AS parent_id,
       unnest(map_keys(attributes)) AS key,
       unnest(map_values(attributes)) AS value,
       unnest(attribute_types) AS type,
@@ -386,7 +386,7 @@ FROM (
   FROM (
     SELECT
       entry_offset,
-      id::UINTEGER AS parent_id,
+      id AS parent_id,
       unnest(map_keys(attributes)) AS key,
       unnest(map_values(attributes)) AS value,
       unnest(attribute_types) AS type,
@@ -443,7 +443,7 @@ FROM (
   FROM (
     SELECT
       entry_offset,
-      id::UINTEGER AS parent_id,
+      id AS parent_id,
       unnest(map_keys(attributes)) AS key,
       unnest(map_values(attributes)) AS value,
       unnest(attribute_types) AS type,
@@ -641,7 +641,7 @@ FROM (
   FROM (
     SELECT
       entry_offset,
-      id::UINTEGER AS parent_id,
+      id AS parent_id,
       unnest(map_keys(attributes)) AS key,
       unnest(map_values(attributes)) AS value,
       unnest(attribute_types) AS type,
@@ -685,7 +685,7 @@ FROM (
   FROM (
     SELECT
       entry_offset,
-      id::UINTEGER AS parent_id,
+      id AS parent_id,
       unnest(map_keys(attributes)) AS key,
       unnest(map_values(attributes)) AS value,
       unnest(attribute_types) AS type,
@@ -729,7 +729,7 @@ FROM (
   FROM (
     SELECT
       entry_offset,
-      id::UINTEGER AS parent_id,
+      id AS parent_id,
       unnest(map_keys(attributes)) AS key,
       unnest(map_values(attributes)) AS value,
       unnest(attribute_types) AS type,

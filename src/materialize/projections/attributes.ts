@@ -1,9 +1,9 @@
 /** Attributes folded into the rows they belong to: a MAP, and what the MAP cannot say (docs/decisions/0001). */
-import { type AttributesTable, VALUE_TYPES } from '../../otap/index.ts';
+import { type AttributesTable, type IdColumn, VALUE_TYPES } from '../../otap/index.ts';
 import type { GrowableStringArena } from '../string-arena.ts';
 import type { ListVector, VectorData } from '../vectors.ts';
 import { fixed, NULLS } from './columns.ts';
-import { groupRows, type IdColumn, indexRows, parentRows, type RowGroups, type RowIndex } from './row-groups.ts';
+import { groupRows, indexRows, parentRows, type RowGroups, type RowIndex } from './row-groups.ts';
 import type { Scratch } from './scratch.ts';
 import { createValueWriter, isSerialized } from './values.ts';
 

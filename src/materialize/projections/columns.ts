@@ -5,6 +5,7 @@ import type {
   F64Column,
   I32Column,
   I64Column,
+  IdColumn,
   ListColumn,
   U8Column,
   U16Column,
@@ -29,9 +30,17 @@ export function fixed(values: FixedVector['values']): FixedVector {
   return { kind: 'fixed', values, validity: null };
 }
 
-/** A column whose nulls stay null: ids and optional fields. */
+/** A column whose nulls stay null: optional fields and ids of 32 bits. */
 export function optional(column: NumberColumn | null): VectorData {
   return column === null ? NULLS : { kind: 'fixed', values: column.values, validity: column.validity };
+}
+
+/** An id column: tables have 32 bits for ids, OTAP 16 (nulls stay null). */
+export function ids(column: IdColumn | null, scratch: Scratch): VectorData {
+  if (column === null || column.values instanceof Uint32Array) return optional(column);
+  const wide = scratch.u32(column.values.length);
+  wide.set(column.values);
+  return { kind: 'fixed', values: wide, validity: column.validity };
 }
 
 /** A column whose nulls are the default of the type: OTLP fields without presence. `zero` is that default (0, 0n or false). */
@@ -136,14 +145,9 @@ function compactValues<Values extends BigUint64Array | Float64Array>(
 }
 
 /** Some rows of an id column, nulls kept. */
-export function idsAt(
-  column: U16Column | U32Column | null,
-  rows: ArrayLike<number>,
-  values: Uint16Array | Uint32Array,
-  scratch: Scratch,
-): VectorData {
+export function idsAt(column: IdColumn | null, rows: ArrayLike<number>, scratch: Scratch): VectorData {
   if (column === null) return NULLS;
-  const vector = numbersAt(column, rows, values);
+  const vector = numbersAt(column, rows, scratch.u32(rows.length));
   if (column.validity === null) return vector;
   const validity = scratch.u8(rows.length);
   for (let i = 0; i < rows.length; i++) validity[i] = column.validity[rows[i]!]!;

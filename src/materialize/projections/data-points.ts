@@ -8,7 +8,7 @@ import type {
   SummaryDataPointsTable,
 } from '../../otap/index.ts';
 import type { ListVector, VectorData } from '../vectors.ts';
-import { constant, defaulted, fixed, NULLS, numberLists, optional, rowNumbers } from './columns.ts';
+import { constant, defaulted, fixed, ids, NULLS, numberLists, optional, rowNumbers } from './columns.ts';
 import { wordsAsU64 } from './identifiers.ts';
 import type { ProjectionWriter } from './projection-writer.ts';
 import type { Scratch } from './scratch.ts';
@@ -24,7 +24,7 @@ export function pointColumns(writer: ProjectionWriter, points: DataPointColumns,
     constant(writer.entryOffset),
     rowNumbers(points.rowCount, 0, writer.scratch),
     optional(points.id),
-    optional(points.parentId),
+    ids(points.parentId, writer.scratch),
     fixed(wordsAsU64(seriesIds)),
     defaulted(points.timeUnixNano, 0n),
     defaulted(points.startTimeUnixNano, 0n),

@@ -2,7 +2,7 @@
  * Resources and scopes: stored once per distinct content, rows refer to them by a 64-bit key. New ones are staged in the
  * transaction that first sees them and moved over before its commit.
  */
-import type { AttributesTable, BytesColumn, PayloadName, RootColumns, U16Column, U32Column } from '../../otap/index.ts';
+import type { AttributesTable, BytesColumn, IdColumn, PayloadName, RootColumns, U32Column } from '../../otap/index.ts';
 import type { GrowableStringArena } from '../string-arena.ts';
 import type { VectorData } from '../vectors.ts';
 import { findAttribute, sumAttributeHashes } from './attribute-hashes.ts';
@@ -11,7 +11,7 @@ import { columnHashes, finishHash, mixWord, restartHash, startHash } from './con
 import { constant, fixed, numbersAt, NULLS, textsAt } from './columns.ts';
 import { wordsAsU64 } from './identifiers.ts';
 import { KeySet, type KnownKeys } from './key-set.ts';
-import { indexRows, selectGroups } from './row-groups.ts';
+import { indexRows, parentRows, type RowIndex, selectGroups } from './row-groups.ts';
 import type { Scratch } from './scratch.ts';
 import { createValueWriter } from './values.ts';
 
@@ -22,7 +22,7 @@ interface DimensionSource {
   readonly payload: PayloadName;
   /** Tells keys of resources and scopes apart. */
   readonly tag: number;
-  readonly id: U16Column | null;
+  readonly id: IdColumn | null;
   /** String columns that belong to the content, in the order of the dimension's table. */
   readonly texts: readonly (BytesColumn | null)[];
   /** How many of `texts`, from the first, belong to the identity of series (schema URLs do not). */
@@ -194,7 +194,7 @@ export function wireIdRows(
   if (owners.length === 0) return null;
   const columns = [
     constant(entryOffset),
-    numbersAt(source.id, owners, scratch.u16(owners.length)),
+    numbersAt(source.id, owners, scratch.u32(owners.length)),
     fixed(wordsAsU64(pickPairs(keys, owners, scratch))),
   ];
   return { columns, rowCount: owners.length };
@@ -234,16 +234,6 @@ export function pickStrings(
   return { kind: 'string', arena, words, validity };
 }
 
-function firstRows(
-  id: U16Column | null,
-  index: ReturnType<typeof indexRows>,
-  rowCount: number,
-  scratch: Scratch,
-): Int32Array {
-  const rows = scratch.i32(rowCount).fill(-1);
-  if (id === null || !('dense' in index)) return rows;
-  for (let row = 0; row < rowCount; row++) {
-    if (id.validity === null || id.validity[row] !== 0) rows[row] = index.dense[id.values[row]!]!;
-  }
-  return rows;
+function firstRows(id: IdColumn | null, index: RowIndex, rowCount: number, scratch: Scratch): Int32Array {
+  return id === null ? scratch.i32(rowCount).fill(-1) : parentRows(id, rowCount, index, scratch);
 }

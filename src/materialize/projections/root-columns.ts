@@ -1,6 +1,6 @@
 import type { RootColumns } from '../../otap/index.ts';
 import type { VectorData } from '../vectors.ts';
-import { constant, fixed, optional, rowNumbers } from './columns.ts';
+import { constant, fixed, ids, rowNumbers } from './columns.ts';
 import { wordsAsU64 } from './identifiers.ts';
 import type { ProjectionWriter, RootDimensions } from './projection-writer.ts';
 
@@ -9,9 +9,9 @@ export function rootColumns(writer: ProjectionWriter, root: RootColumns, dimensi
   return [
     constant(writer.entryOffset),
     rowNumbers(root.rowCount, 0, writer.scratch),
-    optional(root.id),
-    optional(root.resourceId),
-    optional(root.scopeId),
+    ids(root.id, writer.scratch),
+    ids(root.resourceId, writer.scratch),
+    ids(root.scopeId, writer.scratch),
     fixed(wordsAsU64(dimensions.resources.keys)),
     fixed(wordsAsU64(dimensions.scopes.keys)),
   ];

@@ -1,4 +1,5 @@
 /** Which child rows belong to which parent row of a batch: ids joined by counting sort over typed arrays. */
+import type { IdColumn } from '../../otap/index.ts';
 import type { Scratch } from './scratch.ts';
 
 /** Child rows by parent: those of parent p are `order[offsets[p]]` to `order[offsets[p + 1] - 1]`, in wire order. */
@@ -7,12 +8,6 @@ export interface RowGroups {
   readonly order: Uint32Array;
   /** Child rows whose parent is not in the batch, in wire order. */
   readonly orphans: readonly number[];
-}
-
-/** An id column of parents as decoded: u16 or u32, a null row has no children. */
-export interface IdColumn {
-  readonly values: Uint16Array | Uint32Array;
-  readonly validity: Uint8Array | null;
 }
 
 /** Ids above this many times the number of rows are looked up in a Map, so that a wild id cannot ask for gigabytes. */

@@ -19,11 +19,6 @@ export class Scratch {
     return new Uint8Array(this.#slab, at, length).fill(0);
   }
 
-  u16(length: number): Uint16Array {
-    const at = this.#take(2 * length);
-    return new Uint16Array(this.#slab, at, length).fill(0);
-  }
-
   u32(length: number): Uint32Array {
     const at = this.#take(4 * length);
     return new Uint32Array(this.#slab, at, length).fill(0);

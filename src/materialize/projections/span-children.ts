@@ -1,5 +1,5 @@
 /** Events and links: folded into their spans as lists of structs, kept in tables of their own when they are orphans. */
-import type { I64Column, SpanEventsTable, SpanLinksTable, TracesBatch } from '../../otap/index.ts';
+import type { I64Column, IdColumn, SpanEventsTable, SpanLinksTable, TracesBatch } from '../../otap/index.ts';
 import type { ListVector, VectorData } from '../vectors.ts';
 import { type AttributeVectors, foldAttributes, type OwnedAttributes, ownAttributes } from './attributes.ts';
 import { constant, fixed, idsAt, NULLS, numbersAt, textsAt } from './columns.ts';
@@ -14,7 +14,7 @@ import {
   zeroIdsVector,
 } from './identifiers.ts';
 import type { ProjectionWriter } from './projection-writer.ts';
-import { groupRows, type IdColumn, parentRows, type RowGroups, type RowIndex, selectGroups } from './row-groups.ts';
+import { groupRows, parentRows, type RowGroups, type RowIndex, selectGroups } from './row-groups.ts';
 import type { Scratch } from './scratch.ts';
 import { halves } from './values.ts';
 
@@ -83,7 +83,7 @@ export function putOrphanEvents(writer: ProjectionWriter, events: SpanChildren<S
   const { orphans } = events.groups;
   if (table === null || orphans.length === 0) return;
   const event = eventVectors(writer, table, attributes, orphans);
-  const parents = idsAt(table.parentId, orphans, writer.scratch.u16(orphans.length), writer.scratch);
+  const parents = idsAt(table.parentId, orphans, writer.scratch);
   const head = [constant(writer.entryOffset), event.id, parents];
   writer.put(
     'spans_orphan_events',
@@ -98,7 +98,7 @@ export function putOrphanLinks(writer: ProjectionWriter, links: SpanChildren<Spa
   const { orphans } = links.groups;
   if (table === null || orphans.length === 0) return;
   const link = linkVectors(writer, table, attributes, orphans);
-  const parents = idsAt(table.parentId, orphans, writer.scratch.u16(orphans.length), writer.scratch);
+  const parents = idsAt(table.parentId, orphans, writer.scratch);
   const columns = [
     constant(writer.entryOffset),
     link.id,
@@ -131,7 +131,7 @@ function eventVectors(
   rows: ArrayLike<number>,
 ) {
   return {
-    id: idsAt(table.id, rows, scratch.u32(rows.length), scratch),
+    id: idsAt(table.id, rows, scratch),
     time: timesAt(table.timeUnixNano, rows, scratch),
     name: textsAt(table.name, rows, arena),
     dropped: numbersAt(table.droppedAttributesCount, rows, scratch.u32(rows.length)),
@@ -150,7 +150,7 @@ function linkVectors(
   const spanIdColumn = identifiersAt(table.spanId, rows, scratch);
   const spanId = spanIds(spanIdColumn, rows.length, zeroIds, ZERO_ID_BITS.SPAN, scratch);
   return {
-    id: idsAt(table.id, rows, scratch.u32(rows.length), scratch),
+    id: idsAt(table.id, rows, scratch),
     traceId,
     spanId,
     zeroIds: zeroIdsVector(zeroIds),

@@ -24,7 +24,7 @@ const CASES = [
   ['samples', `time >= TIMESTAMP_NS '2023-11-14 22:13:20.5'`, 'time'],
   ['metrics', `time >= TIMESTAMP_NS '2023-11-14 22:13:20.5'`, 'time'],
   ['normalized.log_attrs', 'entry_offset = 9', 'entry_offset'],
-  ['normalized.log_attrs', 'entry_offset = 9 AND parent_id = 3', 'CAST\\(id AS UINTEGER\\)'],
+  ['normalized.log_attrs', 'entry_offset = 9 AND parent_id = 3', 'id'],
   ['normalized.span_events', 'entry_offset = 9', 'entry_offset'],
   ['normalized.span_event_attrs', 'entry_offset = 9', 'entry_offset'],
   ['normalized.number_dp_attrs', 'entry_offset = 9', 'entry_offset'],
