@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertNormalized } from './normalized.ts';
-import { logsBatch, type Rows } from './rows.ts';
+import { logsBatch, type Rows, STRING_LAYOUTS } from './rows.ts';
 import { openStore } from './store.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
@@ -57,7 +57,7 @@ const LOGS: Rows = {
   scope_attrs: [{ parent_id: 0, key: 'library', type: 4, bool: false }],
 };
 
-for (const layout of ['plain', 'dictionary'] as const) {
+for (const layout of STRING_LAYOUTS) {
   test(`main.logs shows log records with their attributes, ${layout} strings`, async (t) => {
     const store = await openStore(t);
     await store.commit([logsBatch(LOGS, layout)]);

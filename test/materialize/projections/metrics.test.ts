@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertNormalized } from './normalized.ts';
-import { metricsBatch, type Rows } from './rows.ts';
+import { metricsBatch, type Rows, STRING_LAYOUTS } from './rows.ts';
 import { openStore } from './store.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
@@ -112,7 +112,7 @@ const METRICS: Rows = {
   scope_attrs: [{ parent_id: 0, key: 'lang', type: 1, str: 'ts' }],
 };
 
-for (const layout of ['plain', 'dictionary'] as const) {
+for (const layout of STRING_LAYOUTS) {
   test(`normalized metrics give back what was decoded, ${layout} strings`, async (t) => {
     const store = await openStore(t);
     await store.commit([metricsBatch(METRICS, layout)]);

@@ -2,7 +2,15 @@
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { assertNormalized } from './normalized.ts';
-import { logsBatch, metricsBatch, type Row, type Rows, type StringLayout, tracesBatch } from './rows.ts';
+import {
+  logsBatch,
+  metricsBatch,
+  type Row,
+  type Rows,
+  STRING_LAYOUTS,
+  type StringLayout,
+  tracesBatch,
+} from './rows.ts';
 import { openStore } from './store.ts';
 
 const RUNS = 25;
@@ -25,8 +33,7 @@ const cbor = fc.constantFrom('a0', '80', '81f5', 'a1616101', `78${'20'}${'61'.re
 const traceId = fc.constantFrom('0'.repeat(32), '0af7651916cd43dd8448eb211c80319c', 'f'.repeat(32));
 const spanId = fc.constantFrom('0'.repeat(16), '00000000000000ff', 'f'.repeat(16));
 /** Few ids over few rows: children meet parents, orphans happen. */
-const id = fc.constantFrom(0, 1, 2, 3, 700, 65_535);
-const wildId = fc.oneof(id, fc.constantFrom(70_000, 2 ** 32 - 1));
+const id = fc.constantFrom(0, 1, 2, 3, 0, 1, 2, 3, 700, 65_535, 70_000, 2 ** 32 - 1);
 const time = i64;
 
 const value = fc.oneof(
@@ -58,7 +65,7 @@ const root = {
   schema_url: text,
 };
 const shared = { resource_attrs: attrs(id), scope_attrs: attrs(id) };
-const layout = fc.constantFrom<StringLayout>('plain', 'dictionary');
+const layout = fc.constantFrom<StringLayout>(...STRING_LAYOUTS);
 
 const logs = fc.record({
   ...shared,
@@ -98,10 +105,10 @@ const traces = fc.record(
       flags: u32,
     }),
     span_attrs: attrs(id),
-    span_events: rows({ id: wildId, parent_id: id, time_unix_nano: time, name: text, dropped_attributes_count: u32 }),
-    span_event_attrs: attrs(wildId),
+    span_events: rows({ id: id, parent_id: id, time_unix_nano: time, name: text, dropped_attributes_count: u32 }),
+    span_event_attrs: attrs(id),
     span_links: rows({
-      id: wildId,
+      id: id,
       parent_id: id,
       trace_id: traceId,
       span_id: spanId,
@@ -109,13 +116,13 @@ const traces = fc.record(
       flags: u32,
       dropped_attributes_count: u32,
     }),
-    span_link_attrs: attrs(wildId),
+    span_link_attrs: attrs(id),
   },
   { requiredKeys: ['spans'] },
 );
 
 const number = fc.oneof(fc.record({ int_value: i64 }), fc.record({ double_value: double }), fc.constant({}));
-const point = { id: wildId, parent_id: id, time_unix_nano: time, start_time_unix_nano: time, flags: u32 };
+const point = { id: id, parent_id: id, time_unix_nano: time, start_time_unix_nano: time, flags: u32 };
 const buckets = fc.record({ offset: i32, bucket_counts: fc.array(u64, { maxLength: 3 }) }, { requiredKeys: [] });
 const aggregate = { count: u64, sum: double, min: double, max: double };
 
@@ -127,7 +134,7 @@ function numbered(columns: Readonly<Record<string, fc.Arbitrary<unknown>>>): fc.
   );
 }
 
-const exemplars = numbered({ id: wildId, parent_id: wildId, time_unix_nano: time, trace_id: traceId, span_id: spanId });
+const exemplars = numbered({ id: id, parent_id: id, time_unix_nano: time, trace_id: traceId, span_id: spanId });
 
 const metrics = fc.record(
   {
@@ -143,18 +150,18 @@ const metrics = fc.record(
     }),
     metric_attrs: attrs(id),
     number_data_points: numbered(point),
-    number_dp_attrs: attrs(wildId),
+    number_dp_attrs: attrs(id),
     number_dp_exemplars: exemplars,
-    number_dp_exemplar_attrs: attrs(wildId),
+    number_dp_exemplar_attrs: attrs(id),
     histogram_data_points: rows({
       ...point,
       ...aggregate,
       bucket_counts: fc.array(u64, { maxLength: 3 }),
       explicit_bounds: fc.array(double, { maxLength: 3 }),
     }),
-    histogram_dp_attrs: attrs(wildId),
+    histogram_dp_attrs: attrs(id),
     histogram_dp_exemplars: exemplars,
-    histogram_dp_exemplar_attrs: attrs(wildId),
+    histogram_dp_exemplar_attrs: attrs(id),
     exp_histogram_data_points: rows({
       ...point,
       ...aggregate,
@@ -164,16 +171,16 @@ const metrics = fc.record(
       positive: buckets,
       negative: buckets,
     }),
-    exp_histogram_dp_attrs: attrs(wildId),
+    exp_histogram_dp_attrs: attrs(id),
     exp_histogram_dp_exemplars: exemplars,
-    exp_histogram_dp_exemplar_attrs: attrs(wildId),
+    exp_histogram_dp_exemplar_attrs: attrs(id),
     summary_data_points: rows({
       ...point,
       count: u64,
       sum: double,
       quantile: fc.array(fc.record({ quantile: double, value: double }), { maxLength: 3 }),
     }),
-    summary_dp_attrs: attrs(wildId),
+    summary_dp_attrs: attrs(id),
   },
   { requiredKeys: ['univariate_metrics'] },
 );

@@ -15,6 +15,7 @@ import type {
   BytesColumn,
   ExemplarsTable,
   FixedColumn,
+  IdColumn,
   IdentifierColumn,
   ListColumn,
   LogsBatch,
@@ -28,10 +29,17 @@ export type Row = Readonly<Record<string, unknown>>;
 /** Rows by name of the normalized view. */
 export type Rows = Readonly<Record<string, readonly Row[]>>;
 
+const U16_MAX = 65_535;
+
 type Values = Uint8Array | Uint16Array | Uint32Array | Int32Array | BigInt64Array | BigUint64Array | Float64Array;
 
-/** How strings are laid out: a pool entry a row, or a dictionary with unused entries before and between. */
-export type StringLayout = 'plain' | 'dictionary';
+/**
+ * How strings are laid out: a pool entry a row, a dictionary with unused entries before and between, or (`request`) in place: every
+ * other entry of the pool is what lies between two strings. Ids have 32 bits then, and where they need them, otherwise 16.
+ */
+export type StringLayout = 'plain' | 'dictionary' | 'request';
+
+export const STRING_LAYOUTS = ['plain', 'dictionary', 'request'] as const satisfies readonly StringLayout[];
 
 export function logsBatch(rows: Rows, layout: StringLayout = 'plain'): LogsBatch {
   const logs = rows['logs'] ?? [];
@@ -93,7 +101,7 @@ export function tracesBatch(rows: Rows, layout: StringLayout = 'plain'): TracesB
         : {
             rowCount: events.length,
             id: event.fixed('id', Uint32Array),
-            parentId: event.fixedAlways('parent_id', Uint16Array),
+            parentId: event.idAlways('parent_id'),
             timeUnixNano: event.fixed('time_unix_nano', BigInt64Array),
             name: event.text('name'),
             droppedAttributesCount: event.fixed('dropped_attributes_count', Uint32Array),
@@ -104,7 +112,7 @@ export function tracesBatch(rows: Rows, layout: StringLayout = 'plain'): TracesB
         : {
             rowCount: links.length,
             id: link.fixed('id', Uint32Array),
-            parentId: link.fixedAlways('parent_id', Uint16Array),
+            parentId: link.idAlways('parent_id'),
             traceId: link.identifier('trace_id', 16),
             spanId: link.identifier('span_id', 8),
             traceState: link.text('trace_state'),
@@ -126,7 +134,7 @@ export function metricsBatch(rows: Rows, layout: StringLayout = 'plain'): Metric
     return {
       rowCount: items.length,
       id: point.fixed('id', Uint32Array),
-      parentId: point.fixedAlways('parent_id', Uint16Array),
+      parentId: point.idAlways('parent_id'),
       startTimeUnixNano: point.fixed('start_time_unix_nano', BigInt64Array),
       timeUnixNano: point.fixed('time_unix_nano', BigInt64Array),
       flags: point.fixed('flags', Uint32Array),
@@ -206,11 +214,11 @@ function rootColumns(rows: readonly Row[], layout: StringLayout): RootColumns {
   const scope = builder(field(rows, 'scope'), layout);
   return {
     rowCount: rows.length,
-    id: build.fixed('id', Uint16Array),
-    resourceId: resource.fixed('id', Uint16Array),
+    id: build.id('id'),
+    resourceId: resource.id('id'),
     resourceSchemaUrl: resource.text('schema_url'),
     resourceDroppedAttributesCount: resource.fixed('dropped_attributes_count', Uint32Array),
-    scopeId: scope.fixed('id', Uint16Array),
+    scopeId: scope.id('id'),
     scopeName: scope.text('name'),
     scopeVersion: scope.text('version'),
     scopeDroppedAttributesCount: scope.fixed('dropped_attributes_count', Uint32Array),
@@ -274,6 +282,10 @@ function builder(rows: readonly Row[], layout: StringLayout) {
     }
     return { values: column, validity: validity.every((byte) => byte === 1) ? null : validity };
   }
+  function idAlways(name: string): IdColumn {
+    const isWide = layout === 'request' || rows.some((row) => Number(row[name] ?? 0) > U16_MAX);
+    return isWide ? fixedAlways(name, Uint32Array) : fixedAlways(name, Uint16Array);
+  }
   function strings(
     name: string,
     kind: BytesColumn['kind'],
@@ -284,6 +296,12 @@ function builder(rows: readonly Row[], layout: StringLayout) {
     const validity = Uint8Array.from(texts, (text) => (text === undefined ? 0 : 1));
     if (layout === 'plain') {
       return { kind, pool: poolOf(texts.map((text) => bytesOf(text ?? ''))), indices: null, validity };
+    }
+    if (layout === 'request') {
+      const gap = Buffer.from([0xff, 0x00]);
+      const parts = texts.flatMap((text) => [bytesOf(text ?? ''), gap]);
+      const indices = Uint32Array.from(texts, (text, row) => (text === undefined ? 0 : 2 * row));
+      return { kind, pool: poolOf(parts), indices, validity };
     }
     const entries = ['unused entry of the dictionary', ...new Set(texts.filter((text) => text !== undefined))];
     const indices = Uint16Array.from(texts, (text) => (text === undefined ? 0 : entries.lastIndexOf(text)));
@@ -296,6 +314,8 @@ function builder(rows: readonly Row[], layout: StringLayout) {
   }
   return {
     fixedAlways,
+    idAlways,
+    id: (name: string) => (isAbsent(name) ? null : idAlways(name)),
     fixed: <T extends Values>(name: string, type: new (length: number) => T) =>
       isAbsent(name) ? null : fixedAlways(name, type),
     text: (name: string) => strings(name, 'utf8', (text) => Buffer.from(text)),

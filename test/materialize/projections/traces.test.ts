@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertNormalized } from './normalized.ts';
-import { type Rows, tracesBatch } from './rows.ts';
+import { type Rows, tracesBatch, STRING_LAYOUTS } from './rows.ts';
 import { openStore } from './store.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
@@ -81,7 +81,7 @@ const SPANS: Rows = {
   resource_attrs: [{ parent_id: 1, key: 'service.name', type: 1, str: 'cart' }],
 };
 
-for (const layout of ['plain', 'dictionary'] as const) {
+for (const layout of STRING_LAYOUTS) {
   test(`normalized traces give back what was decoded, ${layout} strings`, async (t) => {
     const store = await openStore(t);
     await store.commit([tracesBatch(SPANS, layout)]);
