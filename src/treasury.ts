@@ -2,13 +2,15 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import {
+  createAdmission,
+  createOtlpIntake,
   type GrpcServer,
   type HttpListener,
   startGrpcServer,
   startHttpServer,
   startOtlpHttpServer,
 } from './api/index.ts';
-import { checkLimits, errorMessage, type Logger, VERSION } from './base/index.ts';
+import { checkLimits, errorMessage, LIMITS, type Logger, VERSION } from './base/index.ts';
 import type { Config } from './config.ts';
 import { acquireDataDirectoryLock, type Log, openLog } from './log/index.ts';
 import { startEngine, superviseEngine, type SupervisedEngine } from './materialize/index.ts';
@@ -112,10 +114,17 @@ interface PortParts {
 
 /** Opens the ports together: all of them or none. */
 async function startPorts(config: Config, { log, engine, logger, isStopping }: PortParts): Promise<Ports> {
-  const grpc = await startGrpcServer({ ...config.grpc, log, logger });
+  const admission = createAdmission(LIMITS.inFlightReadBytesMax, LIMITS.inFlightBytesMax);
+  const intake = createOtlpIntake({ log, logger, admission });
+  const grpc = await startGrpcServer({ ...config.grpc, log, logger, intake });
   const opened: { stop(): Promise<void> }[] = [grpc];
   try {
-    const otlpHttp = await startOtlpHttpServer(config.otlpHttp);
+    const otlpHttp = await startOtlpHttpServer({
+      ...config.otlpHttp,
+      intake,
+      logger,
+      corsOrigins: config.otlpCorsOrigins,
+    });
     opened.push(otlpHttp);
     const services = {
       version: VERSION,
@@ -124,6 +133,7 @@ async function startPorts(config: Config, { log, engine, logger, isStopping }: P
       engine,
       engineHealth: () => engine.health(),
       receiverStatus: () => grpc.status(),
+      otlpStatus: () => intake.status(),
       isStopping,
       sqlLimits: { rowsMax: config.sqlRowsMax, timeoutMs: config.sqlTimeoutMs },
       logger,

@@ -69,6 +69,10 @@ export const LIMITS = {
   grpcKeepaliveTimeoutMs: 20_000,
   /** How long a batch may wait for its fsync before it is refused with UNAVAILABLE: exporters resend after 5 s. */
   appendWaitMaxMs: 4_000,
+  /** OTLP requests over gRPC that arrive or wait to be decompressed, over all calls: two of the largest. */
+  otlpWaitingBytesMax: 128 * MIB,
+  /** Time for an OTLP request to arrive: exporters give up after 5 to 10 s, and what they have sent until then is held. */
+  otlpReceiveMaxMs: 60_000,
   /** When senders of OTLP are told to come again: a full disk is tried as often, and what is in flight is durable long before. */
   otlpRetryAfterMs: 1_000,
   /** One group commit, unless a single record is larger. */
@@ -132,6 +136,24 @@ export const LIMITS = {
   cborDepthMax: 64,
   /** How long HTTP answers under way may take at shutdown; a client asks again. */
   httpDrainMaxMs: 2_000,
+  /** OTLP over HTTP: time for the head of a request. It fits one packet. */
+  otlpHttpHeadMaxMs: 10_000,
+  /** Time for a whole request. Exporters give up by themselves: SDKs after 10 s, the Collector after 30 s. */
+  otlpHttpRequestMaxMs: 60_000,
+  /** Time without a byte of a body that has begun: what came of it counts against all. */
+  otlpHttpStallMaxMs: 10_000,
+  /** How long an unused connection is kept: SDKs send every 5 to 60 s, and Go's clients close theirs after 90 s themselves. */
+  otlpHttpIdleMaxMs: 120_000,
+  /** Connections open at a time: three signals of 680 programs. Past it a connection gets 503 and its end. */
+  otlpHttpConnectionsMax: 2048,
+  /** Connections past that bound that are there to be told so; still more are dropped. */
+  otlpHttpExcessConnectionsMax: 256,
+  /** Requests whose body is there and that are not answered yet; past it they get 503. Slow senders do not count. */
+  otlpHttpRequestsMax: 1024,
+  /** What is left of a refused body is read and thrown away up to here, to keep the connection; past it the connection ends. */
+  otlpHttpDiscardBytesMax: 1 * MIB,
+  /** How long a connection that ends is read from, so that its client, still sending, finds the answer and no reset. */
+  otlpHttpLingerMaxMs: 1_000,
   /** How long health and status wait for the engine: a commit of one row group blocks its thread for up to 1.3 s. */
   engineAnswerMaxMs: 3_000,
   /** Starts of a dead engine in a row, each after twice the wait of the one before (1 to 16 s), before it stays down. */
@@ -158,6 +180,7 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
     limits.readHoldMaxMs + limits.appendWaitMaxMs < 5_000,
     "a batch that is held and then waits must be answered before the exporter's 5 s time-out",
   );
+  assert(limits.messageBytesMax < limits.otlpWaitingBytesMax, 'one request must fit those that wait');
   assert(limits.grpcStreamWindowBytes <= limits.grpcSessionWindowBytes, 'a stream must fit its connection');
   assert(limits.frameBytesMax <= limits.segmentBytesMax, 'a frame must fit a segment');
   assert(limits.streamStateBytesMax <= limits.streamStatesBytesMax, 'the state of one stream must fit that of all');
@@ -169,5 +192,9 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.streamDictionaryBytesMax <= limits.decoderStatesBytesMax, 'one stream must fit the decoders of all');
   assert(limits.engineStopMaxMs < limits.shutdownMaxMs, 'the engine must stop before the process is forced to');
   assert(limits.sqlConcurrencyMax + 2 <= LIBUV_THREADS, 'queries and the materializer must leave a thread for fsync');
+  assert(limits.otlpHttpHeadMaxMs <= limits.otlpHttpRequestMaxMs, 'a head must fit the time of its request');
+  assert(limits.otlpHttpStallMaxMs < limits.otlpHttpRequestMaxMs, 'a body that stalls must end before a slow one');
+  assert(limits.otlpHttpLingerMaxMs < limits.httpDrainMaxMs, 'a refused request must end before the server stops');
+  assert(limits.otlpRetryAfterMs % 1_000 === 0, 'Retry-After knows whole seconds only');
   assert(limits.appendWaitMaxMs < 5_000, "a batch must be answered before the exporter's 5 s time-out");
 }

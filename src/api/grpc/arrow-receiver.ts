@@ -8,7 +8,7 @@
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { type Logger, type Signal, SIGNALS } from '../../base/index.ts';
 import type { Log } from '../../log/index.ts';
-import { createAdmission } from '../admission.ts';
+import type { Admission } from '../admission.ts';
 import { type ArrowCall, ArrowStream } from './arrow-stream.ts';
 import { rawMethod } from './raw-method.ts';
 import { type BatchCounts, type GrpcLimits, STREAM_ENDS, type StreamEnd } from './receiver-context.ts';
@@ -36,6 +36,7 @@ export interface ArrowReceiverStatus {
   readonly streamsOpened: number;
   readonly streamsEnded: Readonly<Record<StreamEnd, number>>;
   readonly batches: Readonly<Record<Signal, Readonly<BatchCounts>>>;
+  /** Over all that is received, OTLP included. */
   readonly inFlightBytes: number;
   readonly streamStateBytes: number;
 }
@@ -49,13 +50,19 @@ export interface ArrowReceiver {
   drain(): Promise<void>;
 }
 
+export interface ArrowReceiverOptions {
+  readonly log: Log;
+  readonly logger: Logger;
+  readonly limits: GrpcLimits;
+  readonly admission: Admission;
+}
+
 /** Makes the receiver that appends to `log`. */
-export function createArrowReceiver(options: { log: Log; logger: Logger; limits: GrpcLimits }): ArrowReceiver {
-  const { log, logger, limits } = options;
+export function createArrowReceiver(options: ArrowReceiverOptions): ArrowReceiver {
+  const { log, logger, limits, admission } = options;
   const streams = new Set<ArrowStream>();
   const counts = bySignal((): BatchCounts => ({ accepted: 0, unavailable: 0, malformed: 0, messageBytes: 0 }));
   const streamsEnded = Object.fromEntries(STREAM_ENDS.map((end) => [end, 0])) as Record<StreamEnd, number>;
-  const admission = createAdmission(limits.inFlightReadBytesMax, limits.inFlightBytesMax);
   const drained: (() => void)[] = [];
   let isDraining = false;
   let streamsOpened = 0;

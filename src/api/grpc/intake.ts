@@ -9,12 +9,15 @@ import { assert } from '../../base/index.ts';
 import { ACCEPT_ENCODING, decodeFrame, type UnreadableMessage, unreadable } from './encodings.ts';
 import { ServerInterceptingCall, status as grpcStatus } from './grpc-js.ts';
 import { asBaseCall, raiseSessionWindow } from './hooks.ts';
+import type { UnaryRequests } from './unary-requests.ts';
 
 export interface InterceptorOptions {
   /** Bound of one message after decompression. */
   readonly decompressedBytesMax: number;
   /** Flow control window of a connection. */
   readonly sessionWindowBytes: number;
+  /** Calls to `paths` are counted by `requests` from their first byte; their handlers get a `UnaryRequest` as message. */
+  readonly unary: { readonly paths: ReadonlySet<string>; readonly requests: UnaryRequests };
 }
 
 /** The interceptor, and the connections it has seen. */
@@ -28,7 +31,7 @@ export interface Entrance {
 /** Makes the entrance of one server. */
 export function createEntrance(options: InterceptorOptions): Entrance {
   const sessions = new Set<ServerHttp2Session>();
-  const interceptor: ServerInterceptor = (_method, call) => {
+  const interceptor: ServerInterceptor = (method, call) => {
     const base = asBaseCall(call);
     // Of a server's stream it always is one; the types do not say so.
     const session = base.stream.session as ServerHttp2Session | undefined;
@@ -52,6 +55,14 @@ export function createEntrance(options: InterceptorOptions): Entrance {
       const refusal = unreadable(`Cannot read a message: ${status.details ?? 'too large'}`);
       return intake.refuse(refusal) ? undefined : sendStatus(refusal);
     };
+    if (options.unary.paths.has(method.path)) {
+      const request = options.unary.requests.open(method.path, base.stream, sendStatus);
+      intake.steer((refusal) => request.refuse(refusal));
+      base.decompressMessage = (frame, encoding) => {
+        request.arrived(frame, encoding);
+        return request as unknown as Buffer;
+      };
+    }
     return new ServerInterceptingCall(call, {
       start: (next) =>
         next({

@@ -1,12 +1,14 @@
-/** The gRPC server: OTAP in three services, and health. OTLP over gRPC answers UNIMPLEMENTED. */
+/** The gRPC server: OTAP in three services, OTLP in three more, and health. */
 import { errorMessage, LIMITS, type Logger, TreasuryError } from '../../base/index.ts';
 import type { Log } from '../../log/index.ts';
 import { initZstd } from '../../otap/index.ts';
+import type { OtlpIntake } from '../otlp/otlp-intake.ts';
 import { ARROW_SERVICES, type ArrowReceiverStatus, createArrowReceiver } from './arrow-receiver.ts';
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from './grpc-js.ts';
 import { createHealthService } from './health.ts';
 import { checkGrpcHooks, setStreamWindow } from './hooks.ts';
 import { createEntrance, type Entrance } from './intake.ts';
+import { createOtlpService, OTLP_SERVICES } from './otlp-service.ts';
 import type { GrpcLimits } from './receiver-context.ts';
 
 export interface GrpcServerOptions {
@@ -14,9 +16,16 @@ export interface GrpcServerOptions {
   /** 0 takes a free one. */
   readonly port: number;
   readonly log: Log;
+  /** Takes the OTLP requests; its admission counts the bytes of OTAP as well. */
+  readonly intake: OtlpIntake;
   readonly logger: Logger;
   /** Replace single ones of `LIMITS`. */
   readonly limits?: Partial<GrpcLimits>;
+}
+
+export interface GrpcReceiverStatus extends ArrowReceiverStatus {
+  /** Bytes of OTLP requests that have arrived and wait, as they came, for their turn. */
+  readonly otlpWaitingBytes: number;
 }
 
 /** A gRPC server that accepts work. */
@@ -26,10 +35,10 @@ export interface GrpcServer {
   readonly port: number;
   /** What the health service answers. */
   setServing(isServing: boolean): void;
-  status(): ArrowReceiverStatus;
+  status(): GrpcReceiverStatus;
   /**
-   * Takes no more connections and batches, answers the batches taken, ends every stream with OK; what has not ended after half of
-   * `shutdownMaxMs` is cut. Never rejects; later calls return the same promise.
+   * Takes no more connections, batches and requests, answers those taken, ends every stream with OK; what has not ended after half
+   * of `shutdownMaxMs` is cut. Never rejects; later calls return the same promise.
    */
   stop(): Promise<void>;
 }
@@ -43,16 +52,19 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   await initZstd();
   // grpc-js writes to stderr on its own otherwise; what it would say comes back to us as errors.
   setLogVerbosity(logVerbosity.NONE);
-  const { log, logger } = options;
+  const { log, logger, intake } = options;
   const limits: GrpcLimits = { ...LIMITS, ...options.limits };
-  const receiver = createArrowReceiver({ log, logger, limits });
-  const health = createHealthService(Object.values(ARROW_SERVICES), limits.streamsMax);
+  const receiver = createArrowReceiver({ log, logger, limits, admission: intake.admission });
+  const otlp = createOtlpService({ intake, limits });
+  const names = [...Object.values(ARROW_SERVICES), ...Object.values(OTLP_SERVICES)];
+  const health = createHealthService(names, limits.streamsMax);
   const entrance = createEntrance({
     decompressedBytesMax: limits.decompressedBytesMax,
     sessionWindowBytes: limits.grpcSessionWindowBytes,
+    unary: otlp,
   });
   const server = createServer(entrance, limits);
-  for (const { definition, implementation } of [...receiver.services, health]) {
+  for (const { definition, implementation } of [...receiver.services, ...otlp.services, health]) {
     server.addService(definition, implementation);
   }
   const host = options.host.includes(':') ? `[${options.host}]` : options.host;
@@ -62,7 +74,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     address: `${host}:${port}`,
     port,
     setServing: (isServing) => health.setServing(isServing),
-    status: () => receiver.status(),
+    status: () => ({ ...receiver.status(), otlpWaitingBytes: otlp.requests.waitingBytes }),
     stop() {
       stopping ??= stop();
       return stopping;
@@ -75,6 +87,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     // First the GOAWAY, then the ends: an exporter opens its next stream the moment one ends.
     const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
     const drained = receiver.drain();
+    otlp.requests.drain();
     const { promise: late, cancel } = after(limits.shutdownMaxMs / 2);
     await Promise.race([Promise.all([closed, drained]), late]);
     cancel();

@@ -1,6 +1,7 @@
 /** `GET /metrics`: this server's own metrics in the Prometheus text format 0.0.4. */
 import { SIGNALS } from '../../base/index.ts';
 import type { ProjectionStatus } from '../../materialize/index.ts';
+import { type OtlpCounts, OTLP_TRANSPORTS } from '../otlp/otlp-intake.ts';
 import { healthReport } from './health.ts';
 import type { HttpServices } from './services.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -14,6 +15,7 @@ export function metricsText(snapshot: Snapshot, services: HttpServices): string 
     ...healthFamilies(snapshot),
     ...logFamilies(snapshot),
     ...receiverFamilies(snapshot),
+    ...otlpFamilies(snapshot),
     ...engineFamilies(snapshot),
   ];
   return families.map(familyText).join('');
@@ -89,6 +91,55 @@ function receiverFamilies({ receiver }: Snapshot): Family[] {
     ),
     counter('treasury_streams_opened_total', 'OTAP streams opened.', receiver.streamsOpened),
     { name: 'treasury_streams_ended_total', type: 'counter', help: 'OTAP streams ended by reason.', samples: ends },
+  ];
+}
+
+function otlpFamilies({ otlp, receiver }: Snapshot): Family[] {
+  const perSignal = (value: (counts: Readonly<OtlpCounts>) => number) =>
+    OTLP_TRANSPORTS.flatMap((transport) =>
+      SIGNALS.map((signal) => ({ labels: { transport, signal }, value: value(otlp.requests[transport][signal]) })),
+    );
+  // Disjoint, so that they add up: accepted ones with rejected rows are partial.
+  const outcomes = {
+    accepted: ({ accepted, partial }) => accepted - partial,
+    partial: ({ partial }) => partial,
+    unavailable: ({ unavailable }) => unavailable,
+    malformed: ({ malformed }) => malformed,
+  } as const satisfies Record<string, (counts: Readonly<OtlpCounts>) => number>;
+  const requests = Object.entries(outcomes).flatMap(([outcome, value]) =>
+    perSignal(value).map((sample) => ({ ...sample, labels: { ...sample.labels, outcome } })),
+  );
+  return [
+    { name: 'treasury_otlp_requests_total', type: 'counter', help: 'OTLP requests by answer.', samples: requests },
+    {
+      name: 'treasury_otlp_rows_total',
+      type: 'counter',
+      help: 'Log records, spans and data points of accepted OTLP requests.',
+      samples: perSignal(({ rows }) => rows),
+    },
+    {
+      name: 'treasury_otlp_rejected_rows_total',
+      type: 'counter',
+      help: 'Those left out for a fault of their own.',
+      samples: perSignal(({ rejectedRows }) => rejectedRows),
+    },
+    {
+      name: 'treasury_otlp_bytes_total',
+      type: 'counter',
+      help: 'Accepted OTLP requests after decompression.',
+      samples: perSignal(({ bodyBytes }) => bodyBytes),
+    },
+    gauge('treasury_otlp_in_flight', 'OTLP requests taken and not answered.', otlp.inFlight),
+    gauge(
+      'treasury_otlp_waiting_bytes',
+      'OTLP requests over gRPC that arrive or wait for their turn.',
+      receiver.otlpWaitingBytes,
+    ),
+    gauge(
+      'treasury_received_in_flight_bytes',
+      'Bytes received and not yet durable, OTAP and OTLP together.',
+      receiver.inFlightBytes,
+    ),
   ];
 }
 

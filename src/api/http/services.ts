@@ -2,7 +2,8 @@
 import type { Logger } from '../../base/index.ts';
 import type { Log } from '../../log/index.ts';
 import type { Engine, EngineHealth } from '../../materialize/index.ts';
-import type { ArrowReceiverStatus } from '../grpc/arrow-receiver.ts';
+import type { GrpcReceiverStatus } from '../grpc/server.ts';
+import type { OtlpReceiverStatus } from '../otlp/otlp-intake.ts';
 
 export interface HttpServices {
   readonly version: string;
@@ -10,7 +11,9 @@ export interface HttpServices {
   readonly log: Pick<Log, 'status'>;
   readonly engine: Pick<Engine, 'sql' | 'status'>;
   readonly engineHealth: () => EngineHealth;
-  readonly receiverStatus: () => ArrowReceiverStatus;
+  readonly receiverStatus: () => GrpcReceiverStatus;
+  /** OTLP over all transports. */
+  readonly otlpStatus: () => OtlpReceiverStatus;
   /** Whether the server has begun to stop. */
   readonly isStopping: () => boolean;
   readonly sqlLimits: { readonly rowsMax: number; readonly timeoutMs: number };

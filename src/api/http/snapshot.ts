@@ -2,12 +2,14 @@
 import { errorMessage, LIMITS } from '../../base/index.ts';
 import type { LogStatus } from '../../log/index.ts';
 import type { EngineHealth, EngineStatus } from '../../materialize/index.ts';
-import type { ArrowReceiverStatus } from '../grpc/arrow-receiver.ts';
+import type { GrpcReceiverStatus } from '../grpc/server.ts';
+import type { OtlpReceiverStatus } from '../otlp/otlp-intake.ts';
 import type { HttpServices } from './services.ts';
 
 export interface Snapshot {
   readonly log: LogStatus;
-  readonly receiver: ArrowReceiverStatus;
+  readonly receiver: GrpcReceiverStatus;
+  readonly otlp: OtlpReceiverStatus;
   readonly engineHealth: EngineHealth;
   /** Null when the engine did not answer; `engineReason` says why. */
   readonly engine: EngineStatus | null;
@@ -20,6 +22,7 @@ export async function takeSnapshot(services: HttpServices): Promise<Snapshot> {
   return {
     log: services.log.status(),
     receiver: services.receiverStatus(),
+    otlp: services.otlpStatus(),
     engineHealth: services.engineHealth(),
     engine: answer.status,
     engineReason: answer.reason,

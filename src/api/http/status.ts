@@ -4,7 +4,7 @@ import type { Snapshot } from './snapshot.ts';
 
 /** The body: versions, offsets, counts, lag, bytes and quarantine. */
 export function statusBody(snapshot: Snapshot, services: HttpServices): Readonly<Record<string, unknown>> {
-  const { log, engine, engineHealth, engineReason, receiver } = snapshot;
+  const { log, engine, engineHealth, engineReason, receiver, otlp } = snapshot;
   const { durableOffset, firstOffset, nextOffset, segment, gaps, ...logFigures } = log;
   return {
     version: services.version,
@@ -36,6 +36,7 @@ export function statusBody(snapshot: Snapshot, services: HttpServices): Readonly
       newest: (engine?.quarantined ?? []).map((entry) => ({ ...entry, offset: Number(entry.offset) })),
     },
     receiver,
+    otlp,
     memory: { rssBytes: process.memoryUsage.rss() },
   };
 }

@@ -1,25 +1,49 @@
 /** A gRPC server on a free port with a log of its own, for one test. */
 import type { TestContext } from 'node:test';
-import { type GrpcLimits, type GrpcServer, startGrpcServer } from '../../../src/api/index.ts';
-import { type Logger, type Signal, silentLogger } from '../../../src/base/index.ts';
+import {
+  createAdmission,
+  createOtlpIntake,
+  type GrpcLimits,
+  type GrpcServer,
+  type OtlpIntake,
+  startGrpcServer,
+} from '../../../src/api/index.ts';
+import { LIMITS, type Logger, type Signal, silentLogger } from '../../../src/base/index.ts';
+import type { Log } from '../../../src/log/index.ts';
 import { connectOtap, type OtapClient, type OtapClientOptions } from '../../helpers/otap-client.ts';
 import { readArrowStreams } from '../../helpers/captures.ts';
 import { type FileLog, openFileLog } from './file-log.ts';
 
 export interface GrpcFixture {
   readonly server: GrpcServer;
+  readonly intake: OtlpIntake;
   readonly log: FileLog;
   readonly connect: (options?: OtapClientOptions) => Promise<OtapClient>;
+}
+
+/** Limits of the server and of the admission that it shares. */
+export type FixtureLimits = Partial<GrpcLimits & AdmissionLimits>;
+
+interface AdmissionLimits {
+  readonly inFlightReadBytesMax: number;
+  readonly inFlightBytesMax: number;
+}
+
+/** The intake of a server over `log`, as the composition root makes it. */
+export function intakeOver(log: Log, limits: Partial<AdmissionLimits> = {}, logger: Logger = silentLogger): OtlpIntake {
+  const { inFlightReadBytesMax, inFlightBytesMax } = { ...LIMITS, ...limits };
+  return createOtlpIntake({ log, logger, admission: createAdmission(inFlightReadBytesMax, inFlightBytesMax) });
 }
 
 /** Starts one; all of it is gone when the test ends. */
 export async function startFixture(
   test: TestContext,
-  limits: Partial<GrpcLimits> = {},
+  limits: FixtureLimits = {},
   logger: Logger = silentLogger,
 ): Promise<GrpcFixture> {
   const log = openFileLog();
-  const server = await startGrpcServer({ host: '127.0.0.1', port: 0, log, logger, limits });
+  const intake = intakeOver(log, limits, logger);
+  const server = await startGrpcServer({ host: '127.0.0.1', port: 0, log, intake, logger, limits });
   const clients: OtapClient[] = [];
   test.after(async () => {
     log.release();
@@ -29,6 +53,7 @@ export async function startFixture(
   });
   return {
     server,
+    intake,
     log,
     async connect(options) {
       const client = await connectOtap(server.address, options);

@@ -6,7 +6,7 @@ import { BaseServerInterceptingCall } from '@grpc/grpc-js/build/src/server-inter
 import { checkGrpcHooks, startGrpcServer } from '../../../src/api/index.ts';
 import { silentLogger, TreasuryError } from '../../../src/base/index.ts';
 import { openFileLog } from './file-log.ts';
-import { messagesOf, startFixture } from './grpc-fixture.ts';
+import { intakeOver, messagesOf, startFixture } from './grpc-fixture.ts';
 
 test('the installed grpc-js has the hooks, and is pinned to one version', () => {
   checkGrpcHooks();
@@ -46,7 +46,8 @@ test('a port that is taken is refused with the address', async (t) => {
     await log.close();
   });
   const { port } = other.address() as { port: number };
-  await assert.rejects(startGrpcServer({ host: '127.0.0.1', port, log, logger: silentLogger }), (error) => {
+  const intake = intakeOver(log);
+  await assert.rejects(startGrpcServer({ host: '127.0.0.1', port, log, intake, logger: silentLogger }), (error) => {
     assert.ok(error instanceof TreasuryError);
     assert.match(error.message, new RegExp(`127.0.0.1:${port}`));
     return true;

@@ -210,7 +210,8 @@ test('unknown methods are UNIMPLEMENTED, whatever their name', async (t) => {
   const { connect } = await startFixture(t);
   const client = await connect();
   for (const path of [
-    '/opentelemetry.proto.collector.logs.v1.LogsService/Export',
+    '/opentelemetry.proto.collector.logs.v1.LogsService/Import',
+    '/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export',
     '/a/b',
     '/%ff"\\/x',
     `/${'x'.repeat(4000)}`,

@@ -9,12 +9,18 @@ import { SIGNAL_CODES, silentLogger } from '../../../src/base/index.ts';
 import { ENTRY_FLAGS, ENTRY_KINDS, type Log, type LogEntry, openLog, readEntries } from '../../../src/log/index.ts';
 import { readArrowStreams } from '../../helpers/captures.ts';
 import { connectOtap, replayStreams } from '../../helpers/otap-client.ts';
-import { eventually } from './grpc-fixture.ts';
+import { eventually, intakeOver } from './grpc-fixture.ts';
 
 async function start(t: TestContext): Promise<{ server: GrpcServer; log: Log; directory: string }> {
   const directory = mkdtempSync(join(tmpdir(), 'treasury-grpc-'));
   const log = await openLog({ directory });
-  const server = await startGrpcServer({ host: '127.0.0.1', port: 0, log, logger: silentLogger });
+  const server = await startGrpcServer({
+    host: '127.0.0.1',
+    port: 0,
+    log,
+    intake: intakeOver(log),
+    logger: silentLogger,
+  });
   t.after(async () => {
     await server.stop();
     await log.close();

@@ -53,6 +53,11 @@ export const LOG_STATUS: ReturnType<HttpServices['log']['status']> = {
 
 const NO_BATCHES = { accepted: 0, unavailable: 0, malformed: 0, messageBytes: 0 };
 
+const NO_REQUESTS = { accepted: 0, partial: 0, unavailable: 0, malformed: 0, rows: 0, rejectedRows: 0, bodyBytes: 0 };
+const NO_OTLP = { logs: NO_REQUESTS, traces: NO_REQUESTS, metrics: NO_REQUESTS };
+/** Four requests, one of them with five rejected rows. */
+const OTLP_LOGS = { ...NO_REQUESTS, accepted: 4, partial: 1, rows: 40, rejectedRows: 5, bodyBytes: 600 };
+
 /** Starts a server on a free port. `parts` replace what the test is about; `sql` gets every query. */
 export async function startHttpHarness(
   parts: Partial<HttpServices> = {},
@@ -91,7 +96,9 @@ export async function startHttpHarness(
       batches: { logs: { ...NO_BATCHES, accepted: 7 }, traces: NO_BATCHES, metrics: NO_BATCHES },
       inFlightBytes: 0,
       streamStateBytes: 0,
+      otlpWaitingBytes: 0,
     }),
+    otlpStatus: () => ({ requests: { grpc: NO_OTLP, http: { ...NO_OTLP, logs: OTLP_LOGS } }, inFlight: 2 }),
     isStopping: () => false,
     sqlLimits: { rowsMax: 100, timeoutMs: 1000 },
     logger,

@@ -99,6 +99,13 @@ test('metrics are Prometheus text with help, type and one line a sample', async 
   const text = lines.join('\n');
   assert.match(text, /treasury_materialized_lag_entries\{projection="logs",version="1"\} 3\n/);
   assert.match(text, /treasury_received_batches_total\{signal="logs",outcome="accepted"\} 7\n/);
+  assert.match(text, /treasury_otlp_requests_total\{transport="http",signal="logs",outcome="accepted"\} 3\n/);
+  assert.match(text, /treasury_otlp_requests_total\{transport="http",signal="logs",outcome="partial"\} 1\n/);
+  assert.match(text, /treasury_otlp_requests_total\{transport="grpc",signal="metrics",outcome="malformed"\} 0\n/);
+  assert.match(text, /treasury_otlp_rows_total\{transport="http",signal="logs"\} 40\n/);
+  assert.match(text, /treasury_otlp_rejected_rows_total\{transport="http",signal="logs"\} 5\n/);
+  assert.match(text, /treasury_otlp_bytes_total\{transport="http",signal="logs"\} 600\n/);
+  assert.match(text, /treasury_otlp_in_flight 2\n/);
   assert.equal(
     new Set(lines.filter((line) => line.startsWith('# TYPE'))).size,
     lines.filter((line) => line.startsWith('# TYPE')).length,
