@@ -17,6 +17,8 @@ export interface Config {
   readonly data: string;
   readonly grpc: ListenAddress;
   readonly otlpHttp: ListenAddress;
+  /** Whose pages in browsers may send OTLP. */
+  readonly otlpCorsOrigins: readonly string[];
   readonly http: ListenAddress;
   /** `off`: the log takes everything and nothing becomes rows. */
   readonly materialize: 'on' | 'off';
@@ -117,6 +119,16 @@ const OPTIONS: readonly OptionSpec[] = [
     description: 'Where OTLP over HTTP is taken.',
     commands: ['serve'],
     parse: listenAddress,
+  },
+  {
+    flag: 'otlp-cors-origins',
+    key: 'otlpCorsOrigins',
+    placeholder: 'ORIGINS',
+    default: 'none',
+    description:
+      'Web pages that may send OTLP over HTTP: origins, separated by commas, with * for any part of a host (https://*.example.com), or * for all.',
+    commands: ['serve'],
+    parse: webOrigins,
   },
   {
     flag: 'http',
@@ -376,6 +388,22 @@ function listenAddress(text: string): ListenAddress {
   const port = Number(match?.[3]);
   if (match === null || port > 65_535) throw new Error('it must be HOST:PORT, such as 127.0.0.1:4317 or [::1]:4317');
   return { host: (match[1] ?? match[2]) as string, port };
+}
+
+/** One `*` for any part of the host or the port; no path behind it. */
+const ORIGIN_PATTERN = /^[a-z][a-z0-9+.-]*:\/\/(?!.*\*.*\*)[^\s/?#@\\]+$/;
+
+function webOrigins(text: string): readonly string[] {
+  if (text === '' || text === 'none') return [];
+  const origins = text.split(',').map((origin) => origin.trim().toLowerCase());
+  const isOrigin = (origin: string): boolean => ORIGIN_PATTERN.test(origin) && URL.canParse(origin.replace('*', '1'));
+  if (origins.length === 1 && origins[0] === '*') return origins;
+  if (!origins.every(isOrigin)) {
+    throw new Error(
+      'it must be none, * or origins separated by commas, such as https://app.example.com or https://*.example.com',
+    );
+  }
+  return origins;
 }
 
 function httpUrl(text: string): string {

@@ -29,6 +29,19 @@ test('a flag wins over the environment, which wins over the default', () => {
   assert.equal(configOf(['--data=/b'], environment).data, '/b');
 });
 
+test('origins of web pages are a list, and none unless named', () => {
+  assert.deepEqual(configOf([]).otlpCorsOrigins, []);
+  assert.deepEqual(configOf([], { TREASURY_OTLP_CORS_ORIGINS: '' }).otlpCorsOrigins, []);
+  assert.deepEqual(configOf(['--otlp-cors-origins', '*']).otlpCorsOrigins, ['*']);
+  const listed = 'https://App.Example.com, https://*.example.com,http://localhost:*,http://[::1]:3000';
+  assert.deepEqual(configOf([], { TREASURY_OTLP_CORS_ORIGINS: listed }).otlpCorsOrigins, [
+    'https://app.example.com',
+    'https://*.example.com',
+    'http://localhost:*',
+    'http://[::1]:3000',
+  ]);
+});
+
 const REFUSED: readonly (readonly [readonly string[], Record<string, string>, RegExp])[] = [
   [['--gprc', 'x'], {}, /Unknown flag --gprc: did you mean --grpc\?/],
   [['--otlphttp', 'x'], {}, /did you mean --otlp-http\?/],
@@ -51,6 +64,14 @@ const REFUSED: readonly (readonly [readonly string[], Record<string, string>, Re
   [[], { TREASURY_HTTP: 'x' }, /Cannot use TREASURY_HTTP/],
   [[], { TREASURY_HTPP: 'x' }, /Unknown environment variable TREASURY_HTPP: did you mean TREASURY_HTTP\?/],
   [['status', '--server', 'localhost:1'], {}, /http:\/\//],
+  [['--otlp-cors-origins', 'example.com'], {}, /Cannot use --otlp-cors-origins: it must be none, \* or origins/],
+  [['--otlp-cors-origins', 'https://a.com/path'], {}, /must be none, \* or origins/],
+  [['--otlp-cors-origins', 'https://a.com/'], {}, /must be none, \* or origins/],
+  [['--otlp-cors-origins', 'https://*.*.com'], {}, /must be none, \* or origins/],
+  [['--otlp-cors-origins', 'https://a.com,,https://b.com'], {}, /must be none, \* or origins/],
+  [['--otlp-cors-origins', '*,https://a.com'], {}, /must be none, \* or origins/],
+  [['--otlp-cors-origins', 'https://a.com:port'], {}, /must be none, \* or origins/],
+  [[], { TREASURY_OTLP_CORS_ORIGINS: 'null' }, /Cannot use TREASURY_OTLP_CORS_ORIGINS/],
 ];
 
 for (const [argv, environment, reason] of REFUSED) {

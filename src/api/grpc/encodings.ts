@@ -1,8 +1,6 @@
 /** Message encodings of gRPC (`grpc-encoding`): what may arrive, and how it is undone within a bound. */
-import { promisify } from 'node:util';
-import { gunzip, inflate, type InputType, type ZlibOptions } from 'node:zlib';
 import { BatchMalformedError, errorMessage } from '../../base/index.ts';
-import { decompressZstd } from '../../otap/index.ts';
+import { type CompressionFormat, decompress } from '../decompress.ts';
 import { status as grpcStatus, Metadata } from './grpc-js.ts';
 import { FRAME_HEADER_BYTES } from './hooks.ts';
 
@@ -17,12 +15,13 @@ export async function decodeFrame(frame: Buffer, encoding: string, maxBytes: num
   if (flags !== COMPRESSED_FLAG) return unreadable(`Cannot read a message: its flags are ${flags}`);
   if (encoding === 'identity')
     return unreadable('Cannot read a message: it is compressed, but the call has no encoding');
-  const decode = DECODERS.get(encoding);
-  if (decode === undefined) return unsupported(encoding);
+  const format = FORMATS.get(encoding);
+  if (format === undefined) return unsupported(encoding);
   try {
-    return await decode(content, maxBytes);
+    return await decompress(content, format, { bytesMax: maxBytes });
   } catch (error) {
-    if (isMalformed(error)) return unreadable(`Cannot decompress a message (${encoding}): ${errorMessage(error)}`);
+    if (error instanceof BatchMalformedError)
+      return unreadable(`Cannot decompress a message (${encoding}): ${errorMessage(error)}`);
     // Not the sender's doing (memory, say): it may resend.
     return unavailable(`Cannot decompress a message (${encoding})`);
   }
@@ -54,38 +53,24 @@ export function unavailable(details: string): UnreadableMessage {
 const UNCOMPRESSED_FLAG = 0;
 const COMPRESSED_FLAG = 1;
 
-type Decode = (content: Buffer, maxBytes: number) => Buffer | Promise<Buffer>;
-
 /** Levels of the names that Go exporters register for Arrow streams (`zstdarrow5` by default): plain zstd frames, all of them. */
 const ZSTD_ARROW_LEVELS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 
-const DECODERS: ReadonlyMap<string, Decode> = new Map<string, Decode>([
-  ['gzip', (content, maxBytes) => gunzipAsync(content, { maxOutputLength: maxBytes })],
-  ['deflate', (content, maxBytes) => inflateAsync(content, { maxOutputLength: maxBytes })],
-  ['zstd', decompressZstd],
-  ...ZSTD_ARROW_LEVELS.map((level): [string, Decode] => [`zstdarrow${level}`, decompressZstd]),
+const FORMATS: ReadonlyMap<string, CompressionFormat> = new Map<string, CompressionFormat>([
+  ['gzip', 'gzip'],
+  ['deflate', 'deflate'],
+  ['zstd', 'zstd'],
+  ...ZSTD_ARROW_LEVELS.map((level): [string, CompressionFormat] => [`zstdarrow${level}`, 'zstd']),
 ]);
 
-const gunzipAsync = promisify<InputType, ZlibOptions, Buffer>(gunzip);
-const inflateAsync = promisify<InputType, ZlibOptions, Buffer>(inflate);
-
 /** Value of the `grpc-accept-encoding` header that every answer carries. */
-export const ACCEPT_ENCODING = ['identity', ...DECODERS.keys()].join(',');
+export const ACCEPT_ENCODING = ['identity', ...FORMATS.keys()].join(',');
 
 function unsupported(encoding: string): UnreadableMessage {
   const metadata = new Metadata();
   metadata.set('grpc-accept-encoding', ACCEPT_ENCODING);
   const details = printable(`Cannot decompress a message: the encoding is ${JSON.stringify(encoding)}`);
   return { code: grpcStatus.UNIMPLEMENTED, details, metadata };
-}
-
-/** Damaged or too large, by the codes of zlib (`Z_DATA_ERROR`, `Z_BUF_ERROR`, `ERR_BUFFER_TOO_LARGE`...) or by our own decoder. */
-function isMalformed(error: unknown): boolean {
-  if (error instanceof BatchMalformedError) return true;
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return (
-    code === 'ERR_BUFFER_TOO_LARGE' || (typeof code === 'string' && code.startsWith('Z_') && code !== 'Z_MEM_ERROR')
-  );
 }
 
 /** Longest text sent back in a status: enough for a reason, little enough for any header limit. */

@@ -1,5 +1,5 @@
 /** A listening HTTP server with an orderly end. */
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { errorMessage, TreasuryError } from '../../base/index.ts';
 
@@ -11,6 +11,9 @@ export interface ListenOptions {
   readonly name: string;
   /** How long requests under way may take to end once `stop` was called. */
   readonly drainMs: number;
+  readonly server?: ServerOptions;
+  /** Called before it listens. */
+  readonly prepare?: (server: Server) => void;
 }
 
 export interface HttpListener {
@@ -24,7 +27,8 @@ export interface HttpListener {
 /** Listens. Rejects with TreasuryError TREASURY_CONFIG when it cannot. */
 export async function listen(handler: RequestListener, options: ListenOptions): Promise<HttpListener> {
   const { host, name, drainMs } = options;
-  const server = createServer(handler);
+  const server = createServer(options.server ?? {}, handler);
+  options.prepare?.(server);
   const shownHost = host.includes(':') ? `[${host}]` : host;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {

@@ -1,35 +1,90 @@
-/**
- * The OTLP/HTTP port. This version takes OTLP in no form over HTTP, and says so to every exporter: 501 is final in OTLP, so an
- * exporter reports it at once instead of filling its queue.
- */
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { LIMITS } from '../../base/index.ts';
+/** The OTLP/HTTP port. On node:http alone, without a framework: most telemetry comes through here. */
+import type { Server } from 'node:http';
+import { LIMITS, type Logger } from '../../base/index.ts';
+import { initZstd } from '../../otap/index.ts';
+import type { OtlpIntake } from '../otlp/otlp-intake.ts';
+import { createCors } from './cors.ts';
 import { type HttpListener, listen } from './listener.ts';
+import { createConnections } from './otlp-connections.ts';
+import { createOtlpReceiver } from './otlp-receiver.ts';
 
-const OTLP_PATHS = new Set(['/v1/logs', '/v1/traces', '/v1/metrics']);
-/** google.rpc.Code */
-const CODE = { NOT_FOUND: 5, UNIMPLEMENTED: 12 } as const;
+export interface OtlpHttpServerOptions {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly intake: OtlpIntake;
+  readonly logger: Logger;
+  /** Whose pages in browsers may send: origins, `*` in them or alone. None: nobody's. */
+  readonly corsOrigins: readonly string[];
+  /** Those of `LIMITS`, unless a test has others. */
+  readonly limits?: Partial<OtlpHttpServerLimits>;
+}
+
+/** As the limits `otlpHttp…` of `LIMITS`. */
+export interface OtlpHttpServerLimits {
+  readonly bodyBytesMax: number;
+  readonly decompressedBytesMax: number;
+  readonly requestsMax: number;
+  readonly connectionsMax: number;
+  readonly excessConnectionsMax: number;
+  readonly headMaxMs: number;
+  readonly requestMaxMs: number;
+  readonly stallMaxMs: number;
+  readonly idleMaxMs: number;
+  /** How often times are looked at. */
+  readonly checkIntervalMs: number;
+}
 
 /** Listens on the OTLP/HTTP port. Rejects with TreasuryError TREASURY_CONFIG when it cannot. */
-export function startOtlpHttpServer(options: { readonly host: string; readonly port: number }): Promise<HttpListener> {
-  return listen(refuse, { ...options, name: 'OTLP over HTTP', drainMs: LIMITS.httpDrainMaxMs });
+export async function startOtlpHttpServer(options: OtlpHttpServerOptions): Promise<HttpListener> {
+  const { host, port, intake, logger, corsOrigins } = options;
+  const limits = { ...SERVER_LIMITS, ...options.limits };
+  await initZstd();
+  let isStopping = false;
+  const connections = createConnections(limits.connectionsMax);
+  const cors = createCors(corsOrigins);
+  const receive = createOtlpReceiver({ intake, logger, cors, connections, limits, isStopping: () => isStopping });
+  const listener = await listen((request, response) => receive(request, response, 'nothing'), {
+    host,
+    port,
+    name: 'OTLP over HTTP',
+    drainMs: LIMITS.httpDrainMaxMs,
+    server: {
+      headersTimeout: limits.headMaxMs,
+      requestTimeout: limits.requestMaxMs,
+      keepAliveTimeout: limits.idleMaxMs,
+      connectionsCheckingInterval: limits.checkIntervalMs,
+      // Its answer would have no Status, and nothing here looks at Host.
+      requireHostHeader: false,
+    },
+    prepare(server: Server) {
+      server.maxConnections = limits.connectionsMax + limits.excessConnectionsMax;
+      // A client that takes no answers.
+      server.timeout = limits.idleMaxMs;
+      connections.watch(server);
+      server.on('checkContinue', (request, response) => receive(request, response, 'continue'));
+      server.on('checkExpectation', (request, response) => receive(request, response, 'unknown'));
+    },
+  });
+  return {
+    address: listener.address,
+    port: listener.port,
+    stop() {
+      isStopping = true;
+      return listener.stop();
+    },
+  };
 }
 
-function refuse(request: IncomingMessage, response: ServerResponse): void {
-  // The body is not read: the connection closes behind the answer.
-  // Cut by hand: whatever a peer writes as its target is a path here, and nothing that a parser could refuse.
-  const path = (request.url ?? '/').split('?', 1)[0] as string;
-  const known = OTLP_PATHS.has(path);
-  const body = JSON.stringify({
-    code: known ? CODE.UNIMPLEMENTED : CODE.NOT_FOUND,
-    message: known
-      ? 'OTLP over HTTP is not implemented: send OTAP (OTel-Arrow) to the gRPC port'
-      : `No such path: ${path}`,
-  });
-  response.writeHead(known ? 501 : 404, {
-    'Content-Type': 'application/json',
-    'Content-Length': Buffer.byteLength(body),
-    Connection: 'close',
-  });
-  response.end(request.method === 'HEAD' ? undefined : body);
-}
+const SERVER_LIMITS: OtlpHttpServerLimits = {
+  bodyBytesMax: LIMITS.messageBytesMax,
+  decompressedBytesMax: LIMITS.decompressedBytesMax,
+  requestsMax: LIMITS.otlpHttpRequestsMax,
+  connectionsMax: LIMITS.otlpHttpConnectionsMax,
+  excessConnectionsMax: LIMITS.otlpHttpExcessConnectionsMax,
+  headMaxMs: LIMITS.otlpHttpHeadMaxMs,
+  requestMaxMs: LIMITS.otlpHttpRequestMaxMs,
+  stallMaxMs: LIMITS.otlpHttpStallMaxMs,
+  idleMaxMs: LIMITS.otlpHttpIdleMaxMs,
+  checkIntervalMs: 1_000,
+};

@@ -4,7 +4,13 @@ import { OTLP_CONTENT_TYPES, type OtlpContentType } from '../../otap/index.ts';
 import { bytesField, varintField } from './protobuf-fields.ts';
 
 /** Codes of `google.rpc.Code` that OTLP senders are told. */
-export const RPC_CODES = { INVALID_ARGUMENT: 3, NOT_FOUND: 5, UNIMPLEMENTED: 12, UNAVAILABLE: 14 } as const;
+export const RPC_CODES = {
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  UNIMPLEMENTED: 12,
+  UNAVAILABLE: 14,
+} as const;
 
 /** The part of an accepted answer that its response tells. */
 export interface ExportOutcome {

@@ -8,8 +8,9 @@ import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { startOtlpHttpServer } from '../../../src/api/index.ts';
-import { LIMITS, type Logger, TreasuryError } from '../../../src/base/index.ts';
+import { LIMITS, type Logger, silentLogger, TreasuryError } from '../../../src/base/index.ts';
 import { chunksOf, ENGINE_STATUS, LOG_STATUS, startHttpHarness } from './harness.ts';
+import { startOtlpHarness } from './otlp-harness.ts';
 
 const SQL = '/treasury/v1/sql';
 
@@ -322,8 +323,7 @@ const ODD_TARGETS = ['//', 'http://[', '*', '/%zz', 'http://x:99999/', '/\\', '/
 
 test('request targets that are no URL are refused, and the server goes on', async (context) => {
   const { base, listener } = await start(context, {}, never, failingLogger());
-  const otlp = await startOtlpHttpServer({ host: '127.0.0.1', port: 0 });
-  context.after(() => otlp.stop());
+  const otlp = await startOtlpHarness(context, { logger: failingLogger() });
   for (const target of ODD_TARGETS) {
     for (const { port } of [listener, otlp]) {
       const line = await rawRequest(port, `GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`);
@@ -370,22 +370,10 @@ test('stop lets an answer under way end and takes no more connections', async ()
 
 test('listening on an address in use rejects with the reason', async (context) => {
   const { listener } = await start(context);
-  const again = startOtlpHttpServer({ host: '127.0.0.1', port: listener.port });
+  const { intake } = await startOtlpHarness(context);
+  const options = { host: '127.0.0.1', intake, logger: silentLogger, corsOrigins: [] };
+  const again = startOtlpHttpServer({ ...options, port: listener.port });
   await assert.rejects(again, { code: 'TREASURY_CONFIG', message: /EADDRINUSE/ });
-});
-
-test('the OTLP port says that it takes nothing yet, as a Status', async (context) => {
-  const listener = await startOtlpHttpServer({ host: '127.0.0.1', port: 0 });
-  context.after(() => listener.stop());
-  const base = `http://${listener.address}`;
-  for (const path of ['/v1/logs', '/v1/traces', '/v1/metrics']) {
-    const response = await fetch(base + path, { method: 'POST', body: '{}' });
-    assert.equal(response.status, 501);
-    const body = (await response.json()) as { code: number; message: string };
-    assert.equal(body.code, 12);
-    assert.match(body.message, /not implemented/);
-  }
-  assert.equal((await fetch(`${base}/v1/other`)).status, 404);
 });
 
 function never(): Promise<never> {

@@ -1,0 +1,186 @@
+/** Serves requests for telemetry over HTTP: head, body, decompression, intake, answer. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { BatchMalformedError, BatchTooLargeError, errorMessage, type Logger, type Signal } from '../../base/index.ts';
+import { OTLP_CONTENT_TYPES, type OtlpContentType } from '../../otap/index.ts';
+import { decompress } from '../decompress.ts';
+import { type HeldBytes, holdBytes } from '../held-bytes.ts';
+import { encodeExportResponse } from '../otlp/otlp-answers.ts';
+import type { OtlpIntake } from '../otlp/otlp-intake.ts';
+import type { Cors } from './cors.ts';
+import { type OtlpExchange, sendAnswer, sendError } from './otlp-answer.ts';
+import { readBody } from './otlp-body.ts';
+import type { OtlpConnection, OtlpConnections } from './otlp-connections.ts';
+import { OtlpHttpError } from './otlp-error.ts';
+import { otlpContentType, type OtlpHead, readOtlpHead, signalOfPath } from './otlp-head.ts';
+
+export interface OtlpHttpLimits {
+  readonly bodyBytesMax: number;
+  readonly decompressedBytesMax: number;
+  readonly requestsMax: number;
+  readonly stallMaxMs: number;
+}
+
+export interface OtlpReceiverOptions {
+  readonly intake: OtlpIntake;
+  readonly logger: Logger;
+  /** Null: programs in browsers of other origins get no answer that they may read. */
+  readonly cors: Cors | null;
+  readonly connections: OtlpConnections;
+  readonly limits: OtlpHttpLimits;
+  readonly isStopping: () => boolean;
+}
+
+/** What a request's `Expect` header asks for. */
+export type Expectation = 'nothing' | 'continue' | 'unknown';
+
+/** Serves one request. */
+export type OtlpReceiver = (request: IncomingMessage, response: ServerResponse, expectation: Expectation) => void;
+
+/** Makes the receiver. What it does never throws. */
+export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
+  const { intake, logger, cors, connections, limits, isStopping } = options;
+  const allowed = cors === null ? 'POST' : 'POST, OPTIONS';
+  /** Requests whose body is there. */
+  let atWork = 0;
+
+  async function receive(request: IncomingMessage, response: ServerResponse, expectation: Expectation): Promise<void> {
+    // A connection that breaks in the middle of a body says so here, too; the reading of the body has its own ways to know.
+    request.on('error', () => {});
+    const connection = connections.begin(request, response);
+    if (connection === null) {
+      request.destroy();
+      return;
+    }
+    const exchange: OtlpExchange = {
+      request,
+      response,
+      contentType: otlpContentType(request.headers['content-type']) ?? OTLP_CONTENT_TYPES.JSON,
+      headers: cors?.answerHeaders(request.headers) ?? {},
+      isBodyHeldBack: expectation === 'continue',
+      isLast: () => isStopping() || connection.isBroken || connection.isExcess,
+      isBroken: () => connection.isBroken,
+    };
+    const signal = signalOfPath(request.url);
+    const held = holdBytes(intake.admission);
+    try {
+      if (signal === null)
+        throw new OtlpHttpError(404, 'No such path: telemetry goes to /v1/logs, /v1/traces, /v1/metrics');
+      if (cors !== null && request.method === 'OPTIONS') sendPreflight(exchange, cors, allowed);
+      else await take(exchange, { signal, connection, held, expectation });
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (signal !== null && refusal.status !== 405) {
+        intake.refuse('http', signal, refusal.isRetryable ? 'unavailable' : 'malformed', refusal.message);
+      }
+      sendError(exchange, refusal);
+    } finally {
+      held.giveAll();
+    }
+  }
+
+  async function take(exchange: OtlpExchange, { signal, connection, held, expectation }: Taking): Promise<void> {
+    const { request } = exchange;
+    checkMethod(request.method, allowed);
+    if (expectation === 'unknown')
+      throw new OtlpHttpError(417, 'Cannot do what Expect asks for: known is 100-continue');
+    const head = readOtlpHead(request, limits.bodyBytesMax);
+    checkRoom(connection);
+    if (expectation === 'continue') {
+      if (intake.admission.isFull)
+        throw new OtlpHttpError(503, 'Cannot take the request now: too many bytes are in flight');
+      exchange.isBodyHeldBack = false;
+      exchange.response.writeContinue();
+    }
+    const received = await receiveBody(exchange, head, connection, held);
+    // The sender has left: whatever came of its request is worth nothing.
+    if (received === null) return;
+    checkRoom(connection);
+    atWork++;
+    try {
+      const body = await decode(received, head, held);
+      await logAndAnswer(exchange, signal, head.contentType, body);
+    } finally {
+      atWork--;
+    }
+  }
+
+  function checkRoom(connection: OtlpConnection): void {
+    if (connection.isExcess) throw new OtlpHttpError(503, 'Cannot take the request now: too many connections are open');
+    if (atWork >= limits.requestsMax)
+      throw new OtlpHttpError(503, 'Cannot take the request now: too many are under way');
+  }
+
+  async function receiveBody(
+    { request }: OtlpExchange,
+    { announcedBytes }: OtlpHead,
+    connection: OtlpConnection,
+    held: HeldBytes,
+  ): Promise<Buffer | null> {
+    const { bodyBytesMax: bytesMax, stallMaxMs } = limits;
+    const reading = readBody(request, { bytesMax, announcedBytes, held, stallMaxMs });
+    connection.reading = reading;
+    try {
+      return await reading.body;
+    } finally {
+      // The next request may have come with the same packet.
+      if (connection.reading === reading) connection.reading = null;
+    }
+  }
+
+  /** From here on, `held` accounts for the decompressed bytes alone. */
+  async function decode(received: Buffer, { compression }: OtlpHead, held: HeldBytes): Promise<Buffer> {
+    if (compression === 'none') return received;
+    const onOutput = (bytes: number): void => {
+      if (!held.take(bytes)) throw new OtlpHttpError(503, 'Cannot take the request now: too many bytes are in flight');
+    };
+    const body = await decompress(received, compression, { bytesMax: limits.decompressedBytesMax, onOutput });
+    held.give(received.length);
+    return body;
+  }
+
+  async function logAndAnswer(
+    exchange: OtlpExchange,
+    signal: Signal,
+    contentType: OtlpContentType,
+    body: Buffer,
+  ): Promise<void> {
+    const headers = storableHeaders(exchange.request);
+    const answer = await intake.take({ signal, transport: 'http', contentType, body, headers });
+    if (answer.kind === 'accepted') sendAnswer(exchange, 200, encodeExportResponse(signal, answer, contentType));
+    else sendError(exchange, new OtlpHttpError(answer.kind === 'malformed' ? 400 : 503, answer.message));
+  }
+
+  function refusalOf(error: unknown): OtlpHttpError {
+    if (error instanceof OtlpHttpError) return error;
+    if (error instanceof BatchTooLargeError) return new OtlpHttpError(413, error.message);
+    if (error instanceof BatchMalformedError) return new OtlpHttpError(400, error.message);
+    logger.error('OTLP request failed', {
+      error: errorMessage(error),
+      stack: error instanceof Error ? error.stack : undefined,
+    });
+    // Not the sender's doing (memory, or a bug): it still has the data.
+    return new OtlpHttpError(503, 'Cannot take the request now: the server failed, its log says why');
+  }
+
+  return (request, response, expectation) => void receive(request, response, expectation);
+}
+
+interface Taking {
+  readonly signal: Signal;
+  readonly connection: OtlpConnection;
+  readonly held: HeldBytes;
+  readonly expectation: Expectation;
+}
+
+function checkMethod(method: string | undefined, allowed: string): void {
+  if (method === 'POST') return;
+  throw new OtlpHttpError(405, `Cannot ${method} here: allowed is ${allowed}`, { Allow: allowed });
+}
+
+function sendPreflight(exchange: OtlpExchange, cors: Cors, allowed: string): void {
+  sendAnswer(exchange, 204, null, { Allow: allowed, ...cors.preflightHeaders(exchange.request.headers) });
+}
+
+function* storableHeaders({ headers }: IncomingMessage): Generator<readonly [string, string]> {
+  for (const [name, value] of Object.entries(headers)) if (typeof value === 'string') yield [name, value];
+}
