@@ -25,13 +25,16 @@ import {
   unsignedText,
 } from './telemetry-rows.ts';
 
-/** All rows of a batch: logs, spans, points, and metrics without points. */
-export function canonicalRows(batch: CanonicalBatch): TelemetryRow[] {
-  if (batch.signal === 'logs') return logRows(batch);
-  return batch.signal === 'traces' ? spanRows(batch) : metricRows(batch);
+/**
+ * All rows of a batch: logs, spans, points, and metrics without points. `exact` as in `expectedRows`: metrics with their metadata, ids
+ * of zeros as they are.
+ */
+export function canonicalRows(batch: CanonicalBatch, { exact = false }: { exact?: boolean } = {}): TelemetryRow[] {
+  if (batch.signal === 'logs') return logRows(batch, exact);
+  return batch.signal === 'traces' ? spanRows(batch, exact) : metricRows(batch, exact);
 }
 
-function logRows(batch: LogsBatch): TelemetryRow[] {
+function logRows(batch: LogsBatch, exact: boolean): TelemetryRow[] {
   const { logs } = batch;
   const attributes = attributesByParent(batch.logAttrs);
   const root = rootRows(logs, batch);
@@ -46,13 +49,13 @@ function logRows(batch: LogsBatch): TelemetryRow[] {
     attributes: attributes(idOf(logs.id, row)),
     dropped: number(logs.droppedAttributesCount, row),
     flags: number(logs.flags, row),
-    trace_id: identifier(logs.traceId, row),
-    span_id: identifier(logs.spanId, row),
+    trace_id: identifier(logs.traceId, row, exact),
+    span_id: identifier(logs.spanId, row, exact),
     event_name: text(logs.eventName, row),
   }));
 }
 
-function spanRows(batch: TracesBatch): TelemetryRow[] {
+function spanRows(batch: TracesBatch, exact: boolean): TelemetryRow[] {
   const { spans, spanEvents, spanLinks } = batch;
   const attributes = attributesByParent(batch.spanAttrs);
   const eventAttributes = attributesByParent(batch.spanEventAttrs);
@@ -65,8 +68,8 @@ function spanRows(batch: TracesBatch): TelemetryRow[] {
     dropped: number(table.droppedAttributesCount, row),
   }));
   const links = childrenByParent(spanLinks, (table, row) => ({
-    trace_id: identifier(table.traceId, row),
-    span_id: identifier(table.spanId, row),
+    trace_id: identifier(table.traceId, row, exact),
+    span_id: identifier(table.spanId, row, exact),
     trace_state: text(table.traceState, row),
     flags: number(table.flags, row),
     attributes: linkAttributes(idOf(table.id, row)),
@@ -78,9 +81,9 @@ function spanRows(batch: TracesBatch): TelemetryRow[] {
     return {
       kind: 'span',
       ...root(row),
-      trace_id: identifier(spans.traceId, row),
-      span_id: identifier(spans.spanId, row),
-      parent_span_id: identifier(spans.parentSpanId, row),
+      trace_id: identifier(spans.traceId, row, exact),
+      span_id: identifier(spans.spanId, row, exact),
+      parent_span_id: identifier(spans.parentSpanId, row, exact),
       trace_state: text(spans.traceState, row),
       name: text(spans.name, row),
       span_kind: number(spans.kind, row),
@@ -108,10 +111,11 @@ const METRIC_TYPE_NAMES = {
   [METRIC_TYPES.SUMMARY]: 'summary',
 };
 
-function metricRows(batch: MetricsBatch): TelemetryRow[] {
+function metricRows(batch: MetricsBatch, exact: boolean): TelemetryRow[] {
   const { metrics } = batch;
   const root = rootRows(metrics, batch);
-  const points = pointsByParent(batch);
+  const metadata = attributesByParent(batch.metricAttrs);
+  const points = pointsByParent(batch, exact);
   return rowsOf(metrics.rowCount, (row) => {
     const type = number(metrics.metricType, row) as keyof typeof METRIC_TYPE_NAMES;
     const parent = {
@@ -123,6 +127,7 @@ function metricRows(batch: MetricsBatch): TelemetryRow[] {
         type: METRIC_TYPE_NAMES[type],
         temporality: number(metrics.aggregationTemporality, row),
         monotonic: number(metrics.isMonotonic, row) === 1,
+        ...(exact ? { metadata: metadata(idOf(metrics.id, row)) } : {}),
       },
     };
     const found = points.flatMap((pointsOf) => pointsOf(idOf(metrics.id, row)));
@@ -131,10 +136,10 @@ function metricRows(batch: MetricsBatch): TelemetryRow[] {
   }).flat();
 }
 
-function pointsByParent(batch: MetricsBatch): ((id: number | null) => TelemetryRow[])[] {
-  const numberExemplars = exemplarsByParent(batch.numberDpExemplars, batch.numberDpExemplarAttrs);
-  const histogramExemplars = exemplarsByParent(batch.histogramDpExemplars, batch.histogramDpExemplarAttrs);
-  const expExemplars = exemplarsByParent(batch.expHistogramDpExemplars, batch.expHistogramDpExemplarAttrs);
+function pointsByParent(batch: MetricsBatch, exact: boolean): ((id: number | null) => TelemetryRow[])[] {
+  const numberExemplars = exemplarsByParent(batch.numberDpExemplars, batch.numberDpExemplarAttrs, exact);
+  const histogramExemplars = exemplarsByParent(batch.histogramDpExemplars, batch.histogramDpExemplarAttrs, exact);
+  const expExemplars = exemplarsByParent(batch.expHistogramDpExemplars, batch.expHistogramDpExemplarAttrs, exact);
   const numberAttributes = attributesByParent(batch.numberDpAttrs);
   const summaryAttributes = attributesByParent(batch.summaryDpAttrs);
   const histogramAttributes = attributesByParent(batch.histogramDpAttrs);
@@ -212,13 +217,13 @@ function histogramBase(
   };
 }
 
-function exemplarsByParent(table: ExemplarsTable | null, attributes: AttributesTable | null) {
+function exemplarsByParent(table: ExemplarsTable | null, attributes: AttributesTable | null, exact: boolean) {
   const attributesOf = attributesByParent(attributes);
   const exemplars = childrenByParent(table, (columns, row) => ({
     time: time(columns.timeUnixNano, row),
     value: numberValue(columns, row),
-    trace_id: identifier(columns.traceId, row),
-    span_id: identifier(columns.spanId, row),
+    trace_id: identifier(columns.traceId, row, exact),
+    span_id: identifier(columns.spanId, row, exact),
     attributes: attributesOf(idOf(columns.id, row)),
   }));
   return (id: number | null) => sortCanonical(exemplars(id));
@@ -339,11 +344,11 @@ function optionalDouble(column: Numbers | null, row: number): string | null {
 }
 
 /** All zeros is how the Go exporter writes no id. */
-function identifier(column: IdentifierColumn | null, row: number): string {
+function identifier(column: IdentifierColumn | null, row: number, exact: boolean): string {
   if (!isPresent(column, row)) return '';
   const { values, width } = column!;
   const hex = Buffer.from(values.subarray(row * width, (row + 1) * width)).toString('hex');
-  return /^0+$/.test(hex) ? '' : hex;
+  return !exact && /^0+$/.test(hex) ? '' : hex;
 }
 
 function bytes(column: BytesColumn | null, row: number): Buffer {
