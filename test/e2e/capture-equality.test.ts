@@ -5,10 +5,8 @@
  * schema `main` in the form that people query. Captures too large for that are compared by counts, sums and distinct counts.
  */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
-import { SIGNALS } from '../../src/base/index.ts';
+import type { DuckDBConnection } from '@duckdb/node-api';
 import {
   captureNames,
   readArrowStreams,
@@ -16,21 +14,16 @@ import {
   readSummary,
   sharedCapturesMissing,
 } from '../helpers/captures.ts';
-import { expectedRows } from '../helpers/expected-rows.ts';
-import { expectedMainRows, mainRows } from '../helpers/main-rows.ts';
-import { normalizedRows } from '../helpers/normalized-rows.ts';
 import { connectOtap, replayStreams } from '../helpers/otap-client.ts';
+import { assertRows, expectedLines } from '../helpers/row-comparison.ts';
 import { fetchSql, scratchDirectory, startServerProcess, untilMaterialized } from '../helpers/server-process.ts';
+import { openStoppedTables, ROW_VIEWS } from '../helpers/stopped-tables.ts';
 import { type Summary, summarize } from '../helpers/summary.ts';
-import { canonicalLines, type TelemetryRow } from '../helpers/telemetry-rows.ts';
 
 /** Bodies of these captures are compressed frames; the client would have to send them as they are (their rows are those of rich-*). */
 const NOT_PLAIN = new Set(['wire-1']);
 /** Rows come twice where the capturing server refused a batch on purpose: every expected row once, none that was not sent. */
 const WITH_RESENDS = new Set(['retry-1']);
-
-/** Every view of `main` that has (entry_offset, row). */
-const ROW_TABLES = ['logs', 'spans', 'samples', 'histograms', 'exp_histograms', 'summaries', 'exemplars'];
 
 const own = captureNames({ shared: false });
 const all = [...new Set([...own, ...captureNames({ shared: true })])].filter((name) => !NOT_PLAIN.has(name));
@@ -47,59 +40,21 @@ for (const name of all) {
     }
     await client.close();
     await untilMaterialized(server);
-    for (const table of ROW_TABLES) {
+    for (const table of ROW_VIEWS) {
       const repeated = `SELECT entry_offset, row FROM ${table} GROUP BY ALL HAVING count(*) > 1`;
       assert.deepEqual(await fetchSql(server, `SELECT count(*) FROM (${repeated})`), [['0']], `${table} repeats rows`);
     }
     assert.equal(await server.end('SIGTERM'), 0, server.stderr());
-    const instance = await DuckDBInstance.create(join(server.data, 'tables/treasury.duckdb'), {
-      access_mode: 'READ_ONLY',
-    });
-    const connection = await instance.connect();
-    t.after(() => {
-      connection.closeSync();
-      instance.closeSync();
-    });
-    await (hasExpectation(name) ? compareRows(connection, name) : compareSummary(connection, name));
+    const connection = await openStoppedTables(t, server.data);
+    if (!hasExpectation(name)) return compareSummary(connection, name);
+    const expected = expectedLines(readCapture(name, 'expect'));
+    await assertRows(connection, expected, { what: name, isRepeated: WITH_RESENDS.has(name) });
   });
 }
 
 test('all shared captures were compared', { skip: sharedCapturesMissing() }, () => {
   assert.ok(all.length > own.length);
 });
-
-async function compareRows(connection: DuckDBConnection, name: string): Promise<void> {
-  const expected = readCapture(name, 'expect').filter((record) => record.t === 'otlp');
-  assert.ok(expected.length > 0);
-  for (const signal of SIGNALS) {
-    const sent = expected
-      .filter((record) => record.signal === signal)
-      .flatMap((record) => expectedRows(signal, record.body));
-    assertSameRows(await normalizedRows(connection, signal), sent, `${name} ${signal} normalized`);
-    assertSameRows(await mainRows(connection, signal), expectedMainRows(sent), `${name} ${signal} main`);
-  }
-
-  function assertSameRows(actual: readonly TelemetryRow[], wanted: readonly TelemetryRow[], what: string): void {
-    let lines = canonicalLines(actual);
-    let wantedLines = canonicalLines(wanted);
-    if (WITH_RESENDS.has(name)) {
-      lines = [...new Set(lines)];
-      wantedLines = [...new Set(wantedLines)];
-    }
-    const surplus = without(lines, wantedLines);
-    const missing = without(wantedLines, lines);
-    assert.deepEqual(
-      {
-        surplus: surplus.slice(0, 2),
-        missing: missing.slice(0, 2),
-        surplusCount: surplus.length,
-        missingCount: missing.length,
-      },
-      { surplus: [], missing: [], surplusCount: 0, missingCount: 0 },
-      `${what}: ${lines.length} rows, ${wantedLines.length} expected`,
-    );
-  }
-}
 
 async function compareSummary(connection: DuckDBConnection, name: string): Promise<void> {
   const expected = readSummary(name) as unknown as Summary;
@@ -113,15 +68,4 @@ function hasExpectation(name: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** The items of sorted list `a` that sorted list `b` does not have, duplicates counted. */
-function without(a: readonly string[], b: readonly string[]): string[] {
-  const result: string[] = [];
-  for (let i = 0, j = 0; i < a.length; i++) {
-    while (j < b.length && b[j]! < a[i]!) j += 1;
-    if (j < b.length && b[j] === a[i]) j += 1;
-    else result.push(a[i]!);
-  }
-  return result;
 }

@@ -11,6 +11,18 @@ import { doubleText, type Pair, type TypedValue, unsignedText } from './telemetr
 
 export type SqlRow = Record<string, unknown>;
 
+/** Log offsets from `from` to below `to`. */
+export interface OffsetRange {
+  readonly from: bigint;
+  readonly to: bigint;
+}
+
+/** The condition that entries are in the range; `alias` qualifies the column. */
+export function inRange(range: OffsetRange | undefined, alias = ''): string {
+  const column = `${alias}entry_offset`;
+  return range === undefined ? 'true' : `${column} >= ${range.from} AND ${column} < ${range.to}`;
+}
+
 /** 64 bits of a time or duration as an unsigned decimal; null counts as 0, the wire's default. */
 export function timeText(value: unknown): string {
   if (value === null || value === undefined) return '0';

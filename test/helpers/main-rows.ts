@@ -7,9 +7,11 @@ import type { Signal } from '../../src/base/index.ts';
 import {
   countText,
   doubleOrNull,
+  inRange,
   listOf,
   mapOf,
   numberOf,
+  type OffsetRange,
   type SqlRow,
   structOf,
   textOf,
@@ -29,15 +31,20 @@ const METRIC_KINDS: Readonly<Record<string, string>> = {
   summary: 'summary',
 };
 
-/** Rows of the public views of a signal. Metrics without data points are in no view of `main`. */
-export async function mainRows(connection: DuckDBConnection, signal: Signal): Promise<TelemetryRow[]> {
-  if (signal === 'logs') return (await query(connection, LOGS)).map(logRow);
-  if (signal === 'traces') return (await query(connection, SPANS)).map(spanRow);
+/** Rows of the public views of a signal, by default of all entries. Metrics without data points are in no view of `main`. */
+export async function mainRows(
+  connection: DuckDBConnection,
+  signal: Signal,
+  range?: OffsetRange,
+): Promise<TelemetryRow[]> {
+  if (signal === 'logs') return (await query(connection, `${LOGS} WHERE ${inRange(range)}`)).map(logRow);
+  if (signal === 'traces') return (await query(connection, `${SPANS} WHERE ${inRange(range)}`)).map(spanRow);
   const points: TelemetryRow[] = [];
   for (const [view, columns] of Object.entries(POINT_COLUMNS)) {
     const rows = await query(
       connection,
-      `SELECT s.* EXCLUDE (series_id), p.time, p.start_time, p.flags, ${columns} FROM ${view} p JOIN series s USING (series_id)`,
+      `SELECT s.* EXCLUDE (series_id), p.time, p.start_time, p.flags, ${columns} FROM ${view} p JOIN series s USING (series_id)
+       WHERE ${inRange(range, 'p.')}`,
     );
     points.push(...rows.map((row) => pointRow(view, row)));
   }
@@ -261,7 +268,7 @@ const expectedOf = {
   }),
   point: (row: Row): TelemetryRow => {
     const { exemplars: _exemplars, attributes, value, ...point } = row['point'] as Row;
-    const { type, temporality, description: _description, ...metric } = row['metric'] as Row;
+    const { type, temporality, description: _description, metadata: _metadata, ...metric } = row['metric'] as Row;
     const number = value === undefined ? {} : expectedNumber(value as TypedValue);
     return {
       kind: 'point',

@@ -5,8 +5,10 @@ import {
   countText,
   doubleOrNull,
   idText,
+  inRange,
   listOf,
   numberOf,
+  type OffsetRange,
   type SqlRow,
   structOf,
   textOf,
@@ -28,16 +30,33 @@ type Attributes = (entryOffset: unknown, id: unknown) => Pair[];
 
 const METRIC_TYPES = ['empty', 'gauge', 'sum', 'histogram', 'exponentialHistogram', 'summary'];
 
-/** All rows of a signal. */
-export async function normalizedRows(connection: DuckDBConnection, signal: Signal): Promise<TelemetryRow[]> {
-  if (signal === 'logs') return logRows(connection);
-  return signal === 'traces' ? spanRows(connection) : pointRows(connection);
+export interface NormalizedRowsOptions {
+  /** Entries that count; default all. */
+  readonly range?: OffsetRange;
+  /** Gives metrics their `metadata`, as expected rows have them when they are exact. */
+  readonly exact?: boolean;
 }
 
-async function logRows(connection: DuckDBConnection): Promise<TelemetryRow[]> {
-  const parents = await parentsOf(connection);
-  const attributes = await attributesOf(connection, 'log_attrs');
-  const rows = await table(connection, 'logs');
+/** What rows are read from. */
+interface Source extends NormalizedRowsOptions {
+  readonly connection: DuckDBConnection;
+}
+
+/** The rows of a signal. */
+export async function normalizedRows(
+  connection: DuckDBConnection,
+  signal: Signal,
+  options: NormalizedRowsOptions = {},
+): Promise<TelemetryRow[]> {
+  const source = { connection, ...options };
+  if (signal === 'logs') return logRows(source);
+  return signal === 'traces' ? spanRows(source) : pointRows(source);
+}
+
+async function logRows(source: Source): Promise<TelemetryRow[]> {
+  const parents = await parentsOf(source);
+  const attributes = await attributesOf(source, 'log_attrs');
+  const rows = await table(source, 'logs');
   return rows.map((row) => ({
     kind: 'log',
     ...parents(row),
@@ -55,14 +74,14 @@ async function logRows(connection: DuckDBConnection): Promise<TelemetryRow[]> {
   }));
 }
 
-async function spanRows(connection: DuckDBConnection): Promise<TelemetryRow[]> {
-  const parents = await parentsOf(connection);
-  const attributes = await attributesOf(connection, 'span_attrs');
-  const eventAttributes = await attributesOf(connection, 'span_event_attrs');
-  const linkAttributes = await attributesOf(connection, 'span_link_attrs');
-  const events = await childRows(connection, 'span_events');
-  const links = await childRows(connection, 'span_links');
-  const rows = await table(connection, 'spans');
+async function spanRows(source: Source): Promise<TelemetryRow[]> {
+  const parents = await parentsOf(source);
+  const attributes = await attributesOf(source, 'span_attrs');
+  const eventAttributes = await attributesOf(source, 'span_event_attrs');
+  const linkAttributes = await attributesOf(source, 'span_link_attrs');
+  const events = await childRows(source, 'span_events');
+  const links = await childRows(source, 'span_links');
+  const rows = await table(source, 'spans');
   return rows.map((row) => {
     const status = structOf(row['status']);
     const start = BigInt(timeText(row['start_time_unix_nano']));
@@ -112,15 +131,16 @@ interface PointTables {
   exemplars: (point: SqlRow) => TelemetryRow[];
 }
 
-async function pointRows(connection: DuckDBConnection): Promise<TelemetryRow[]> {
-  const parents = await parentsOf(connection);
+async function pointRows(source: Source): Promise<TelemetryRow[]> {
+  const parents = await parentsOf(source);
   const kinds = {
-    number: await pointTables(connection, 'number', true),
-    histogram: await pointTables(connection, 'histogram', true),
-    exp_histogram: await pointTables(connection, 'exp_histogram', true),
-    summary: await pointTables(connection, 'summary', false),
+    number: await pointTables(source, 'number', true),
+    histogram: await pointTables(source, 'histogram', true),
+    exp_histogram: await pointTables(source, 'exp_histogram', true),
+    summary: await pointTables(source, 'summary', false),
   };
-  const metrics = await table(connection, 'univariate_metrics');
+  const metadata = source.exact === true ? await attributesOf(source, 'metric_attrs') : null;
+  const metrics = await table(source, 'univariate_metrics');
   return metrics.flatMap((metric) => {
     const parent = {
       ...parents(metric),
@@ -131,6 +151,7 @@ async function pointRows(connection: DuckDBConnection): Promise<TelemetryRow[]> 
         type: METRIC_TYPES[numberOf(metric['metric_type'])],
         temporality: numberOf(metric['aggregation_temporality']),
         monotonic: (metric['is_monotonic'] as boolean | null) ?? false,
+        ...(metadata === null ? {} : { metadata: metadata(metric['entry_offset'], metric['id']) }),
       },
     };
     const points = Object.entries(kinds).flatMap(([kind, tables]) =>
@@ -141,12 +162,12 @@ async function pointRows(connection: DuckDBConnection): Promise<TelemetryRow[]> 
   });
 }
 
-async function pointTables(connection: DuckDBConnection, kind: string, hasExemplars: boolean): Promise<PointTables> {
-  const rows = await childRows(connection, `${kind}_data_points`);
-  const attributes = await attributesOf(connection, `${kind}_dp_attrs`);
+async function pointTables(source: Source, kind: string, hasExemplars: boolean): Promise<PointTables> {
+  const rows = await childRows(source, `${kind}_data_points`);
+  const attributes = await attributesOf(source, `${kind}_dp_attrs`);
   if (!hasExemplars) return { rows, attributes, exemplars: () => [] };
-  const exemplars = await childRows(connection, `${kind}_dp_exemplars`);
-  const exemplarAttributes = await attributesOf(connection, `${kind}_dp_exemplar_attrs`);
+  const exemplars = await childRows(source, `${kind}_dp_exemplars`);
+  const exemplarAttributes = await attributesOf(source, `${kind}_dp_exemplar_attrs`);
   return {
     rows,
     attributes,
@@ -214,9 +235,9 @@ function numberValue(row: SqlRow): TypedValue {
 }
 
 /** Resource and scope of a root row. */
-async function parentsOf(connection: DuckDBConnection): Promise<(row: SqlRow) => TelemetryRow> {
-  const resourceAttributes = await attributesOf(connection, 'resource_attrs');
-  const scopeAttributes = await attributesOf(connection, 'scope_attrs');
+async function parentsOf(source: Source): Promise<(row: SqlRow) => TelemetryRow> {
+  const resourceAttributes = await attributesOf(source, 'resource_attrs');
+  const scopeAttributes = await attributesOf(source, 'scope_attrs');
   return (row) => {
     const resource = structOf(row['resource']);
     const scope = structOf(row['scope']);
@@ -237,8 +258,8 @@ async function parentsOf(connection: DuckDBConnection): Promise<(row: SqlRow) =>
   };
 }
 
-async function attributesOf(connection: DuckDBConnection, name: string): Promise<Attributes> {
-  const rows = await childRows(connection, name);
+async function attributesOf(source: Source, name: string): Promise<Attributes> {
+  const rows = await childRows(source, name);
   return (entryOffset, id) => {
     if (id === null || id === undefined) return [];
     const found = rows.get(`${entryOffset}:${id}`) ?? [];
@@ -246,9 +267,9 @@ async function attributesOf(connection: DuckDBConnection, name: string): Promise
   };
 }
 
-async function childRows(connection: DuckDBConnection, name: string): Promise<ChildRows> {
+async function childRows(source: Source, name: string): Promise<ChildRows> {
   const groups: ChildRows = new Map();
-  for (const row of await table(connection, name)) {
+  for (const row of await table(source, name)) {
     const key = `${row['entry_offset']}:${row['parent_id']}`;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [row]);
@@ -261,8 +282,9 @@ function childrenOf(rows: ChildRows, parent: SqlRow): SqlRow[] {
   return parent['id'] === null ? [] : (rows.get(`${parent['entry_offset']}:${parent['id']}`) ?? []);
 }
 
-async function table(connection: DuckDBConnection, name: string): Promise<SqlRow[]> {
-  return (await connection.runAndReadAll(`SELECT * FROM normalized.${name}`)).getRowObjects() as SqlRow[];
+async function table(source: Source, name: string): Promise<SqlRow[]> {
+  const sql = `SELECT * FROM normalized.${name} WHERE ${inRange(source.range)}`;
+  return (await source.connection.runAndReadAll(sql)).getRowObjects() as SqlRow[];
 }
 
 /** Map entries in a body compare order-free, like those in attributes. */
