@@ -48,7 +48,7 @@ refusal(
   'a truncated request is INVALID_ARGUMENT with the field and the position',
   'identity',
   (call) => void call.send(request.subarray(0, request.length - 3)),
-  /ResourceLogs|resource_logs|request.*byte \d+/i,
+  /Cannot read .*resource_logs.* at byte \d+/i,
 );
 
 refusal(

@@ -7,8 +7,16 @@ import { test, type TestContext } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
 import { type GrpcServer, type OtlpIntake, startGrpcServer } from '../../../src/api/index.ts';
 import { LIMITS, SIGNAL_CODES, SIGNALS, silentLogger } from '../../../src/base/index.ts';
-import { ENTRY_KINDS, type Log, type LogEntry, openLog, readEntries } from '../../../src/log/index.ts';
+import {
+  ENTRY_KINDS,
+  type Log,
+  type LogEntry,
+  type LogFileSystem,
+  openLog,
+  readEntries,
+} from '../../../src/log/index.ts';
 import { ExportLogsServiceResponseSchema } from '../../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.js';
+import { MemoryFileSystem } from '../../log/memory-file-system.ts';
 import { connectOtap, type OtapClient } from '../../helpers/otap-client.ts';
 import { exportGrpc, OTLP_GRPC_PATHS } from '../../helpers/otlp-client.ts';
 import { intakeOver, messagesOf } from './grpc-fixture.ts';
@@ -29,9 +37,9 @@ interface RealServer {
   readonly entries: () => LogEntry[];
 }
 
-async function start(t: TestContext): Promise<RealServer> {
+async function start(t: TestContext, fileSystem?: LogFileSystem): Promise<RealServer> {
   const directory = mkdtempSync(join(tmpdir(), 'treasury-otlp-'));
-  const log = await openLog({ directory });
+  const log = await openLog({ directory, ...(fileSystem === undefined ? {} : { fileSystem }) });
   const intake = intakeOver(log);
   const server = await startGrpcServer({ host: '127.0.0.1', port: 0, log, intake, logger: silentLogger });
   const client = await connectOtap(server.address);
@@ -155,6 +163,26 @@ test('a closed log answers UNAVAILABLE with RetryInfo, and nothing is lost that 
   assert.equal(entries().length, 1);
   assert.equal(intake.status().requests.grpc.logs.unavailable, 1);
   assert.equal(intake.admission.inFlightBytes, 0);
+});
+
+test('a full disk answers UNAVAILABLE with RetryInfo, acknowledges nothing, and takes requests when it has room', async (t) => {
+  const fileSystem = new MemoryFileSystem();
+  const { client, log, intake } = await start(t, fileSystem);
+  assert.equal((await exportGrpc(client, 'traces', exportRequest('traces'))).code, OK);
+  const { nextOffset } = log.status();
+  fileSystem.fault = (operation) => (operation === 'write' ? 'fail' : 'none');
+  for (const encoding of ['identity', 'zstd']) {
+    const end = await exportGrpc(client, 'traces', exportRequest('traces'), { encoding });
+    assert.equal(end.code, UNAVAILABLE);
+    const details = statusDetails({ ...end.headers, ...end.trailers }['grpc-status-details-bin']);
+    assert.deepEqual([details.code, details.retryAfterMs], [UNAVAILABLE, LIMITS.otlpRetryAfterMs]);
+  }
+  assert.equal(log.status().durableOffset, nextOffset);
+  fileSystem.fault = () => 'none';
+  assert.equal((await exportGrpc(client, 'traces', exportRequest('traces'))).code, OK);
+  assert.equal(log.status().entriesAppended, 2);
+  const { accepted, unavailable } = intake.status().requests.grpc.traces;
+  assert.deepEqual([accepted, unavailable], [2, 2]);
 });
 
 test('OTAP streams and OTLP requests on one connection do not disturb each other', async (t) => {

@@ -68,6 +68,8 @@ test('status names offsets as numbers, lag and quarantine', async (context) => {
   assert.equal(body['version'], '9.9.9');
   assert.deepEqual([body['firstOffset'], body['durableOffset'], body['nextOffset']], [0, 8, 9]);
   assert.deepEqual(body['projections'], [{ name: 'logs', version: 1, materializedOffset: 5, lag: 3, rowsWritten: 50 }]);
+  const otlp = body['otlp'] as { inFlight: number; requests: { http: { logs: { rejectedRows: number } } } };
+  assert.deepEqual([otlp.inFlight, otlp.requests.http.logs.rejectedRows], [2, 5]);
   assert.deepEqual(body['quarantine'], {
     total: 1,
     newest: [{ offset: 3, projection: 'logs', reason: 'a "reason"' }],
