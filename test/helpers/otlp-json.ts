@@ -17,7 +17,7 @@ export const OTLP_REQUEST_SCHEMAS = {
 } as const satisfies Record<Signal, DescMessage>;
 
 /** Ids that the OTLP specification has in hex; all other bytes are base64. */
-const HEX_FIELDS: ReadonlySet<string> = new Set(['trace_id', 'span_id', 'parent_span_id']);
+export const HEX_FIELDS: ReadonlySet<string> = new Set(['trace_id', 'span_id', 'parent_span_id']);
 
 /** A request (protobuf) as OTLP/JSON. Throws when it is not a request of the signal. */
 export function toOtlpJson(signal: Signal, request: Uint8Array): string {
