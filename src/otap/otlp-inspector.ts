@@ -20,7 +20,7 @@ export interface InspectedRequest {
   /** Log records, spans or data points without those rejected. */
   readonly rows: number;
   readonly rejectedRows: number;
-  /** Where the content of each rejected row begins, or null when there is none. */
+  /** Where the content of each rejected row begins, or null when there is none. May name points that other data replaced. */
   readonly rejectedAt: ReadonlySet<number> | null;
   readonly rejection: string | null;
 }
@@ -32,14 +32,18 @@ export function inspectOtlpProtobuf(signal: Signal, bytes: Uint8Array): Inspecte
     counts: new Uint32Array(OTLP_MESSAGES.length),
     at: 0,
     rowAt: NO_ROW,
+    rows: 0,
+    rejectedRows: 0,
+    data: NO_DATA,
+    dataRows: 0,
+    dataRejectedRows: 0,
     rejectedAt: null,
     rejection: null,
   };
   walk(state, OTLP_REQUESTS[signal].id, 0, bytes.length, 0);
   checkRows(signal, state.counts);
-  const rejectedRows = state.rejectedAt?.size ?? 0;
-  const rows = rowIds.reduce((sum, id) => sum + state.counts[id]!, 0) - rejectedRows;
-  return { counts: state.counts, rows, rejectedRows, rejectedAt: state.rejectedAt, rejection: state.rejection };
+  const { counts, rows, rejectedRows, rejectedAt, rejection } = state;
+  return { counts, rows, rejectedRows, rejectedAt, rejection };
 }
 
 interface WalkState {
@@ -49,11 +53,19 @@ interface WalkState {
   at: number;
   /** Where the row at hand begins. */
   rowAt: number;
+  /** Rows so far without those rejected, and those rejected; points that other data of their metric replaced are in neither. */
+  rows: number;
+  rejectedRows: number;
+  /** The message that holds the points of the metric at hand, and what `rows` and `rejectedRows` were when it began. */
+  data: number;
+  dataRows: number;
+  dataRejectedRows: number;
   rejectedAt: Set<number> | null;
   rejection: string | null;
 }
 
 const NO_ROW = -1;
+const NO_DATA = -1;
 
 /** Field numbers of OTLP end at 16; what is above the table's width is unknown. */
 const TABLE_BITS = 5;
@@ -68,8 +80,13 @@ const IDENTIFIER_BYTES: Partial<Record<OtlpKind, number>> = { trace_id: 16, span
 const table = new Uint32Array(OTLP_MESSAGES.length * TABLE_WIDTH);
 const isRow = new Uint8Array(OTLP_MESSAGES.length);
 const isNesting = new Uint8Array(OTLP_MESSAGES.length);
-const rowIds = OTLP_MESSAGES.filter((message) => message.isRow).map(({ id }) => id);
+/** Metrics, and the messages of which a metric has one: their points count only when no other kind follows. */
+const isMetricPart = new Uint8Array(OTLP_MESSAGES.length);
 
+isMetricPart[OTLP_ROWS.metrics.id] = 1;
+for (const { isOneof, message } of OTLP_ROWS.metrics.fields) {
+  if (isOneof && message !== null) isMetricPart[message.id] = 1;
+}
 for (const message of OTLP_MESSAGES) {
   isRow[message.id] = message.isRow ? 1 : 0;
   isNesting[message.id] = message.isNesting ? 1 : 0;
@@ -156,18 +173,43 @@ function enter(state: WalkState, child: number, start: number, end: number, dept
     walk(state, child, start, end, depth + 1);
   } else if (isRow[child] !== 0) {
     state.rowAt = start;
+    state.rows++;
     walk(state, child, start, end, depth);
     state.rowAt = NO_ROW;
+  } else if (isMetricPart[child] !== 0) {
+    enterMetricPart(state, child);
+    walk(state, child, start, end, depth);
   } else {
     walk(state, child, start, end, depth);
   }
+}
+
+/** Keeps book of the data of the metric at hand: data of another kind replaces what came before. */
+function enterMetricPart(state: WalkState, child: number): void {
+  if (child === OTLP_ROWS.metrics.id) {
+    state.data = NO_DATA;
+    return;
+  }
+  if (child === state.data) return;
+  if (state.data !== NO_DATA) {
+    state.rows = state.dataRows;
+    state.rejectedRows = state.dataRejectedRows;
+    if (state.rejectedRows === 0) state.rejection = null;
+  }
+  state.data = child;
+  state.dataRows = state.rows;
+  state.dataRejectedRows = state.rejectedRows;
 }
 
 /** The row at hand is left out; outside of rows the whole request is refused. */
 function reject(state: WalkState, error: BatchMalformedError): void {
   if (state.rowAt === NO_ROW) throw error;
   state.rejectedAt ??= new Set();
-  state.rejectedAt.add(state.rowAt);
+  if (!state.rejectedAt.has(state.rowAt)) {
+    state.rejectedAt.add(state.rowAt);
+    state.rows--;
+    state.rejectedRows++;
+  }
   state.rejection ??= error.message;
 }
 
