@@ -1,23 +1,23 @@
 /**
- * A load generator for OTLP in a process of its own: sends the requests of `otlp-requests.ts` as unary gRPC calls over one HTTP/2
- * connection, or as HTTP/1.1 posts over kept-alive connections. Requests are encoded and compressed before the clock starts.
+ * A load generator for OTLP in a process of its own: sends the requests of a file (`writeRequests`) as unary gRPC calls over one
+ * HTTP/2 connection, or as HTTP/1.1 posts over kept-alive connections. They are compressed before the clock starts.
  *
- *   otlp-load.ts '{"endpoint":"127.0.0.1:4317","transport":"grpc","encoding":"gzip","capture":"bench-logs-1","repeats":8,"inFlight":16}'
+ *   otlp-load.ts '{"endpoint":"127.0.0.1:4317","transport":"grpc","encoding":"gzip","requests":"FILE","repeats":8,"inFlight":16}'
  *
  * Prints one JSON line: OtlpLoadResult.
  */
 import { Agent, request as httpRequest } from 'node:http';
 import { connect, type ClientHttp2Session } from 'node:http2';
 import { gzipSync } from 'node:zlib';
-import { compressZstd } from '../src/otap/index.ts';
-import { otlpRequests } from './otlp-requests.ts';
+import { compressZstd, initZstd } from '../src/otap/index.ts';
+import { readRequests } from './otlp-request-file.ts';
 
 export interface OtlpLoadOptions {
   endpoint: string;
   transport: 'grpc' | 'http';
   encoding: 'gzip' | 'zstd' | 'identity';
-  /** Name of a capture, as in test/helpers/captures.ts. */
-  capture: string;
+  /** File of requests. */
+  requests: string;
   /** Times that all requests are sent. */
   repeats: number;
   /** Requests without an answer at a time. */
@@ -53,8 +53,9 @@ const PATHS = {
 type Send = (body: Uint8Array) => Promise<boolean>;
 
 async function main(options: OtlpLoadOptions): Promise<OtlpLoadResult> {
-  const { capture, encoding, endpoint, transport, repeats, inFlight } = options;
-  const { signal, bodies, rows } = await otlpRequests(capture);
+  const { encoding, endpoint, transport, repeats, inFlight } = options;
+  await initZstd();
+  const { signal, bodies, rows } = readRequests(options.requests);
   const compressed = bodies.map((body) => compress(body, encoding));
   const client =
     transport === 'grpc'

@@ -7,14 +7,8 @@ import { ExportMetricsServiceRequestSchema } from '../test/gen/opentelemetry/pro
 import { ExportTraceServiceRequestSchema } from '../test/gen/opentelemetry/proto/collector/trace/v1/trace_service_pb.js';
 import { canonicalRows } from '../test/helpers/canonical-rows.ts';
 import { readArrowStreams } from '../test/helpers/captures.ts';
+import type { OtlpLoad } from './otlp-request-file.ts';
 import type { Pair, TelemetryRow, TypedValue } from '../test/helpers/telemetry-rows.ts';
-
-export interface OtlpLoad {
-  readonly signal: Signal;
-  readonly bodies: readonly Uint8Array[];
-  /** Log records, spans or data points in all of them. */
-  readonly rows: number;
-}
 
 /** Reads a capture of one OTel-Arrow stream; each of its messages becomes one request with the same rows. */
 export async function otlpRequests(capture: string): Promise<OtlpLoad> {

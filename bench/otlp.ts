@@ -7,9 +7,14 @@
  *
  * The load is that of bench/ingest.ts (the shared captures bench-*-1), written as OTLP: 1,000 rows a request.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { withCollector } from './collector.ts';
 import type { OtlpLoadOptions, OtlpLoadResult } from './otlp-load.ts';
+import { writeRequests } from './otlp-request-file.ts';
+import { otlpRequests } from './otlp-requests.ts';
 import { machine, materialized, median, runJson, type Server, sql, startServer } from './process.ts';
 
 const SIGNALS = {
@@ -49,7 +54,15 @@ const { values: flags } = parseArgs({
 const rounds = Number(flags.rounds);
 
 console.log(machine());
-for (const name of flags.signals.split(',') as SignalName[]) await measureSignal(name);
+const directory = mkdtempSync(join(tmpdir(), 'treasury-bench-'));
+try {
+  for (const name of flags.signals.split(',') as SignalName[]) {
+    writeRequests(requestsOf(name), await otlpRequests(SIGNALS[name].capture));
+    await measureSignal(name);
+  }
+} finally {
+  rmSync(directory, { recursive: true });
+}
 
 interface Figures {
   readonly rate: number;
@@ -153,13 +166,17 @@ async function runLoad(endpoint: string, name: SignalName, way: Way, repeats: nu
   const options: OtlpLoadOptions = {
     ...way,
     endpoint,
-    capture: SIGNALS[name].capture,
+    requests: requestsOf(name),
     repeats,
     inFlight: IN_FLIGHT,
   };
   const load = await runJson<OtlpLoadResult>('otlp-load.ts', options);
   if (load.refused > 0) throw new Error(`Cannot trust the round: ${load.refused} requests were refused`);
   return load;
+}
+
+function requestsOf(name: SignalName): string {
+  return join(directory, name);
 }
 
 function endpointOf(server: Server, way: Way): string {
