@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { Signal } from '../../src/base/index.ts';
 import { HEX_FIELDS, OTLP_REQUEST_SCHEMAS } from './otlp-json.ts';
 
-export interface RequestOptions {
+interface RequestOptions {
   /** Without ids they are empty. */
   readonly hasIds: boolean;
 }

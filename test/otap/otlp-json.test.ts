@@ -107,7 +107,8 @@ test('white space may stand between all tokens, and no other', () => {
 });
 
 test('errors name the field by its path and the byte', () => {
-  const text = '{"resourceLogs":[{},{"scopeLogs":[{},{"log_records":[{},{"traceId":"0g"}]}]}]}';
+  const before = '{"resource":{"attributes":[{"key":"k","value":{"intValue":1}}]}}';
+  const text = `{"resourceLogs":[${before},{"scopeLogs":[{"scope":{}},{"log_records":[{},{"flags":1,"traceId":"0g"}]}]}]}`;
   assert.deepEqual(refusal('logs', text), {
     field: 'resourceLogs[1].scopeLogs[1].logRecords[1].traceId',
     position: text.indexOf('0g'),
@@ -473,6 +474,8 @@ test('a half of a surrogate pair becomes U+FFFD', () => {
     ['\\ud83d\\ud83d\\ude00', '\ufffd😀'],
     ['\\ud83d\\u0041', '\ufffdA'],
     ['\\ud83dx', '\ufffdx'],
+    ['\\u0041\\ude00', 'A\ufffd'],
+    ['\\ude00\\ude00', '\ufffd\ufffd'],
     ['\\ud83d\\n', '\ufffd\n'],
   ] as const) {
     assert.equal(log(`{"severityText":"${json}"}`).severityText, value, json);
