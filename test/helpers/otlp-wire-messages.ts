@@ -18,6 +18,8 @@ export interface WireMessageOptions {
   readonly repair?: boolean;
   /** Probability that a field of one value, or a member of its oneof, comes more than once. */
   readonly repeats?: number;
+  /** Writes entity references, which the server skips as unknown bytes and protobuf-es reads. */
+  readonly entityRefs?: boolean;
 }
 
 const REQUESTS = {
@@ -28,8 +30,11 @@ const REQUESTS = {
 
 /** A request of about some kilobytes. The same seed and options give the same bytes. */
 export function randomRequest(signal: Signal, seed: number, options: WireMessageOptions = {}): Buffer {
-  const { invalidText = 0, repair = false, repeats = 0.15 } = options;
-  return new MessageWriter(seededRandom(seed), { invalidText, repair, repeats }).message(REQUESTS[signal], 0);
+  const { invalidText = 0, repair = false, repeats = 0.15, entityRefs = true } = options;
+  return new MessageWriter(seededRandom(seed), { invalidText, repair, repeats, entityRefs }).message(
+    REQUESTS[signal],
+    0,
+  );
 }
 
 /** A field of wire type 2: for requests written by hand. */
@@ -121,6 +126,7 @@ class MessageWriter {
       if (oneof !== undefined && taken.has(oneof) && !this.#chance(this.#options.repeats)) continue;
       if (oneof !== undefined) taken.add(oneof);
       if (this.#isTooDeep(field, depth)) continue;
+      if (field.name === 'entity_refs' && !this.#options.entityRefs) continue;
       for (let left = this.#occurrences(field, depth); left > 0; left--) fields.push(this.#field(field, depth));
     }
     while (this.#chance(UNKNOWN_PROBABILITY)) fields.push(this.#unknown());
