@@ -23,7 +23,7 @@ import {
 import { type LogFileSystem, realFileSystem } from './file-system.ts';
 import { createIndexFeeder, type IndexFeeder } from './index-feeder.ts';
 import { type RecoveredLog, recoverLog } from './recovery.ts';
-import type { OffsetRange, SegmentRow } from './segment-index.ts';
+import { type OffsetRange, openSegmentIndex, type SegmentIndex, type SegmentRow } from './segment-index.ts';
 import type { FrameFacts } from './segment-scan.ts';
 import { SegmentWriter } from './segment-writer.ts';
 import {
@@ -47,6 +47,8 @@ export interface LogOptions {
   readonly clock?: Clock;
   readonly logger?: Logger;
   readonly fileSystem?: LogFileSystem;
+  /** Opens the index; for tests that take its files away from under a process that is gone. */
+  readonly openIndex?: (path: string) => SegmentIndex;
   readonly limits?: Partial<LogLimits>;
 }
 
@@ -73,6 +75,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
     clock: options.clock ?? systemClock,
     logger: options.logger ?? silentLogger,
     fileSystem: options.fileSystem ?? realFileSystem,
+    openIndex: options.openIndex ?? openSegmentIndex,
     limits: { ...LIMITS, ...options.limits },
   };
   return new GroupCommitLog(settings, await recoverLog(settings));

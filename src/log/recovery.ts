@@ -11,7 +11,7 @@ import { indexPath, quarantinePath, segmentFileName, segmentPath } from './layou
 import { logUuidOf, readSegmentFiles, type SegmentFile } from './log-directory.ts';
 import { segmentBytes } from './segment-bytes.ts';
 import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
-import { openSegmentIndex, type SegmentIndex, type SegmentRow } from './segment-index.ts';
+import type { SegmentIndex, SegmentRow } from './segment-index.ts';
 import { type DamagedRange, type SegmentScan, scanSegment } from './segment-scan.ts';
 import type { DurablePosition } from './types.ts';
 
@@ -19,6 +19,7 @@ export interface RecoveryOptions {
   readonly directory: string;
   readonly fileSystem: LogFileSystem;
   readonly logger: Logger;
+  readonly openIndex: (path: string) => SegmentIndex;
 }
 
 export interface RecoveredLog {
@@ -43,7 +44,7 @@ export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog
   fileSystem.makeDirectory(directory);
   fileSystem.makeDirectory(quarantinePath(directory));
   const files = readSegmentFiles(fileSystem, directory);
-  const index = openSegmentIndex(indexPath(directory));
+  const index = options.openIndex(indexPath(directory));
   try {
     return await recover(options, files, index);
   } catch (error) {
