@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Signal } from '../../src/base/index.ts';
 import { SIGNALS } from '../../src/base/index.ts';
-import { expectedRows } from './expected-rows.ts';
+import { expectedRows, type ExpectedRowsOptions } from './expected-rows.ts';
 import type { TelemetryRow } from './telemetry-rows.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -43,26 +43,26 @@ export interface Collector {
   readonly otlp: string;
   log(): string;
   end(signal: NodeJS.Signals): Promise<void>;
-  /** Rows that came in, as its file exporter kept them; whole after a SIGTERM. */
-  received(signal: Signal): TelemetryRow[];
+  /** Rows that came in, as its file exporter kept them; whole after a SIGTERM. `exact`: what the Arrow exporter does not carry too. */
+  received(signal: Signal, options?: ExpectedRowsOptions): TelemetryRow[];
 }
 
-/** Starts the stock pipeline (config/arrow-default.yaml) towards `target`; `settings` are `--set` arguments. */
+/** The pipelines of test/interop/config that send to a server. */
+export type CollectorConfig = 'arrow-default' | 'otlp-grpc' | 'otlp-http';
+
+/** Starts a stock pipeline towards `target`, by default with the Arrow exporter; `settings` are `--set` arguments. */
 export async function startCollector(
   tools: Tools,
   target: string,
   directory: string,
   settings: readonly string[] = [],
+  config: CollectorConfig = 'arrow-default',
 ): Promise<Collector> {
   const otlp = `127.0.0.1:${await freePort()}`;
   mkdirSync(directory, { recursive: true });
   const child = spawn(
     tools.collector,
-    [
-      '--config',
-      join(root, 'test/interop/config/arrow-default.yaml'),
-      ...settings.map((setting) => `--set=${setting}`),
-    ],
+    ['--config', join(root, `test/interop/config/${config}.yaml`), ...settings.map((setting) => `--set=${setting}`)],
     {
       env: { ...process.env, TARGET: target, OTLP_IN: otlp, EXPECT_DIR: directory },
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -88,7 +88,8 @@ export async function startCollector(
       if (child.exitCode === null && child.signalCode === null) child.kill(signal);
       await exited;
     },
-    received: (signal) => readKept(join(directory, `${signal}.pb`)).flatMap((request) => expectedRows(signal, request)),
+    received: (signal, options) =>
+      readKept(join(directory, `${signal}.pb`)).flatMap((request) => expectedRows(signal, request, options)),
   };
 }
 

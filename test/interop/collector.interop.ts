@@ -9,21 +9,20 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DuckDBInstance } from '@duckdb/node-api';
-import { type Signal, SIGNALS } from '../../src/base/index.ts';
-import { collectorTools, freePort, generate, startCollector } from '../helpers/collector.ts';
-import { expectedMainRows, mainRows } from '../helpers/main-rows.ts';
-import { normalizedRows } from '../helpers/normalized-rows.ts';
+import { SIGNALS } from '../../src/base/index.ts';
 import {
-  fetchSql,
-  scratchDirectory,
-  type ServerProcess,
-  startServerProcess,
-  untilMaterialized,
-} from '../helpers/server-process.ts';
-import { canonicalLines, type TelemetryRow } from '../helpers/telemetry-rows.ts';
+  assertNothingLost,
+  assertSameRows,
+  readTables,
+  rowDifference,
+  untilQuiet,
+  untilRows,
+} from '../helpers/collector-tables.ts';
+import { collectorTools, freePort, generate, startCollector } from '../helpers/collector.ts';
+import { expectedMainRows } from '../helpers/main-rows.ts';
+import { scratchDirectory, startServerProcess, untilMaterialized } from '../helpers/server-process.ts';
+import { canonicalLines } from '../helpers/telemetry-rows.ts';
 
-const ARRIVAL_MAX_MS = 90_000;
 const KILLS = 3;
 /** Steady load: 50 rows each 250 ms a signal. */
 const STEADY = ['-scenario', 'steady'];
@@ -36,11 +35,6 @@ const skip = typeof tools === 'string' ? tools : false;
 if (typeof tools === 'string') process.stderr.write(`SKIPPED: real Collector tests: ${tools}\n`);
 const options = { skip };
 
-interface Tables {
-  normalized: Record<Signal, TelemetryRow[]>;
-  main: Record<Signal, TelemetryRow[]>;
-}
-
 for (const scenario of ['rich', 'odd', 'empties', 'evolve']) {
   test(`the default exporter's ${scenario} data is in the tables as it came in`, options, async (t) => {
     const { server, collector, directory } = await startBoth(t);
@@ -49,12 +43,12 @@ for (const scenario of ['rich', 'odd', 'empties', 'evolve']) {
     await collector.end('SIGTERM');
     await untilMaterialized(server);
     assert.equal(await server.end('SIGTERM'), 0, server.stderr());
-    const tables = await readTables(join(directory, 'data'));
+    const tables = await readTables(t, join(directory, 'data'));
     for (const signal of SIGNALS) {
       const expected = collector.received(signal);
       assert.ok(expected.length > 0);
-      assertSame(tables.normalized[signal], expected, `${signal} normalized`);
-      assertSame(tables.main[signal], expectedMainRows(expected), `${signal} main`);
+      assertSameRows(tables.normalized[signal], expected, `${signal} normalized`);
+      assertSameRows(tables.main[signal], expectedMainRows(expected), `${signal} main`);
     }
   });
 }
@@ -77,11 +71,11 @@ for (const how of ['SIGTERM', 'SIGKILL'] as const) {
       await successor.end('SIGTERM');
       await untilMaterialized(server);
       assert.equal(await server.end('SIGTERM'), 0, server.stderr());
-      const tables = await readTables(join(directory, 'data'));
+      const tables = await readTables(t, join(directory, 'data'));
       for (const signal of SIGNALS) {
         // The same seed makes the same records: all of them once from the successor, some of them before from the first.
         const expected = successor.received(signal);
-        const { missing, surplus } = difference(tables.normalized[signal], expected);
+        const { missing, surplus } = rowDifference(tables.normalized[signal], expected);
         assert.deepEqual(missing.slice(0, 2), [], `${signal}: rows of the successor`);
         assert.ok(surplus.length > 0, `${signal}: the first Collector was ended before it sent anything`);
         const known = new Set(canonicalLines(expected));
@@ -120,33 +114,12 @@ test(`a server killed ${KILLS} times under a Collector with wait_for_ready loses
   await untilMaterialized(server);
   assert.equal(await server.end('SIGTERM'), 0, server.stderr());
   assert.doesNotMatch(collector.log(), /downgrading to standard OTLP/);
-  const tables = await readTables(data);
+  const tables = await readTables(t, data);
+  const repeatedMax = KILLS * BATCHES_IN_FLIGHT_MAX * BATCH_ROWS;
   for (const signal of SIGNALS) {
-    const { missing, surplus } = difference(tables.normalized[signal], collector.received(signal));
-    assert.deepEqual(missing.slice(0, 2), [], `${signal}: records that were lost`);
-    const repeatedMax = KILLS * BATCHES_IN_FLIGHT_MAX * BATCH_ROWS;
-    t.diagnostic(`${signal}: ${collector.received(signal).length} rows sent, ${surplus.length} rows came twice`);
-    assert.ok(
-      surplus.length <= repeatedMax,
-      `${signal}: ${surplus.length} rows came twice, ${repeatedMax} can have been in flight`,
-    );
-    const known = new Set(canonicalLines(collector.received(signal)));
-    assert.deepEqual(
-      surplus.filter((line) => !known.has(line)).slice(0, 2),
-      [],
-      `${signal}: rows that were never sent`,
-    );
+    assertNothingLost(t, signal, tables.normalized[signal], collector.received(signal), repeatedMax);
   }
 });
-
-function assertSame(actual: readonly TelemetryRow[], expected: readonly TelemetryRow[], what: string): void {
-  const { missing, surplus } = difference(actual, expected);
-  assert.deepEqual(
-    { missing: missing.slice(0, 2), surplus: surplus.slice(0, 2), counts: [missing.length, surplus.length] },
-    { missing: [], surplus: [], counts: [0, 0] },
-    what,
-  );
-}
 
 function ready() {
   if (typeof tools === 'string') throw new Error(tools);
@@ -160,55 +133,4 @@ async function startBoth(t: TestContext) {
   const collector = await startCollector(ready(), server.grpc, join(directory, 'first'));
   t.after(() => collector.end('SIGKILL'));
   return { directory, server, collector };
-}
-
-/** Waits until no entry has come in for longer than the exporter's batcher holds records back. */
-async function untilQuiet(server: ServerProcess): Promise<void> {
-  const QUIET_MS = 2_500;
-  for (let last = ''; ; ) {
-    const { durableOffset } = await untilMaterialized(server);
-    if (durableOffset === last) return;
-    last = durableOffset;
-    await sleep(QUIET_MS);
-  }
-}
-
-async function untilRows(server: ServerProcess, sent: Record<Signal, number>): Promise<void> {
-  const deadline = Date.now() + ARRIVAL_MAX_MS;
-  const query = `SELECT (SELECT count(*) FROM logs), (SELECT count(*) FROM spans),
-    (SELECT count(*) FROM samples) + (SELECT count(*) FROM histograms) + (SELECT count(*) FROM exp_histograms) + (SELECT count(*) FROM summaries)`;
-  for (;;) {
-    const counts = (await fetchSql(server, query))[0]!.map(Number);
-    if (SIGNALS.every((signal, index) => counts[index]! >= sent[signal])) return;
-    assert.ok(Date.now() < deadline, `rows ${counts.join('/')} of ${JSON.stringify(sent)} arrived`);
-    await sleep(250);
-  }
-}
-
-async function readTables(data: string): Promise<Tables> {
-  const instance = await DuckDBInstance.create(join(data, 'tables/treasury.duckdb'), { access_mode: 'READ_ONLY' });
-  const connection = await instance.connect();
-  const tables = { normalized: {}, main: {} } as Tables;
-  for (const signal of SIGNALS) {
-    tables.normalized[signal] = await normalizedRows(connection, signal);
-    tables.main[signal] = await mainRows(connection, signal);
-  }
-  connection.closeSync();
-  instance.closeSync();
-  return tables;
-}
-
-function difference(
-  actual: readonly TelemetryRow[],
-  expected: readonly TelemetryRow[],
-): { surplus: string[]; missing: string[] } {
-  const counts = new Map<string, number>();
-  for (const line of canonicalLines(actual)) counts.set(line, (counts.get(line) ?? 0) + 1);
-  const missing: string[] = [];
-  for (const line of canonicalLines(expected)) {
-    const count = counts.get(line) ?? 0;
-    if (count === 0) missing.push(line);
-    else counts.set(line, count - 1);
-  }
-  return { missing, surplus: [...counts].flatMap(([line, count]) => Array.from({ length: count }, () => line)) };
 }
