@@ -15,7 +15,7 @@ export interface OtlpExchange {
   readonly headers: OutgoingHttpHeaders;
   /** Whether the sender keeps its body back until it is told to go on. */
   isBodyHeldBack: boolean;
-  /** Whether the connection can or should serve no other request. */
+  /** Whether the connection should serve no other request. */
   readonly isLast: () => boolean;
   /** Whether the rest of the body can be read at all. */
   readonly isBroken: () => boolean;
@@ -31,8 +31,8 @@ export function sendAnswer(
   const { request, response, contentType } = exchange;
   if (response.destroyed) return;
   const restBytes = restOfBody(request);
-  const closes =
-    exchange.isLast() || restBytes > LIMITS.otlpHttpDiscardBytesMax || (exchange.isBodyHeldBack && restBytes > 0);
+  const isRestLost = exchange.isBodyHeldBack || exchange.isBroken() || restBytes > LIMITS.otlpHttpDiscardBytesMax;
+  const closes = exchange.isLast() || (restBytes > 0 && isRestLost);
   response.writeHead(status, {
     ...exchange.headers,
     ...(body === null ? {} : { 'Content-Type': contentType, 'Content-Length': body.length }),

@@ -13,6 +13,8 @@ export interface OtlpConnection {
   readonly isExcess: boolean;
   /** What its peer sends can no longer be read. */
   readonly isBroken: boolean;
+  /** Whether no other request has come behind this one. */
+  isLatest(request: IncomingMessage): boolean;
   /** The body being read on it. */
   reading: BodyReading | null;
 }
@@ -27,7 +29,7 @@ export interface OtlpConnections {
 interface Connection extends OtlpConnection {
   isBroken: boolean;
   unanswered: number;
-  latest: IncomingMessage | null;
+  latest: { readonly request: IncomingMessage; readonly response: ServerResponse } | null;
   /** Said behind the last answer, then the connection ends; null while it goes on. */
   lastWords: string | null;
 }
@@ -40,14 +42,16 @@ export function createConnections(connectionsMax: number): OtlpConnections {
   function opened(socket: Socket): void {
     open++;
     const isExcess = open > connectionsMax;
-    connections.set(socket, {
+    const connection: Connection = {
       isExcess,
       isBroken: false,
+      isLatest: (request) => connection.latest?.request === request,
       reading: null,
       unanswered: 0,
       latest: null,
       lastWords: null,
-    });
+    };
+    connections.set(socket, connection);
     socket.once('close', () => {
       open--;
     });
@@ -63,11 +67,17 @@ export function createConnections(connectionsMax: number): OtlpConnections {
     if (connection.isBroken) return;
     connection.isBroken = true;
     const refusal = refusalOf(error);
+    const { latest } = connection;
+    if (latest === null || latest.request.complete) {
+      connection.lastWords = lastWords(refusal);
+      if (connection.unanswered === 0) end(socket, connection.lastWords);
+      return;
+    }
     if (connection.reading?.fail(refusal) === true) return;
-    // The rest of a request that has its answer is nothing to talk about.
-    const isBetweenRequests = connection.latest === null || connection.latest.complete;
-    connection.lastWords = isBetweenRequests ? lastWords(refusal) : '';
-    if (connection.unanswered === 0) end(socket, connection.lastWords);
+    // The rest of a request that has its answer, or is about to get it, is nothing to talk about.
+    connection.lastWords = '';
+    const othersUnanswered = latest.response.headersSent ? connection.unanswered - 1 : connection.unanswered;
+    if (othersUnanswered <= 0) end(socket, connection.lastWords);
   }
 
   return {
@@ -80,7 +90,7 @@ export function createConnections(connectionsMax: number): OtlpConnections {
       const connection = connections.get(socket);
       if (connection === undefined || connection.isBroken) return null;
       connection.unanswered++;
-      connection.latest = request;
+      connection.latest = { request, response };
       response.once('close', () => {
         connection.unanswered--;
         if (connection.unanswered === 0 && connection.lastWords !== null) end(socket, connection.lastWords);

@@ -59,8 +59,8 @@ export async function startOtlpHttpServer(options: OtlpHttpServerOptions): Promi
     },
     prepare(server: Server) {
       server.maxConnections = limits.connectionsMax + limits.excessConnectionsMax;
-      // A client that takes no answers.
-      server.timeout = limits.idleMaxMs;
+      // A client that takes no answers. Longer than any silence that is in order.
+      server.timeout = limits.requestMaxMs + limits.idleMaxMs;
       connections.watch(server);
       server.on('checkContinue', (request, response) => receive(request, response, 'continue'));
       server.on('checkExpectation', (request, response) => receive(request, response, 'unknown'));

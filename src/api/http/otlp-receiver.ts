@@ -57,7 +57,8 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
       contentType: otlpContentType(request.headers['content-type']) ?? OTLP_CONTENT_TYPES.JSON,
       headers: cors?.answerHeaders(request.headers) ?? {},
       isBodyHeldBack: expectation === 'continue',
-      isLast: () => isStopping() || connection.isBroken || connection.isExcess,
+      // Answers to pipelined requests come in their order: the connection must not end before the last of them.
+      isLast: () => connection.isLatest(request) && (isStopping() || connection.isExcess),
       isBroken: () => connection.isBroken,
     };
     const signal = signalOfPath(request.url);
@@ -84,6 +85,7 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
     if (expectation === 'unknown')
       throw new OtlpHttpError(417, 'Cannot do what Expect asks for: known is 100-continue');
     const head = readOtlpHead(request, limits.bodyBytesMax);
+    if (isStopping()) throw new OtlpHttpError(503, 'Cannot take the request now: the server stops');
     checkRoom(connection);
     if (expectation === 'continue') {
       if (intake.admission.isFull)

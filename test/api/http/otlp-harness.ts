@@ -1,7 +1,7 @@
 /** The OTLP/HTTP port on a real socket over a log in a real file, and clients that say exactly what a test wants. */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { once } from 'node:events';
-import { request as httpRequest } from 'node:http';
+import { type IncomingMessage, request as httpRequest } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { createAdmission } from '../../../src/api/admission.ts';
@@ -24,6 +24,8 @@ export interface OtlpHarness {
   readonly intake: OtlpIntake;
   counts(signal?: Signal): Readonly<OtlpCounts>;
   post(body: Uint8Array, options?: PostOptions): Promise<HttpAnswer>;
+  /** Connects without saying anything. */
+  connect(): Promise<RawConnection>;
 }
 
 export interface HarnessOptions {
@@ -54,7 +56,9 @@ export async function startOtlpHarness(t: TestContext, options: HarnessOptions =
   const admission = createAdmission(inFlightBytesMax / 2, inFlightBytesMax);
   const intake = createOtlpIntake({ log, logger, admission });
   const listener = await startOtlpHttpServer({ host: '127.0.0.1', port: 0, intake, logger, corsOrigins, limits });
+  const sockets: Socket[] = [];
   t.after(async () => {
+    for (const socket of sockets) socket.destroy();
     log.release();
     await listener.stop();
     await log.close();
@@ -69,6 +73,11 @@ export async function startOtlpHarness(t: TestContext, options: HarnessOptions =
     counts: (signal = 'logs') => intake.status().requests.http[signal],
     post: (body, { path = '/v1/logs', method = 'POST', headers = {} } = {}) =>
       sendRequest(base + path, method, { 'content-type': PROTOBUF, ...headers }, body),
+    connect() {
+      const socket = connect(listener.port, '127.0.0.1');
+      sockets.push(socket);
+      return listening(socket);
+    },
   };
 }
 
@@ -80,7 +89,7 @@ async function sendRequest(
 ): Promise<HttpAnswer> {
   const defined = Object.entries(headers).filter((entry): entry is [string, string] => entry[1] !== undefined);
   const request = httpRequest(url, { method, agent: false, headers: Object.fromEntries(defined) });
-  const answered = once(request, 'response') as Promise<[import('node:http').IncomingMessage]>;
+  const answered = once(request, 'response') as Promise<[IncomingMessage]>;
   request.end(body);
   const [response] = await answered;
   const parts: Buffer[] = [];
@@ -139,9 +148,7 @@ export interface RawConnection {
   readonly closed: Promise<unknown>;
 }
 
-/** Connects to `port`; destroyed when the test ends. */
-export async function connectRaw(t: TestContext, port: number): Promise<RawConnection> {
-  const socket = connect(port, '127.0.0.1');
+async function listening(socket: Socket): Promise<RawConnection> {
   const closed = new Promise((resolve) => socket.once('close', resolve));
   let text = '';
   // A reset is one of the ends that tests are about.
@@ -149,7 +156,6 @@ export async function connectRaw(t: TestContext, port: number): Promise<RawConne
   socket.setEncoding('latin1').on('data', (part: string) => {
     text += part;
   });
-  t.after(() => socket.destroy());
   await once(socket, 'connect');
   return {
     socket,
