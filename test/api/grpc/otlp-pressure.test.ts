@@ -11,6 +11,7 @@ const OK = 0;
 const UNAVAILABLE = 14;
 const DEADLINE_EXCEEDED = 4;
 const MIB = 1024 * 1024;
+const NEVER_MS = 600_000;
 const request = exportRequest('logs');
 
 function isToldToRetry(end: CallEnd): boolean {
@@ -34,8 +35,8 @@ function openCall(client: OtapClient, body: Uint8Array, headers: Readonly<Record
 }
 
 test('requests past the bytes in flight are UNAVAILABLE with RetryInfo, and are taken again when there is room', async (t) => {
-  const limits = { inFlightReadBytesMax: 3 * request.length, inFlightBytesMax: 4 * request.length, readHoldMaxMs: 30 };
-  const fixture = await startFixture(t, limits);
+  const inFlight = { inFlightReadBytesMax: 3 * request.length, inFlightBytesMax: 4 * request.length };
+  const fixture = await startFixture(t, { ...inFlight, readHoldMaxMs: 30, appendWaitMaxMs: NEVER_MS });
   const { server, intake, log, connect } = fixture;
   const clients = await Promise.all([connect(), connect()]);
   log.hold();
@@ -55,7 +56,11 @@ test('requests past the bytes in flight are UNAVAILABLE with RetryInfo, and are 
 });
 
 test('requests wait for room, as they came, and are taken when there is', async (t) => {
-  const fixture = await startFixture(t, { inFlightReadBytesMax: 1, readHoldMaxMs: 3_000 });
+  const fixture = await startFixture(t, {
+    inFlightReadBytesMax: 1,
+    readHoldMaxMs: NEVER_MS,
+    appendWaitMaxMs: NEVER_MS,
+  });
   const { server, intake, log, connect } = fixture;
   const client = await connect();
   log.hold();
@@ -70,7 +75,11 @@ test('requests wait for room, as they came, and are taken when there is', async 
 });
 
 test('bombs that come together are decompressed one at a time', async (t) => {
-  const fixture = await startFixture(t, { inFlightReadBytesMax: 32 * MIB, inFlightBytesMax: 64 * MIB });
+  const fixture = await startFixture(t, {
+    inFlightReadBytesMax: 32 * MIB,
+    inFlightBytesMax: 64 * MIB,
+    appendWaitMaxMs: NEVER_MS,
+  });
   const { server, intake, log, connect } = fixture;
   const client = await connect();
   // Sound, and large only when decompressed: each fits the bound of one message, all together a gigabyte.
@@ -165,7 +174,11 @@ test('a request that does not arrive in time is UNAVAILABLE, and its call is cut
 });
 
 test('cancelled calls leave nothing behind, wherever they are', async (t) => {
-  const fixture = await startFixture(t, { inFlightReadBytesMax: 1, readHoldMaxMs: 50 });
+  const fixture = await startFixture(t, {
+    inFlightReadBytesMax: 1,
+    readHoldMaxMs: NEVER_MS,
+    appendWaitMaxMs: NEVER_MS,
+  });
   const { intake, log, connect } = fixture;
   const client = await connect();
   log.hold();
@@ -175,7 +188,7 @@ test('cancelled calls leave nothing behind, wherever they are', async (t) => {
   const waiting = Array.from({ length: 10 }, () => openCall(client, request));
   for (const call of waiting) call.halfClose();
   const arriving = Array.from({ length: 10 }, () => openCall(client, request));
-  await eventually(() => fixture.server.status().otlpWaitingBytes >= 20 * request.length);
+  await eventually(() => fixture.server.status().otlpWaitingBytes >= 20 * (request.length + 256));
   for (const call of [appended, ...waiting, ...arriving]) call.cancel();
   await eventually(() => fixture.server.status().otlpWaitingBytes === 0);
   log.release();
