@@ -7,74 +7,41 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import type { DuckDBConnection } from '@duckdb/node-api';
 import { type Signal, SIGNAL_CODES, SIGNALS } from '../../src/base/index.ts';
 import { ENTRY_KINDS, readEntries } from '../../src/log/index.ts';
 import { createStreamInspector } from '../../src/otap/index.ts';
 import { readArrowStreams } from '../helpers/captures.ts';
-import { connectOtap } from '../helpers/otap-client.ts';
-import { seededRandom } from '../helpers/random.ts';
 import {
-  fetchStatus,
-  scratchDirectory,
-  type ServerProcess,
-  startServerProcess,
-  untilMaterialized,
-} from '../helpers/server-process.ts';
+  assertLogged,
+  assertRowsOnce,
+  KILL_ROUNDS,
+  KILL_SEED,
+  runKillRounds,
+  type SentUnit,
+} from '../helpers/kill-rounds.ts';
+import { connectOtap } from '../helpers/otap-client.ts';
+import type { ServerProcess } from '../helpers/server-process.ts';
 
-const SEED = Number(process.env['TREASURY_TEST_SEED'] ?? 20_261_122);
-const ROUNDS = 25;
-const DELAY_MAX_MS = 900;
 const IN_FLIGHT = 8;
 const ROOT_TABLES: Readonly<Record<Signal, string>> = { logs: 'logs', traces: 'spans', metrics: 'univariate_metrics' };
-const ROW_TABLES = ['logs', 'spans', 'samples', 'histograms', 'exp_histograms', 'summaries', 'exemplars'];
 
-interface Batch {
-  signal: Signal;
-  rows: number;
-  acked: boolean;
+interface Batch extends SentUnit {
+  readonly signal: Signal;
 }
 
-test(`kill -9 in ${ROUNDS} rounds loses no acknowledged batch and repeats no row (seed ${SEED})`, async (t) => {
-  const data = scratchDirectory(t);
-  const random = seededRandom(SEED);
+test(`kill -9 in ${KILL_ROUNDS} rounds loses no acknowledged batch and repeats no row (seed ${KILL_SEED})`, async (t) => {
   const batches = new Map<bigint, Batch>();
-  for (let round = 0; round < ROUNDS; round++) {
-    const server = await startServerProcess(data);
-    const killed = sleep(random.below(DELAY_MAX_MS)).then(() => server.end('SIGKILL'));
-    await Promise.all(SIGNALS.map((signal) => streamUntilCut(server, signal, batches)));
-    await killed;
-  }
-  const server = await startServerProcess(data);
-  t.after(() => server.end('SIGKILL'));
-  await untilMaterialized(server);
-  const status = await fetchStatus(server);
-  assert.equal(await server.end('SIGTERM'), 0, server.stderr());
-
+  const { data, status, connection } = await runKillRounds(t, (server) =>
+    Promise.all(SIGNALS.map((signal) => streamUntilCut(server, signal, batches))),
+  );
   const offsets = await entriesByBatchId(data);
   const acked = [...batches].filter(([, batch]) => batch.acked);
   t.diagnostic(
     `${batches.size} batches sent, ${acked.length} acknowledged, ${offsets.size} in the log, ${status.durableOffset} entries`,
   );
-  assert.ok(acked.length > ROUNDS, 'the rounds were too short to mean something');
-  assert.deepEqual(
-    acked.filter(([id]) => offsets.get(id)?.length !== 1).map(([id]) => id),
-    [],
-    'acknowledged batches that are not in the log exactly once',
-  );
-  const instance = await DuckDBInstance.create(join(data, 'tables/treasury.duckdb'), { access_mode: 'READ_ONLY' });
-  const connection = await instance.connect();
-  t.after(() => {
-    connection.closeSync();
-    instance.closeSync();
-  });
-  for (const table of ROW_TABLES) {
-    const repeated = `SELECT entry_offset, row FROM ${table} GROUP BY ALL HAVING count(*) > 1 LIMIT 3`;
-    assert.deepEqual((await connection.runAndReadAll(repeated)).getRows(), [], `${table} repeats rows`);
-    const [[rows]] = (await connection.runAndReadAll(`SELECT count(*) FROM ${table}`)).getRows() as [[bigint]];
-    assert.ok(rows > 0n, `${table} is empty: the rounds show nothing of it`);
-  }
+  assertLogged(batches, offsets);
+  await assertRowsOnce(connection);
   for (const signal of SIGNALS) {
     const rows = await rowsByEntry(connection, ROOT_TABLES[signal]);
     const wrong = [...offsets]
