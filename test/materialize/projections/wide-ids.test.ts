@@ -1,6 +1,9 @@
 /** Batches of more rows than 16 bits can number, as OTLP requests may be: children stay with their parents. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { decodeOtlp, OTLP_CONTENT_TYPES } from '../../../src/otap/index.ts';
+import { OTLP_REQUEST_SCHEMAS } from '../../helpers/otlp-json.ts';
 import { logsBatch, metricsBatch, type Row, tracesBatch } from './rows.ts';
 import { openStore } from './store.ts';
 
@@ -125,6 +128,38 @@ test('100,000 metrics of one batch keep their points, series and metadata', asyn
     `SELECT count(*) AS rows, count(*) FILTER (attr.int = attr.parent_id) AS own FROM normalized.metric_attrs AS attr
      JOIN normalized.univariate_metrics AS metric ON metric.id = attr.parent_id`,
     { rows: all, own: all },
+  );
+});
+
+test('an OTLP request of 100,000 logs keeps their attributes and resources', async (t) => {
+  const store = await openStore(t);
+  const int = (value: number) => ({ value: { case: 'intValue', value: BigInt(value) } }) as const;
+  const schema = OTLP_REQUEST_SCHEMAS.logs;
+  const request = create(schema, {
+    resourceLogs: [0, 1].map((half) => ({
+      resource: { attributes: [{ key: 'half', value: int(half) }] },
+      scopeLogs: [
+        {
+          logRecords: ids.slice(0, ROWS / 2).map((id) => ({
+            timeUnixNano: BigInt(id),
+            attributes: [{ key: 'n', value: int(2 * id + half) }],
+          })),
+        },
+      ],
+    })),
+  });
+  await store.commit([decodeOtlp('logs', toBinary(schema, request), OTLP_CONTENT_TYPES.PROTOBUF)]);
+  await assertRow(
+    store,
+    `SELECT count(*) AS rows, count(DISTINCT attributes['n']) AS numbers, count(*) FILTER (
+       attributes['n']::BIGINT = 2 * epoch_ns(time) + resource_attributes['half']::BIGINT) AS own FROM logs`,
+    { rows: BigInt(ROWS), numbers: BigInt(ROWS), own: BigInt(ROWS) },
+  );
+  await assertRow(
+    store,
+    `SELECT count(*) AS rows, count(*) FILTER (attr.int // 2 = epoch_ns(log.time_unix_nano)) AS own
+     FROM normalized.logs AS log JOIN normalized.log_attrs AS attr ON attr.parent_id = log.id`,
+    { rows: BigInt(ROWS), own: BigInt(ROWS) },
   );
 });
 
