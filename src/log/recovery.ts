@@ -3,7 +3,7 @@
  * range and finds where the log goes on. Nothing that was not understood is deleted.
  */
 import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Logger, LogUnavailableError } from '../base/index.ts';
 import type { LogFileSystem } from './file-system.ts';
 import { parseFrame } from './frame.ts';
@@ -43,6 +43,10 @@ export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog
   const { directory, fileSystem } = options;
   fileSystem.makeDirectory(directory);
   fileSystem.makeDirectory(quarantinePath(directory));
+  // A segment is only found again when the folders that lead to it are. Not only when they were made just now: an earlier process may
+  // have been killed in between.
+  await fileSystem.syncDirectory(dirname(directory));
+  await fileSystem.syncDirectory(directory);
   const files = readSegmentFiles(fileSystem, directory);
   const index = options.openIndex(indexPath(directory));
   try {
@@ -95,21 +99,23 @@ async function recover(options: RecoveryOptions, files: SegmentFile[], index: Se
     index.reset(logUuid);
   }
   index.markOpen();
-  const known = index.segments();
-  const resumed = known.at(-1);
+  const resumed = index.segments().at(-1);
+  const scanOf = (file: SegmentFile, known: { tornFrom?: bigint }) =>
+    scanFrom(options, file, { row: file.baseOffset === resumed?.baseOffset ? resumed : null, ...known });
+  const rest = [...files];
   let last: SegmentScan | null = null;
-  for (const file of files) {
+  // The file before an empty one that was taken away is the last one now.
+  while (last === null && rest.length > 0) {
+    last = await settleLastSegment(options, scanOf(rest.at(-1)!, { tornFrom: indexEnd }), indexEnd);
+    if (last === null) rest.pop();
+  }
+  for (const file of rest) {
     if (resumed !== undefined && file.baseOffset < resumed.baseOffset) continue;
-    const isLast = file === files.at(-1);
-    const row = file.baseOffset === resumed?.baseOffset ? resumed : null;
-    const scan = scanFrom(options, file, { row, ...(isLast && { tornFrom: indexEnd }) });
-    const kept = isLast ? await settleLastSegment(options, scan, indexEnd) : scan;
-    if (kept === null) continue;
-    const tail = isTailDamage(kept, file.limitOffset) ? kept.tail : null;
-    for (const range of indexScan(index, kept, { limitOffset: file.limitOffset, tail })) {
+    const scan = file === rest.at(-1) ? last! : scanOf(file, {});
+    const tail = isTailDamage(scan, file.limitOffset) ? scan.tail : null;
+    for (const range of indexScan(index, scan, { limitOffset: file.limitOffset, tail })) {
       logger.error('Log segment is damaged', { ...range, segment: segmentFileName(range.segment) });
     }
-    last = kept;
   }
   return describe(options, { files, index, indexEnd, logUuid, last });
 }
