@@ -199,13 +199,11 @@ test('I7: deleting any prefix of segments leaves the rest replayable', () =>
 
 const faults = fc.dictionary(fc.nat(80).map(String), fc.constantFrom<Fault>('fail', 'short', 'lie'), { maxKeys: 12 });
 
-/** A disk whose n-th operations fail as planned. */
-function faultyDisk(plan: Readonly<Record<string, Fault>>): MemoryFileSystem {
-  const fileSystem = new MemoryFileSystem();
+/** From now on the n-th operations of a disk fail as planned. */
+function failAsPlanned(disk: MemoryFileSystem, plan: Readonly<Record<string, Fault>>): void {
   let operations = 0;
-  fileSystem.fault = (operation: Operation, path: string) =>
+  disk.fault = (operation: Operation, path: string) =>
     path.endsWith('.arrows') || operation === 'syncDirectory' ? (plan[operations++] ?? 'none') : 'none';
-  return fileSystem;
 }
 
 /** Runs a property on a disk with faults; only the index is on real files. Reopening is left to the check. */
@@ -215,8 +213,13 @@ function onFaultyDisk(
   return fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), faults, fc.nat(4_000), async (steps, plan, keep) => {
       const directory = makeScratch();
-      const disk = faultyDisk(plan);
-      const open = () => openLog({ directory, fileSystem: disk, limits: { ...SMALL_LIMITS, segmentBytesMax: 6_000 } });
+      const disk = new MemoryFileSystem();
+      const open = async () => {
+        const limits = { ...SMALL_LIMITS, segmentBytesMax: 6_000 };
+        const log = await openLog({ directory, fileSystem: disk, limits });
+        failAsPlanned(disk, plan);
+        return log;
+      };
       try {
         const outcome = await run(steps, open);
         try {
