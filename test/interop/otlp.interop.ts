@@ -10,6 +10,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { OtlpReceiverStatus } from '../../src/api/index.ts';
 import { SIGNALS } from '../../src/base/index.ts';
 import { assertNothingLost, assertSameRows, readTables, untilQuiet, untilRows } from '../helpers/collector-tables.ts';
 import { type CollectorConfig, collectorTools, freePort, generate, startCollector } from '../helpers/collector.ts';
@@ -24,8 +25,11 @@ import {
 const SCENARIOS = ['rich', 'odd', 'empties', 'evolve'];
 const DOWNGRADE = /downgrading to standard OTLP/g;
 const DOWNGRADE_MAX_MS = 60_000;
-/** The exporter's batches hold a second of 50 rows each 250 ms; what waited for the server goes out together. */
-const ROWS_IN_FLIGHT_MAX = 4 * 250;
+const KILLS = 2;
+/** 50 rows of logs and spans each 250 ms; of metrics a request has more points. */
+const REQUESTS = 100;
+/** A batch of the exporter is a second of requests, and what waited for the server goes out together: 2 s of downtime and one more. */
+const REQUESTS_IN_FLIGHT_MAX = 4 * 5;
 
 /** OTLP exporters carry everything. */
 const EXACT = { exact: true };
@@ -103,7 +107,14 @@ test(
     t.after(() => server.end('SIGKILL'));
     const collector = await startCollector(ready(), grpc, join(directory, 'collector'));
     t.after(() => collector.end('SIGKILL'));
-    const generated = generate(ready(), collector.otlp, ['-scenario', 'steady', '-rows', '5000', '-seed', '19']);
+    const generated = generate(ready(), collector.otlp, [
+      '-scenario',
+      'steady',
+      '-rows',
+      String(REQUESTS * 50),
+      '-seed',
+      '19',
+    ]);
     await sleep(4_000);
     await server.end('SIGKILL');
     await untilDowngraded(() => collector.log());
@@ -117,11 +128,15 @@ test(
     await untilRows(server, sent);
     await untilQuiet(server);
     await collector.end('SIGTERM');
-    await untilMaterialized(server);
+    const { otlp } = await untilMaterialized(server);
+    const { grpc: requests } = (otlp as OtlpReceiverStatus).requests;
+    for (const signal of SIGNALS) assert.ok(requests[signal].accepted > 0, `${signal}: nothing came over OTLP`);
     assert.equal(await server.end('SIGTERM'), 0, server.stderr());
     const tables = await readTables(t, data);
     for (const signal of SIGNALS) {
-      assertNothingLost(t, signal, tables.normalized[signal], collector.received(signal), 2 * ROWS_IN_FLIGHT_MAX);
+      const received = collector.received(signal);
+      const repeatedMax = KILLS * REQUESTS_IN_FLIGHT_MAX * (received.length / REQUESTS);
+      assertNothingLost(t, signal, tables.normalized[signal], received, repeatedMax);
     }
   },
 );
