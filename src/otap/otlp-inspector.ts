@@ -41,7 +41,7 @@ export function inspectOtlpProtobuf(signal: Signal, bytes: Uint8Array): Inspecte
     rejection: null,
   };
   walk(state, OTLP_REQUESTS[signal].id, 0, bytes.length, 0);
-  checkRows(signal, state.counts);
+  checkRows(state.counts);
   const { counts, rows, rejectedRows, rejectedAt, rejection } = state;
   return { counts, rows, rejectedRows, rejectedAt, rejection };
 }
@@ -88,6 +88,28 @@ isMetricPart[OTLP_ROWS.metrics.id] = 1;
 for (const { isOneof, message } of OTLP_ROWS.metrics.fields) {
   if (isOneof && message !== null) isMetricPart[message.id] = 1;
 }
+const rootIds: Readonly<Record<Signal, number>> = {
+  logs: OTLP_ROWS.logs.id,
+  traces: OTLP_ROWS.spans.id,
+  metrics: OTLP_ROWS.metrics.id,
+};
+/** Messages that become rows of a table of their own. */
+const tableIds = Object.values(OTLP_ROWS)
+  .filter((message): message is OtlpMessage => 'id' in message && message.fields.length > 0)
+  .map(({ id }) => id);
+
+/** Occurrences of each message above which a request has too many rows for certain: the rest of it need not be walked. */
+const countsMax = new Int32Array(OTLP_MESSAGES.length).fill(0x7fffffff);
+
+for (const id of tableIds) countsMax[id] = LIMITS.batchRowsMax;
+// Resources and scopes without rows become none, but each takes room until then.
+for (const resource of Object.values(OTLP_ROWS.resources)) {
+  countsMax[resource.id] = LIMITS.batchRowsMax;
+  for (const { isRepeated, message } of resource.fields) {
+    if (isRepeated && message !== null) countsMax[message.id] = LIMITS.batchRowsMax;
+  }
+}
+for (const id of Object.values(rootIds)) countsMax[id] = LIMITS.rootRowsMax;
 for (const message of OTLP_MESSAGES) {
   isRow[message.id] = message.isRow ? 1 : 0;
   isNesting[message.id] = message.isNesting ? 1 : 0;
@@ -141,13 +163,13 @@ function walk(state: WalkState, message: number, start: number, end: number, dep
         if ((cell & CELL.PACKABLE) !== 0) {
           counts[child]! += countPacked(state, cell & CELL.WIRE_TYPE, message, field, at, valueEnd);
         } else {
-          counts[child]!++;
+          if (++counts[child]! > countsMax[child]!) throw tooMany(child);
           enter(state, child, at, valueEnd, depth);
         }
       } else if (length !== 0) {
         const wanted = (cell >>> CELL.LENGTH_SHIFT) & 0xff;
         if (wanted !== 0 && length !== wanted) {
-          reject(state, malformed(message, field, fieldAt, `its length is ${length}, not ${wanted}`));
+          reject(state, message, field, fieldAt, `its length is ${length}, not ${wanted}`);
         }
       }
       at = valueEnd;
@@ -168,7 +190,7 @@ function walk(state: WalkState, message: number, start: number, end: number, dep
 function enter(state: WalkState, child: number, start: number, end: number, depth: number): void {
   if (isNesting[child] !== 0) {
     if (depth === LIMITS.cborDepthMax) {
-      reject(state, malformed(child, 1, start, `values are nested deeper than ${LIMITS.cborDepthMax}`));
+      reject(state, child, 1, start, TOO_DEEP);
       return;
     }
     walk(state, child, start, end, depth + 1);
@@ -202,16 +224,21 @@ function enterMetricPart(state: WalkState, child: number): void {
   state.dataRejectedRows = state.rejectedRows;
 }
 
-/** The row at hand is left out; outside of rows the whole request is refused. */
-function reject(state: WalkState, error: BatchMalformedError): void {
-  if (state.rowAt === NO_ROW) throw error;
+const TOO_DEEP = `values are nested deeper than ${LIMITS.cborDepthMax}`;
+
+/**
+ * The row at hand is left out; outside of rows the whole request is refused. Only the first error is made: each costs 10 us, and a
+ * request may have millions of faults.
+ */
+function reject(state: WalkState, message: number, field: number, fieldAt: number, reason: string): void {
+  if (state.rowAt === NO_ROW) throw malformed(message, field, fieldAt, reason);
   state.rejectedAt ??= new Set();
   if (!state.rejectedAt.has(state.rowAt)) {
     state.rejectedAt.add(state.rowAt);
     state.rows--;
     state.rejectedRows++;
   }
-  state.rejection ??= error.message;
+  state.rejection ??= malformed(message, field, fieldAt, reason).message;
 }
 
 const VARINT_BYTES_MAX = 10;
@@ -315,24 +342,11 @@ function countPacked(
   return count;
 }
 
-const rootIds: Readonly<Record<Signal, number>> = {
-  logs: OTLP_ROWS.logs.id,
-  traces: OTLP_ROWS.spans.id,
-  metrics: OTLP_ROWS.metrics.id,
-};
-/** Messages that become rows of a table of their own. */
-const tableIds = Object.values(OTLP_ROWS)
-  .filter((message): message is OtlpMessage => 'id' in message && message.fields.length > 0)
-  .map(({ id }) => id);
-
 /** Elements of number lists: one byte on the wire may be eight in a column. */
 const elementIds = OTLP_MESSAGES.flatMap(({ fields }) => fields.map(({ elements }) => elements?.id ?? []).flat());
 const ELEMENT_BYTES = 8;
 
-function checkRows(signal: Signal, counts: Uint32Array): void {
-  const rootRows = counts[rootIds[signal]]!;
-  if (rootRows > LIMITS.rootRowsMax)
-    throw tooLarge(`${OTLP_MESSAGES[rootIds[signal]]!.name}s`, rootRows, LIMITS.rootRowsMax);
+function checkRows(counts: Uint32Array): void {
   let rows = 0;
   for (const id of tableIds) rows += counts[id]!;
   if (rows > LIMITS.batchRowsMax) throw tooLarge('rows of all tables', rows, LIMITS.batchRowsMax);
@@ -342,6 +356,12 @@ function checkRows(signal: Signal, counts: Uint32Array): void {
       throw tooLarge(`bytes of ${OTLP_MESSAGES[id]!.name}`, bytes, LIMITS.batchDecodedBytesMax);
     }
   }
+}
+
+function tooMany(message: number): BatchTooLargeError {
+  const { name } = OTLP_MESSAGES[message]!;
+  const max = countsMax[message]!;
+  return new BatchTooLargeError(`Cannot take the request: it has more than ${max} of ${name}`, { max });
 }
 
 function tooLarge(what: string, value: number, max: number): BatchTooLargeError {

@@ -101,6 +101,19 @@ test('more rows than a batch may have are refused before anything is allocated f
     () => decodeOtlpProtobuf('logs', lengthField(1, lengthField(2, lengthField(2, attributes)))),
     BatchTooLargeError,
   );
+  const resources = Buffer.alloc(2 * (LIMITS.batchRowsMax + 1), Buffer.of(0x0a, 0));
+  const scopes = lengthField(1, Buffer.alloc(2 * (LIMITS.batchRowsMax + 1), Buffer.of(0x12, 0)));
+  for (const body of [resources, scopes]) assert.throws(() => decodeOtlpProtobuf('logs', body), BatchTooLargeError);
+});
+
+test('faults in as many rows, and as many of one row, as fit a request are found without an error for each', () => {
+  const shortTraceId = Buffer.of(0x4a, 1, 1);
+  const faults = lengthField(2, Buffer.alloc(LIMITS.messageBytesMax - 64, shortTraceId));
+  const { rows, rejectedRows, rejection } = inspectOtlpProtobuf('logs', lengthField(1, lengthField(2, faults)));
+  assert.deepEqual({ rows, rejectedRows }, { rows: 0, rejectedRows: 1 });
+  assert.match(rejection!, /^Cannot read LogRecord\.trace_id: its length is 1, not 16, at byte \d+$/);
+  const records = Buffer.alloc(LIMITS.messageBytesMax - 64, lengthField(2, shortTraceId));
+  assert.throws(() => inspectOtlpProtobuf('logs', lengthField(1, lengthField(2, records))), BatchTooLargeError);
 });
 
 test('values in as many pieces as fit a request are read once', () => {
