@@ -70,6 +70,25 @@ test('lengths and varints beyond all bounds are refused', () => {
   }
 });
 
+test('packed numbers that end within a number are refused', () => {
+  const point = (kind: number, ...fields: Buffer[]) =>
+    lengthField(1, lengthField(2, lengthField(2, lengthField(kind, lengthField(1, Buffer.concat(fields))))));
+  const endless = Buffer.of(0xff);
+  const requests = [
+    ...[1, 7, 9, 15].flatMap((bytes) => [6, 7].map((field) => point(9, lengthField(field, Buffer.alloc(bytes))))),
+    // As many bytes follow in the point as the last number lacks.
+    ...[6, 7].map((field) => point(9, lengthField(field, Buffer.alloc(9)), fixed64Field(4, 1n))),
+    ...[8, 9].map((field) => point(10, lengthField(field, lengthField(2, endless)), varint(0n))),
+  ];
+  for (const request of requests) {
+    assert.throws(
+      () => decodeOtlpProtobuf('metrics', request),
+      (error: unknown) => error instanceof BatchMalformedError && /at byte \d+$/.test(error.message),
+      request.toString('hex'),
+    );
+  }
+});
+
 test('a field of a wrong wire type is refused in every message', () => {
   const paths = [
     [],

@@ -197,9 +197,24 @@ test('sum, min and max of 0 are there, and values that the other kind replaced a
     rowsRequest(lengthField(9, Buffer.concat([histogram, lengthField(1, NOTHING)]))),
   ) as MetricsBatch;
   for (const column of [points!.sum, points!.min, points!.max]) assert.deepEqual([...column!.validity!], [1, 0]);
-  const number = Buffer.concat([fixed64Field(6, 5n), fixed64Field(4, 1n)]);
-  const { numberDataPoints } = check('metrics', rowsRequest(lengthField(5, lengthField(1, number)))) as MetricsBatch;
-  assert.equal(numberDataPoints!.intValue, null);
+});
+
+test('of an integer and a double the last one is the value, of points and of exemplars', () => {
+  for (const [doubleNumber, wrap] of [
+    [4, (value: Buffer) => value],
+    [3, (value: Buffer) => lengthField(5, value)],
+  ] as const) {
+    const valueOf = (...fields: Buffer[]) => {
+      const request = rowsRequest(lengthField(5, lengthField(1, wrap(Buffer.concat(fields)))));
+      const { numberDataPoints, numberDpExemplars } = check('metrics', request) as MetricsBatch;
+      const { intValue, doubleValue } = numberDpExemplars ?? numberDataPoints!;
+      return [intValue?.values[0] ?? null, doubleValue?.values[0] ?? null];
+    };
+    const asInt = fixed64Field(6, 5n);
+    const asDouble = fixed64Field(doubleNumber, 0x3ff0_0000_0000_0000n);
+    assert.deepEqual(valueOf(asInt, asDouble), [null, 1]);
+    assert.deepEqual(valueOf(asDouble, asInt), [5n, null]);
+  }
 });
 
 test('identifiers of zeros are identifiers', () => {
@@ -256,6 +271,17 @@ test('rows with a fault of their own are left out with all that is theirs', () =
   }
   const { logs } = decodeOtlpProtobuf('logs', rowsRequest(...faults)) as LogsBatch;
   assert.equal(logs.rowCount, 0);
+});
+
+test('a row with several faults is left out once, for the first of them', () => {
+  const bad = Buffer.concat([
+    lengthField(9, Buffer.alloc(15)),
+    lengthField(10, Buffer.alloc(3)),
+    attribute(6, 'deep', nested(LIMITS.cborDepthMax + 1)),
+  ]);
+  const { rows, rejectedRows, rejection } = inspectOtlpProtobuf('logs', rowsRequest(bad, NOTHING, bad));
+  assert.deepEqual([rows, rejectedRows], [1, 2]);
+  assert.match(rejection!, /^Cannot read LogRecord\.trace_id: its length is 15, not 16, at byte \d+$/);
 });
 
 test('a metric whose points are left out stays, and so do its other points', () => {
