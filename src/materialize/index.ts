@@ -1,4 +1,5 @@
 export { startEngine } from './engine.ts';
+export { createEntryDecoder, type EntryDecoder } from './entry-decoder.ts';
 export {
   type Engine,
   type EngineOptions,

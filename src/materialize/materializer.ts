@@ -15,16 +15,18 @@ import {
   type Signal,
   signalOfCode,
 } from '../base/index.ts';
-import { type DurablePosition, ENTRY_FLAGS, ENTRY_KINDS, type LogEntry, type LogReader } from '../log/index.ts';
+import { type DurablePosition, ENTRY_KINDS, type LogEntry, type LogReader } from '../log/index.ts';
 import type { CanonicalBatch, StreamDecoder } from '../otap/index.ts';
 import { type Checkpoint, retireOlderVersions, writeCheckpoints } from './checkpoint.ts';
 import { type Database, inTransaction, rollbackQuietly } from './database.ts';
+import { decodeEntry, isUndecodable } from './entry-decoder.ts';
 import type { FailedRange } from './failed-range.ts';
 import { BeginFailure, EntryFailure, flushing, ReadFailure, reading } from './loop-failures.ts';
 import type { ProjectionDefinition, Projector } from './projection.ts';
 import { NO_PROJECTION, type Quarantine } from './quarantine.ts';
 import { blamesData, storeFailure } from './store-failures.ts';
 import { createStreamDecoders } from './stream-decoders.ts';
+import type { TableRetention } from './table-retention.ts';
 import type { ProjectionStatus } from './types.ts';
 import { createWake } from './wake.ts';
 
@@ -58,6 +60,8 @@ export interface MaterializerOptions {
   readonly durable: DurablePosition;
   /** Runs inside the transaction that retires older versions: makes the public views anew. */
   readonly applyViews: () => Promise<void>;
+  /** Works between transactions. Without it rows stay. */
+  readonly retention?: TableRetention;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly commitRowsMax?: number;
@@ -107,7 +111,7 @@ interface Uncommitted {
 }
 
 export function createMaterializer(options: MaterializerOptions): Materializer {
-  const { database, quarantine, failedRange, counters, logger, clock } = options;
+  const { database, quarantine, failedRange, counters, retention, logger, clock } = options;
   const commitRowsMax = options.commitRowsMax ?? LIMITS.commitRowsMax;
   const commitIntervalMs = options.commitIntervalMs ?? LIMITS.commitIntervalMs;
   const running = options.projections.map(({ checkpoint, projector }): Running => {
@@ -149,14 +153,18 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
       if (commitDue() || buildReady()) await commit();
       if (buildReady()) await switchVersions();
       if (!uncommitted.open) stuck = null;
-      await work.wait(uncommitted.open ? uncommitted.firstAtMs + commitIntervalMs - clock.monotonicMs() : undefined);
+      await retain(true);
+      await work.wait(waitMs());
       return;
     }
     let sliceEndMs = clock.monotonicMs() + LIMITS.materializeSliceMs;
     for (const entry of frame) {
       if (stopping) return;
       await take(entry);
-      if (commitDue()) await commit();
+      if (commitDue()) {
+        await commit();
+        await retain(false);
+      }
       if (clock.monotonicMs() < sliceEndMs) continue;
       await nextTurn();
       sliceEndMs = clock.monotonicMs() + LIMITS.materializeSliceMs;
@@ -164,12 +172,22 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     await nextTurn();
   }
 
+  async function retain(isIdle: boolean): Promise<void> {
+    if (!uncommitted.open) await retention?.step(running, isIdle);
+  }
+
+  function waitMs(): number | undefined {
+    return uncommitted.open ? uncommitted.firstAtMs + commitIntervalMs - clock.monotonicMs() : retention?.waitMs;
+  }
+
   async function take(entry: LogEntry): Promise<void> {
     const signal = signalOfCode(entry.signal);
     if (entry.kind === ENTRY_KINDS.STREAM_CLOSE) decoders.drop(entry.streamId);
     else if (entry.offset < position) replayState(entry, signal);
     else if (!ROWLESS_KINDS.has(entry.kind)) await materialize(entry, signal);
-    if (entry.offset >= position) position = entry.offset + 1n;
+    if (entry.offset < position) return;
+    retention?.saw(entry);
+    position = entry.offset + 1n;
   }
 
   /** Entries below the checkpoint only build up what later ones need. Their failures were told when they were new. */
@@ -192,7 +210,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
       replayState(entry, signal);
       return;
     }
-    const decoded = decodeEntry(entry, signal);
+    const decoded = decodeEntry(entry, signal, { decoders, decodeOtlp: options.decodeOtlp });
     if (decoded === null) return;
     if (!uncommitted.open) await begin();
     uncommitted.logBytes += entry.record.byteLength;
@@ -203,27 +221,6 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     uncommitted.decoded += 1;
     uncommitted.repaired += decoded.repairedStrings;
     for (const target of targets) projectEntry(entry, target, decoded);
-  }
-
-  /** The batch, the reason why there is none, or null for an entry without rows. */
-  function decodeEntry(entry: LogEntry, signal: Signal | undefined): CanonicalBatch | string | null {
-    if (signal === undefined) return `Cannot decode the entry: signal is ${entry.signal}`;
-    if (isUndecodable(entry)) return 'Cannot decode the entry: damage of the log has taken state that it depends on';
-    try {
-      switch (entry.kind) {
-        case ENTRY_KINDS.STATE:
-          decoders.restoreState(entry, signal);
-          return null;
-        case ENTRY_KINDS.BAR:
-          return decoders.decode(entry, signal);
-        case ENTRY_KINDS.OTLP:
-          return options.decodeOtlp(signal, entry);
-        default:
-          return `Cannot decode the entry: kind is ${entry.kind}`;
-      }
-    } catch (error) {
-      return errorMessage(error);
-    }
   }
 
   function projectEntry(entry: LogEntry, target: Running, batch: CanonicalBatch): void {
@@ -279,6 +276,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     if (!uncommitted.open) await begin();
     for (const { projector, rows } of running) if (rows > 0) await flushing(projector.beforeCommit());
     await quarantine.write();
+    await retention?.beforeCommit();
     const moved = running
       .filter(({ nextOffset }) => nextOffset < position)
       .map(({ definition }) => ({ definition, nextOffset: position }));
@@ -289,6 +287,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
 
   function settle(durationMs: number): void {
     quarantine.committed();
+    retention?.afterCommit();
     failedRange.succeeded(position);
     for (const one of running) {
       if (one.rows > 0) one.projector.afterCommit();
@@ -342,6 +341,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
       one.rows = 0;
     }
     quarantine.rolledBack();
+    retention?.afterRollback();
     uncommitted = emptyTransaction();
     position = committedOffset();
     closeReader();
@@ -476,8 +476,4 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
 
 function emptyTransaction(): Uncommitted {
   return { open: false, rows: 0, logBytes: 0, decoded: 0, repaired: 0, firstAtMs: 0, offsets: [] };
-}
-
-function isUndecodable(entry: LogEntry): boolean {
-  return (entry.flags & ENTRY_FLAGS.UNDECODABLE) !== 0;
 }
