@@ -1,7 +1,7 @@
 /** The part of a single request in the bytes that all transports have in memory. */
 import type { Admission } from './admission.ts';
 
-/** Bytes of one request, from their arrival to its answer. */
+/** Bytes of one request, from their decompression to its answer. */
 export interface HeldBytes {
   /** Takes more in, or says that there is no room. A request that is the only one is always taken. */
   take(bytes: number): boolean;

@@ -140,10 +140,12 @@ export const LIMITS = {
   otlpHttpHeadMaxMs: 10_000,
   /** Time for a whole request. Exporters give up by themselves: SDKs after 10 s, the Collector after 30 s. */
   otlpHttpRequestMaxMs: 60_000,
-  /** Time without a byte of a body that has begun: what came of it counts against all. */
+  /** Time without a byte of a body that has begun: what came of it takes room from others. */
   otlpHttpStallMaxMs: 10_000,
   /** How long an unused connection is kept: SDKs send every 5 to 60 s, and Go's clients close theirs after 90 s themselves. */
   otlpHttpIdleMaxMs: 120_000,
+  /** Bodies that arrive, over all connections: two of the largest. Past it the one that has been silent longest gives way. */
+  otlpHttpArrivingBytesMax: 128 * MIB,
   /** Connections open at a time: three signals of 680 programs. Past it a connection gets 503 and its end. */
   otlpHttpConnectionsMax: 2048,
   /** Connections past that bound that are there to be told so; still more are dropped. */
@@ -194,6 +196,7 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.sqlConcurrencyMax + 2 <= LIBUV_THREADS, 'queries and the materializer must leave a thread for fsync');
   assert(limits.otlpHttpHeadMaxMs <= limits.otlpHttpRequestMaxMs, 'a head must fit the time of its request');
   assert(limits.otlpHttpStallMaxMs < limits.otlpHttpRequestMaxMs, 'a body that stalls must end before a slow one');
+  assert(limits.messageBytesMax < limits.otlpHttpArrivingBytesMax, 'one body must fit those that arrive');
   assert(limits.otlpHttpLingerMaxMs < limits.httpDrainMaxMs, 'a refused request must end before the server stops');
   assert(limits.otlpRetryAfterMs % 1_000 === 0, 'Retry-After knows whole seconds only');
   assert(limits.appendWaitMaxMs < 5_000, "a batch must be answered before the exporter's 5 s time-out");

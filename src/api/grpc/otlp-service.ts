@@ -10,6 +10,7 @@ import { LIMITS, type Signal, SIGNALS } from '../../base/index.ts';
 import { OTLP_CONTENT_TYPES } from '../../otap/index.ts';
 import { encodeExportResponse, encodeStatus } from '../otlp/otlp-answers.ts';
 import type { OtlpAnswer, OtlpIntake } from '../otlp/otlp-intake.ts';
+import { roomUntil } from '../room.ts';
 import { decodeFrame, printable, unavailable, type UnreadableMessage } from './encodings.ts';
 import { Metadata, status as grpcStatus } from './grpc-js.ts';
 import { rawMethod } from './raw-method.ts';
@@ -76,7 +77,7 @@ export function createOtlpService(options: { intake: OtlpIntake; limits: GrpcLim
     arrivedMs: number,
   ): Promise<AdmittedRequest | UnreadableMessage | null> {
     const { admission } = intake;
-    if (request.take() !== null && admission.isFull) await roomUntil(arrivedMs + limits.readHoldMaxMs);
+    if (request.take() !== null) await roomUntil(admission, arrivedMs + limits.readHoldMaxMs);
     const message = request.take();
     if (message === null) return null;
     // Its exporter's clock has run since it came.
@@ -86,19 +87,6 @@ export function createOtlpService(options: { intake: OtlpIntake; limits: GrpcLim
     request.release();
     if (!Buffer.isBuffer(body)) return body;
     return admission.admit(body.length) ? { body, encoding } : full();
-  }
-
-  /** Settles when there is room for bytes in flight, or at `endMs`. */
-  function roomUntil(endMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const settle = (): void => {
-        clearTimeout(timer);
-        unwait();
-        resolve();
-      };
-      const unwait = intake.admission.wait(settle);
-      const timer = setTimeout(settle, Math.max(0, endMs - performance.now()));
-    });
   }
 
   /** Counts a request that was not taken, and makes its final status. */

@@ -1,6 +1,6 @@
 /** Reads the body of a request as it comes: counted, bounded, and given up when it stalls. */
 import type { IncomingMessage } from 'node:http';
-import type { HeldBytes } from '../held-bytes.ts';
+import type { ArrivingBodies } from './otlp-arriving.ts';
 import { OtlpHttpError } from './otlp-error.ts';
 import { bodyTooLarge } from './otlp-head.ts';
 
@@ -9,7 +9,7 @@ export interface BodyOptions {
   /** `Content-Length`; null for a body in chunks. */
   readonly announcedBytes: number | null;
   /** Accounts for what has come; not for what was announced. */
-  readonly held: HeldBytes;
+  readonly arriving: ArrivingBodies;
   /** Time without a byte after which the body is given up. */
   readonly stallMaxMs: number;
 }
@@ -17,15 +17,18 @@ export interface BodyOptions {
 export interface BodyReading {
   /** The whole body; null when the sender left before its end. Rejects with OtlpHttpError 408, 413, 503, or what `fail` was given. */
   readonly body: Promise<Buffer | null>;
+  /** The body no longer counts among those that arrive. Only one that is whole has to be released. */
+  release(): void;
   /** Gives up; false when the end had come before. */
   fail(error: OtlpHttpError): boolean;
 }
 
 /** Begins to read. Once it has settled, what else comes of the body is discarded. */
 export function readBody(request: IncomingMessage, options: BodyOptions): BodyReading {
-  const { bytesMax, announcedBytes, held, stallMaxMs } = options;
+  const { bytesMax, announcedBytes, stallMaxMs } = options;
   let fail!: (error: OtlpHttpError) => boolean;
   let isOver = false;
+  const arriving = options.arriving.open(() => fail(noRoom()));
   const body = new Promise<Buffer | null>((resolve, reject) => {
     const collected = createCollector(announcedBytes ?? bytesMax);
     const stall = setTimeout(() => {
@@ -34,14 +37,16 @@ export function readBody(request: IncomingMessage, options: BodyOptions): BodyRe
     function take(part: Buffer): void {
       stall.refresh();
       if (collected.bytes + part.length > bytesMax) fail(bodyTooLarge(bytesMax));
-      else if (held.take(part.length)) collected.add(part);
-      else fail(new OtlpHttpError(503, 'Cannot take the request now: too many bytes are in flight'));
+      else if (arriving.take(part.length)) collected.add(part);
+      else fail(noRoom());
     }
     function end(): void {
+      arriving.complete();
       stop();
       resolve(collected.content());
     }
     function leave(): void {
+      arriving.release();
       stop();
       resolve(null);
     }
@@ -52,13 +57,20 @@ export function readBody(request: IncomingMessage, options: BodyOptions): BodyRe
     }
     fail = (error) => {
       if (isOver) return false;
+      arriving.release();
       stop();
       reject(error);
       return true;
     };
-    request.on('data', take).on('end', end).on('close', leave);
+    // It may have left while it waited to be read.
+    if (request.destroyed) leave();
+    else request.on('data', take).on('end', end).on('close', leave);
   });
-  return { body, fail };
+  return { body, fail, release: () => arriving.release() };
+}
+
+function noRoom(): OtlpHttpError {
+  return new OtlpHttpError(503, 'Cannot take the request now: too many bytes are arriving');
 }
 
 /** What a body that comes in more than one part gets at first. Not more: senders announce what they like. */

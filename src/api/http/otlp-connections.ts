@@ -11,8 +11,8 @@ import { OtlpHttpError } from './otlp-error.ts';
 export interface OtlpConnection {
   /** There are too many. */
   readonly isExcess: boolean;
-  /** What its peer sends can no longer be read. */
-  readonly isBroken: boolean;
+  /** Why what its peer sends can no longer be read; null while it can. */
+  readonly breakage: OtlpHttpError | null;
   /** Whether no other request has come behind this one. */
   isLatest(request: IncomingMessage): boolean;
   /** The body being read on it. */
@@ -27,7 +27,7 @@ export interface OtlpConnections {
 }
 
 interface Connection extends OtlpConnection {
-  isBroken: boolean;
+  breakage: OtlpHttpError | null;
   unanswered: number;
   latest: { readonly request: IncomingMessage; readonly response: ServerResponse } | null;
   /** Said behind the last answer, then the connection ends; null while it goes on. */
@@ -44,7 +44,7 @@ export function createConnections(connectionsMax: number): OtlpConnections {
     const isExcess = open > connectionsMax;
     const connection: Connection = {
       isExcess,
-      isBroken: false,
+      breakage: null,
       isLatest: (request) => connection.latest?.request === request,
       reading: null,
       unanswered: 0,
@@ -64,9 +64,9 @@ export function createConnections(connectionsMax: number): OtlpConnections {
       return;
     }
     // What a broken connection sends on is as unreadable.
-    if (connection.isBroken) return;
-    connection.isBroken = true;
+    if (connection.breakage !== null) return;
     const refusal = refusalOf(error);
+    connection.breakage = refusal;
     const { latest } = connection;
     if (latest === null || latest.request.complete) {
       connection.lastWords = lastWords(refusal);
@@ -88,7 +88,7 @@ export function createConnections(connectionsMax: number): OtlpConnections {
     begin(request, response) {
       const { socket } = request;
       const connection = connections.get(socket);
-      if (connection === undefined || connection.isBroken) return null;
+      if (connection === undefined || connection.breakage !== null) return null;
       connection.unanswered++;
       connection.latest = { request, response };
       response.once('close', () => {

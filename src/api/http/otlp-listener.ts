@@ -20,6 +20,12 @@ export interface OtlpHttpServerOptions {
   readonly limits?: Partial<OtlpHttpServerLimits>;
 }
 
+/** An OTLP/HTTP port that accepts work. */
+export interface OtlpHttpServer extends HttpListener {
+  /** What has come of bodies that are not taken yet. */
+  readonly arrivingBytes: number;
+}
+
 /** As the limits `otlpHttp…` of `LIMITS`. */
 export interface OtlpHttpServerLimits {
   readonly bodyBytesMax: number;
@@ -31,20 +37,22 @@ export interface OtlpHttpServerLimits {
   readonly requestMaxMs: number;
   readonly stallMaxMs: number;
   readonly idleMaxMs: number;
+  readonly arrivingBytesMax: number;
+  readonly holdMaxMs: number;
   /** How often times are looked at. */
   readonly checkIntervalMs: number;
 }
 
 /** Listens on the OTLP/HTTP port. Rejects with TreasuryError TREASURY_CONFIG when it cannot. */
-export async function startOtlpHttpServer(options: OtlpHttpServerOptions): Promise<HttpListener> {
+export async function startOtlpHttpServer(options: OtlpHttpServerOptions): Promise<OtlpHttpServer> {
   const { host, port, intake, logger, corsOrigins } = options;
   const limits = { ...SERVER_LIMITS, ...options.limits };
   await initZstd();
   let isStopping = false;
   const connections = createConnections(limits.connectionsMax);
   const cors = createCors(corsOrigins);
-  const receive = createOtlpReceiver({ intake, logger, cors, connections, limits, isStopping: () => isStopping });
-  const listener = await listen((request, response) => receive(request, response, 'nothing'), {
+  const receiver = createOtlpReceiver({ intake, logger, cors, connections, limits, isStopping: () => isStopping });
+  const listener = await listen((request, response) => receiver.receive(request, response, 'nothing'), {
     host,
     port,
     name: 'OTLP over HTTP',
@@ -62,13 +70,16 @@ export async function startOtlpHttpServer(options: OtlpHttpServerOptions): Promi
       // A client that takes no answers. Longer than any silence that is in order.
       server.timeout = limits.requestMaxMs + limits.idleMaxMs;
       connections.watch(server);
-      server.on('checkContinue', (request, response) => receive(request, response, 'continue'));
-      server.on('checkExpectation', (request, response) => receive(request, response, 'unknown'));
+      server.on('checkContinue', (request, response) => receiver.receive(request, response, 'continue'));
+      server.on('checkExpectation', (request, response) => receiver.receive(request, response, 'unknown'));
     },
   });
   return {
     address: listener.address,
     port: listener.port,
+    get arrivingBytes() {
+      return receiver.arrivingBytes;
+    },
     stop() {
       isStopping = true;
       return listener.stop();
@@ -86,5 +97,7 @@ const SERVER_LIMITS: OtlpHttpServerLimits = {
   requestMaxMs: LIMITS.otlpHttpRequestMaxMs,
   stallMaxMs: LIMITS.otlpHttpStallMaxMs,
   idleMaxMs: LIMITS.otlpHttpIdleMaxMs,
+  arrivingBytesMax: LIMITS.otlpHttpArrivingBytesMax,
+  holdMaxMs: LIMITS.readHoldMaxMs,
   checkIntervalMs: 1_000,
 };

@@ -6,9 +6,11 @@ import { decompress } from '../decompress.ts';
 import { type HeldBytes, holdBytes } from '../held-bytes.ts';
 import { encodeExportResponse } from '../otlp/otlp-answers.ts';
 import type { OtlpIntake } from '../otlp/otlp-intake.ts';
+import { roomUntil } from '../room.ts';
 import type { Cors } from './cors.ts';
 import { type OtlpExchange, sendAnswer, sendError } from './otlp-answer.ts';
-import { readBody } from './otlp-body.ts';
+import { createArrivingBodies } from './otlp-arriving.ts';
+import { type BodyReading, readBody } from './otlp-body.ts';
 import type { OtlpConnection, OtlpConnections } from './otlp-connections.ts';
 import { OtlpHttpError } from './otlp-error.ts';
 import { otlpContentType, type OtlpHead, readOtlpHead, signalOfPath } from './otlp-head.ts';
@@ -18,6 +20,10 @@ export interface OtlpHttpLimits {
   readonly decompressedBytesMax: number;
   readonly requestsMax: number;
   readonly stallMaxMs: number;
+  /** Over all bodies that arrive. */
+  readonly arrivingBytesMax: number;
+  /** How long a request waits for room in flight, before its body is read and behind it. */
+  readonly holdMaxMs: number;
 }
 
 export interface OtlpReceiverOptions {
@@ -33,13 +39,19 @@ export interface OtlpReceiverOptions {
 /** What a request's `Expect` header asks for. */
 export type Expectation = 'nothing' | 'continue' | 'unknown';
 
-/** Serves one request. */
-export type OtlpReceiver = (request: IncomingMessage, response: ServerResponse, expectation: Expectation) => void;
+/** What serves the requests of a port. */
+export interface OtlpReceiver {
+  /** What has come of bodies that are not taken yet. */
+  readonly arrivingBytes: number;
+  /** Serves one request. */
+  receive(request: IncomingMessage, response: ServerResponse, expectation: Expectation): void;
+}
 
 /** Makes the receiver. What it does never throws. */
 export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
   const { intake, logger, cors, connections, limits, isStopping } = options;
   const allowed = cors === null ? 'POST' : 'POST, OPTIONS';
+  const arriving = createArrivingBodies(limits.arrivingBytesMax);
   /** Requests whose body is there. */
   let atWork = 0;
 
@@ -59,7 +71,7 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
       isBodyHeldBack: expectation === 'continue',
       // Answers to pipelined requests come in their order: the connection must not end before the last of them.
       isLast: () => connection.isLatest(request) && (isStopping() || connection.isExcess),
-      isBroken: () => connection.isBroken,
+      isBroken: () => connection.breakage !== null,
     };
     const signal = signalOfPath(request.url);
     const held = holdBytes(intake.admission);
@@ -87,23 +99,40 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
     const head = readOtlpHead(request, limits.bodyBytesMax);
     if (isStopping()) throw new OtlpHttpError(503, 'Cannot take the request now: the server stops');
     checkRoom(connection);
+    // Unread until then: there is no use in keeping what would be refused.
+    await roomInFlight();
+    if (connection.breakage !== null) throw connection.breakage;
     if (expectation === 'continue') {
-      if (intake.admission.isFull)
-        throw new OtlpHttpError(503, 'Cannot take the request now: too many bytes are in flight');
       exchange.isBodyHeldBack = false;
       exchange.response.writeContinue();
     }
-    const received = await receiveBody(exchange, head, connection, held);
-    // The sender has left: whatever came of its request is worth nothing.
-    if (received === null) return;
-    checkRoom(connection);
-    atWork++;
+    const { bodyBytesMax: bytesMax, stallMaxMs } = limits;
+    const { announcedBytes } = head;
+    const reading = readBody(exchange.request, { bytesMax, announcedBytes, arriving, stallMaxMs });
     try {
-      const body = await decode(received, head, held);
-      await logAndAnswer(exchange, signal, head.contentType, body);
+      const received = await bodyOf(reading, connection);
+      // The sender has left: whatever came of its request is worth nothing.
+      if (received === null) return;
+      checkRoom(connection);
+      atWork++;
+      try {
+        await roomInFlight();
+        const body = await decode(received, head, held);
+        reading.release();
+        await logAndAnswer(exchange, signal, head.contentType, body);
+      } finally {
+        atWork--;
+      }
     } finally {
-      atWork--;
+      reading.release();
     }
+  }
+
+  /** What is in flight is durable soon, and waiting costs the sender less than coming again. */
+  async function roomInFlight(): Promise<void> {
+    const { admission } = intake;
+    await roomUntil(admission, performance.now() + limits.holdMaxMs);
+    if (admission.isFull) throw fullInFlight();
   }
 
   function checkRoom(connection: OtlpConnection): void {
@@ -112,32 +141,16 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
       throw new OtlpHttpError(503, 'Cannot take the request now: too many are under way');
   }
 
-  async function receiveBody(
-    { request }: OtlpExchange,
-    { announcedBytes }: OtlpHead,
-    connection: OtlpConnection,
-    held: HeldBytes,
-  ): Promise<Buffer | null> {
-    const { bodyBytesMax: bytesMax, stallMaxMs } = limits;
-    const reading = readBody(request, { bytesMax, announcedBytes, held, stallMaxMs });
-    connection.reading = reading;
-    try {
-      return await reading.body;
-    } finally {
-      // The next request may have come with the same packet.
-      if (connection.reading === reading) connection.reading = null;
-    }
-  }
-
-  /** From here on, `held` accounts for the decompressed bytes alone. */
+  /** The content, its bytes in flight. */
   async function decode(received: Buffer, { compression }: OtlpHead, held: HeldBytes): Promise<Buffer> {
-    if (compression === 'none') return received;
     const onOutput = (bytes: number): void => {
-      if (!held.take(bytes)) throw new OtlpHttpError(503, 'Cannot take the request now: too many bytes are in flight');
+      if (!held.take(bytes)) throw fullInFlight();
     };
-    const body = await decompress(received, compression, { bytesMax: limits.decompressedBytesMax, onOutput });
-    held.give(received.length);
-    return body;
+    if (compression !== 'none') {
+      return decompress(received, compression, { bytesMax: limits.decompressedBytesMax, onOutput });
+    }
+    onOutput(received.length);
+    return received;
   }
 
   async function logAndAnswer(
@@ -164,7 +177,27 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
     return new OtlpHttpError(503, 'Cannot take the request now: the server failed, its log says why');
   }
 
-  return (request, response, expectation) => void receive(request, response, expectation);
+  return {
+    get arrivingBytes() {
+      return arriving.bytes;
+    },
+    receive: (request, response, expectation) => void receive(request, response, expectation),
+  };
+}
+
+/** The body; what breaks the connection until then is its failure. */
+async function bodyOf(reading: BodyReading, connection: OtlpConnection): Promise<Buffer | null> {
+  connection.reading = reading;
+  try {
+    return await reading.body;
+  } finally {
+    // The next request may have come with the same packet.
+    if (connection.reading === reading) connection.reading = null;
+  }
+}
+
+function fullInFlight(): OtlpHttpError {
+  return new OtlpHttpError(503, 'Cannot take the request now: too many bytes are in flight');
 }
 
 interface Taking {

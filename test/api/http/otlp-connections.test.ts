@@ -103,7 +103,7 @@ for (const [status, head] of REFUSED_HEADS) {
 }
 
 test('a sender that expects 100-continue is refused before it sends when too much is in flight', async (t) => {
-  const harness = await startOtlpHarness(t, { inFlightBytesMax: 1000 });
+  const harness = await startOtlpHarness(t, { inFlightBytesMax: 1000, limits: { holdMaxMs: 20 } });
   harness.intake.admission.admit(600);
   const connection = await harness.connect();
   connection.socket.write(postHead(LENGTH, 'Expect: 100-continue'));
@@ -124,7 +124,7 @@ test('a sender that leaves in the middle of its body leaves nothing behind', asy
     for (const leave of ['destroy', 'resetAndDestroy'] as const) {
       const connection = await harness.connect();
       connection.socket.write(`${head}{"res`);
-      while (harness.intake.admission.inFlightBytes === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      while (harness.listener.arrivingBytes === 0) await new Promise((resolve) => setTimeout(resolve, 1));
       connection.socket[leave]();
       await allReleased(harness);
     }

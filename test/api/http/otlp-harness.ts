@@ -5,8 +5,11 @@ import { type IncomingMessage, request as httpRequest } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { createAdmission } from '../../../src/api/admission.ts';
-import { type OtlpHttpServerLimits, startOtlpHttpServer } from '../../../src/api/http/otlp-listener.ts';
-import type { HttpListener } from '../../../src/api/index.ts';
+import {
+  type OtlpHttpServer,
+  type OtlpHttpServerLimits,
+  startOtlpHttpServer,
+} from '../../../src/api/http/otlp-listener.ts';
 import { createOtlpIntake, type OtlpCounts, type OtlpIntake } from '../../../src/api/otlp/otlp-intake.ts';
 import { LIMITS, type Logger, type Signal, silentLogger } from '../../../src/base/index.ts';
 import { ExportLogsServiceRequestSchema } from '../../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.js';
@@ -19,7 +22,7 @@ export const JSON_TYPE = 'application/json';
 export interface OtlpHarness {
   readonly base: string;
   readonly port: number;
-  readonly listener: HttpListener;
+  readonly listener: OtlpHttpServer;
   readonly log: FileLog;
   readonly intake: OtlpIntake;
   counts(signal?: Signal): Readonly<OtlpCounts>;
@@ -177,8 +180,8 @@ export function postHead(...lines: readonly string[]): string {
 }
 
 /** Waits until the server has let go of everything. */
-export async function allReleased({ intake }: OtlpHarness): Promise<void> {
-  while (intake.admission.inFlightBytes !== 0 || intake.status().inFlight !== 0) {
+export async function allReleased({ intake, listener }: OtlpHarness): Promise<void> {
+  while (listener.arrivingBytes + intake.admission.inFlightBytes !== 0 || intake.status().inFlight !== 0) {
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }

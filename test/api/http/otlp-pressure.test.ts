@@ -26,8 +26,70 @@ test('announcing large bodies takes no room from others', async (t) => {
   assert.equal((await harness.post(logsRequest())).status, 200);
 });
 
-test('a body that finds no room is answered 503 at its first bytes, and none of it is kept', async (t) => {
+test('bodies that arrive take no room in flight from others', async (t) => {
   const harness = await startOtlpHarness(t, { inFlightBytesMax: 100_000 });
+  const slow = await harness.connect();
+  slow.socket.write(postHead(`Content-Length: 700000`));
+  slow.socket.write(Buffer.alloc(600_000));
+  while (harness.listener.arrivingBytes < 600_000) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.equal(harness.intake.admission.inFlightBytes, 0);
+  assert.equal((await harness.post(logsRequest(1, 60_000))).status, 200);
+  slow.socket.destroy();
+  await allReleased(harness);
+});
+
+test('past the bytes that may arrive, the body that has been silent longest is answered 503', async (t) => {
+  const harness = await startOtlpHarness(t, { limits: { arrivingBytesMax: 100_000 } });
+  const spaces = (bytes: number): string => ' '.repeat(bytes);
+  const arrived = async (bytes: number): Promise<void> => {
+    while (harness.listener.arrivingBytes !== bytes) await new Promise((resolve) => setTimeout(resolve, 1));
+  };
+  const [busy, silent, last] = [await harness.connect(), await harness.connect(), await harness.connect()];
+  busy.socket.write(postHead('Content-Length: 60003') + spaces(60_000));
+  await arrived(60_000);
+  silent.socket.write(postHead('Content-Length: 40000') + spaces(30_000));
+  await arrived(90_000);
+  busy.socket.write(' ');
+  await arrived(90_001);
+  last.socket.write(postHead('Content-Length: 30002') + spaces(30_000));
+  await silent.hears('"code":14');
+  assert.match(silent.heard(), /^HTTP\/1\.1 503 [^]*\r\nRetry-After: 1\r\n/);
+  await arrived(90_001);
+  for (const { socket, hears } of [busy, last]) {
+    socket.write('{}');
+    await hears('200 OK');
+  }
+  assert.equal(harness.counts().unavailable, 1);
+  await allReleased(harness);
+});
+
+test('a request waits for room in flight, and is taken when there is', async (t) => {
+  const harness = await startOtlpHarness(t, { inFlightBytesMax: 100_000, limits: { holdMaxMs: 60_000 } });
+  const halfway = await harness.connect();
+  halfway.socket.write(`${postHead('Content-Length: 2')}{`);
+  while (harness.listener.arrivingBytes === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  harness.log.hold();
+  const first = harness.post(logsRequest(1, 60_000));
+  await heldAppends(harness, 1);
+  halfway.socket.write('}');
+  const gone = await harness.connect();
+  gone.socket.write(`${postHead('Content-Length: 2')}{`);
+  const broken = await harness.connect();
+  broken.socket.write(`${postHead('Transfer-Encoding: chunked')}no size`);
+  const second = harness.post(logsRequest());
+  // All of them are there, and none is read.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual([harness.log.held, harness.listener.arrivingBytes], [1, 2]);
+  gone.socket.destroy();
+  harness.log.release();
+  await halfway.hears('200 OK');
+  await broken.hears('400 Bad Request');
+  assert.deepEqual([(await first).status, (await second).status], [200, 200]);
+  await allReleased(harness);
+});
+
+test('a body that finds no room is answered 503 at its first bytes, and none of it is kept', async (t) => {
+  const harness = await startOtlpHarness(t, { inFlightBytesMax: 100_000, limits: { holdMaxMs: 20 } });
   harness.log.hold();
   const first = harness.post(logsRequest(1, 60_000));
   await heldAppends(harness, 1);
@@ -159,7 +221,7 @@ test('stop answers what is under way, ends every connection and refuses what beg
   const logged = await harness.connect();
   logged.socket.write(`${postHead('Content-Length: 2')}{}`.repeat(2));
   await heldAppends(harness, 2);
-  while (harness.intake.admission.inFlightBytes < 5) await new Promise((resolve) => setTimeout(resolve, 1));
+  while (harness.listener.arrivingBytes < 1) await new Promise((resolve) => setTimeout(resolve, 1));
   const stopped = harness.listener.stop();
   await idle.closed;
   begun.socket.write('Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}');
