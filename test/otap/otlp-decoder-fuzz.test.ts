@@ -89,6 +89,32 @@ test('packed numbers that end within a number are refused', () => {
   }
 });
 
+test('varints of more than 64 bits are refused in every place, padded ones are not', () => {
+  const of = (bytes: number, last: number) => [...Array<number>(bytes - 1).fill(0x80), last];
+  const places: [string, (...value: number[]) => Buffer][] = [
+    ['a known field', (...value) => recordOf(0x10, ...value)],
+    ['a known field with a padded tag', (...value) => recordOf(0x90, 0x80, 0x00, ...value)],
+    ['an unknown field', (...value) => recordOf(0x78, ...value)],
+    ['a length', (...value) => recordOf(0x1a, ...value)],
+  ];
+  for (const [what, place] of places) {
+    assert.equal(inspectOtlpProtobuf('logs', place(...of(10, 0))).rows, 1, what);
+    for (const value of [of(10, 2), of(10, 0x7f), of(11, 0), of(12, 1)]) {
+      assert.throws(() => inspectOtlpProtobuf('logs', place(...value)), /longer than 64 bits, at byte \d+$/, what);
+    }
+  }
+  for (const [what, place] of places.slice(0, 3)) {
+    assert.equal(inspectOtlpProtobuf('logs', place(...of(10, 1))).rows, 1, what);
+  }
+  const packed = (value: number[]) =>
+    lengthField(10, lengthField(1, lengthField(8, lengthField(2, Buffer.from(value)))));
+  const metric = (value: number[]) => lengthField(1, lengthField(2, lengthField(2, packed(value))));
+  assert.equal(inspectOtlpProtobuf('metrics', metric(of(10, 1))).rows, 1);
+  for (const value of [of(10, 2), of(11, 0)]) {
+    assert.throws(() => inspectOtlpProtobuf('metrics', metric(value)), /longer than 64 bits, at byte \d+$/);
+  }
+});
+
 test('a field of a wrong wire type is refused in every message', () => {
   const paths = [
     [],
@@ -102,7 +128,10 @@ test('a field of a wrong wire type is refused in every message', () => {
     [1, 2, 2, 5, 6, 1],
   ];
   for (const path of paths) {
-    const request = path.reduceRight((content, number) => lengthField(number, content), Buffer.of(0x0d, 1, 2, 3, 4));
+    const request = path.reduceRight<Buffer>(
+      (content, number) => lengthField(number, content),
+      Buffer.of(0x0d, 1, 2, 3, 4),
+    );
     assert.throws(
       () => decodeOtlpProtobuf('logs', request),
       (error: unknown) => error instanceof BatchMalformedError && /wire type is 5/.test(error.message),
@@ -112,27 +141,22 @@ test('a field of a wrong wire type is refused in every message', () => {
 });
 
 test('more rows than a batch may have are refused before anything is allocated for them', () => {
-  const record = Buffer.of(0x12, 0);
-  const records = Buffer.alloc(2 * (LIMITS.rootRowsMax + 1), record);
-  assert.throws(() => decodeOtlpProtobuf('logs', lengthField(1, lengthField(2, records))), BatchTooLargeError);
-  const attributes = Buffer.alloc(2 * (LIMITS.batchRowsMax + 1), Buffer.of(0x32, 0));
-  assert.throws(
-    () => decodeOtlpProtobuf('logs', lengthField(1, lengthField(2, lengthField(2, attributes)))),
-    BatchTooLargeError,
-  );
-  const resources = Buffer.alloc(2 * (LIMITS.batchRowsMax + 1), Buffer.of(0x0a, 0));
-  const scopes = lengthField(1, Buffer.alloc(2 * (LIMITS.batchRowsMax + 1), Buffer.of(0x12, 0)));
-  for (const body of [resources, scopes]) assert.throws(() => decodeOtlpProtobuf('logs', body), BatchTooLargeError);
+  const records = (count: number) => lengthField(1, lengthField(2, Buffer.alloc(2 * count, Buffer.of(0x12, 0))));
+  assert.equal(inspectOtlpProtobuf('logs', records(LIMITS.rootRowsMax)).rows, LIMITS.rootRowsMax);
+  assert.throws(() => decodeOtlpProtobuf('logs', records(LIMITS.rootRowsMax + 1)), BatchTooLargeError);
+  const attributes = (count: number) =>
+    lengthField(1, lengthField(2, lengthField(2, Buffer.alloc(2 * count, Buffer.of(0x32, 0)))));
+  // The record is a row as well.
+  assert.equal(inspectOtlpProtobuf('logs', attributes(LIMITS.batchRowsMax - 1)).rows, 1);
+  assert.throws(() => decodeOtlpProtobuf('logs', attributes(LIMITS.batchRowsMax)), BatchTooLargeError);
 });
 
-test('faults in as many rows, and as many of one row, as fit a request are found without an error for each', () => {
-  const shortTraceId = Buffer.of(0x4a, 1, 1);
-  const faults = lengthField(2, Buffer.alloc(LIMITS.messageBytesMax - 64, shortTraceId));
-  const { rows, rejectedRows, rejection } = inspectOtlpProtobuf('logs', lengthField(1, lengthField(2, faults)));
-  assert.deepEqual({ rows, rejectedRows }, { rows: 0, rejectedRows: 1 });
-  assert.match(rejection!, /^Cannot read LogRecord\.trace_id: its length is 1, not 16, at byte \d+$/);
-  const records = Buffer.alloc(LIMITS.messageBytesMax - 64, lengthField(2, shortTraceId));
-  assert.throws(() => inspectOtlpProtobuf('logs', lengthField(1, lengthField(2, records))), BatchTooLargeError);
+test('more numbers than fit the bytes of a batch are refused before anything is allocated for them', () => {
+  const buckets = (count: number) =>
+    [1, 2, 2, 10, 1, 8, 2].reduceRight<Buffer>((content, number) => lengthField(number, content), Buffer.alloc(count));
+  const max = LIMITS.batchDecodedBytesMax / 8;
+  assert.equal(inspectOtlpProtobuf('metrics', buckets(max)).rows, 1);
+  assert.throws(() => decodeOtlpProtobuf('metrics', buckets(max + 1)), BatchTooLargeError);
 });
 
 test('values in as many pieces as fit a request are read once', () => {
@@ -149,6 +173,11 @@ test('values in as many pieces as fit a request are read once', () => {
     BatchMalformedError,
   );
 });
+
+/** A request of one log record. */
+function recordOf(...content: number[]): Buffer {
+  return lengthField(1, lengthField(2, lengthField(2, Buffer.from(content))));
+}
 
 interface Counts {
   taken: number;

@@ -155,6 +155,20 @@ test("a metric's data may precede its name; data of one kind merge, another kind
   }
 });
 
+test('fields that only other kinds of metrics have are unknown ones, whatever their wire type', () => {
+  const unknown = (number: number) => [varintField(number, 1n), lengthField(number, Buffer.alloc(7, 0x80))];
+  for (const [kind, ...numbers] of [
+    [5, 2, 3],
+    [9, 3],
+    [10, 3],
+    [11, 2, 3],
+  ] as const) {
+    const data = Buffer.concat([lengthField(1, NOTHING), ...numbers.flatMap(unknown)]);
+    const { metrics } = check('metrics', rowsRequest(lengthField(kind, data))) as MetricsBatch;
+    assert.deepEqual([metrics.aggregationTemporality, metrics.isMonotonic], [null, null]);
+  }
+});
+
 test('rejected points of data that is replaced count neither way', () => {
   const bad = lengthField(1, lengthField(5, lengthField(4, Buffer.of(1))));
   const good = lengthField(1, fixed64Field(6, 1n));
@@ -301,10 +315,15 @@ test('the deepest nesting that is taken decodes', () => {
   decodeLogs(lengthField(5, nested(LIMITS.cborDepthMax)));
 });
 
-test('a resource with nesting too deep refuses the request', () => {
+test('a resource with nesting too deep refuses the request, before its rows and behind them', () => {
   const resource = lengthField(1, attribute(1, 'deep', nested(LIMITS.cborDepthMax + 1)));
-  const request = lengthField(1, Buffer.concat([resource, lengthField(2, lengthField(2, NOTHING))]));
-  assert.throws(() => decodeOtlpProtobuf('logs', request), BatchMalformedError);
+  const rows = lengthField(2, lengthField(2, NOTHING));
+  for (const group of [
+    [resource, rows],
+    [rows, resource],
+  ]) {
+    assert.throws(() => decodeOtlpProtobuf('logs', lengthField(1, Buffer.concat(group))), BatchMalformedError);
+  }
 });
 
 function decodeLogs(record: Uint8Array): LogsBatch {
@@ -368,7 +387,7 @@ function map(...entries: (readonly [key: string | Uint8Array, value: Uint8Array]
 
 /** Arrays in arrays, `depth` of them. */
 function nested(depth: number): Buffer {
-  let value = NOTHING;
+  let value: Buffer = NOTHING;
   for (let level = 0; level < depth; level++) value = array(value);
   return value;
 }
