@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { LIMITS, type LogLevel, nearest, TreasuryError } from './base/index.ts';
+import { durationMs, sizeBytes } from './quantities.ts';
 
 /** A host and port to listen on. */
 interface ListenAddress {
@@ -22,6 +23,10 @@ export interface Config {
   readonly http: ListenAddress;
   /** `off`: the log takes everything and nothing becomes rows. */
   readonly materialize: 'on' | 'off';
+  /** Null: entries of the log do not grow too old. */
+  readonly retentionAgeMs: number | null;
+  /** Null: what the log has and a part of the free space at start. */
+  readonly retentionBytes: number | null;
   readonly memoryLimitMb: number;
   readonly threads: number;
   readonly sqlTimeoutMs: number;
@@ -87,6 +92,9 @@ interface OptionSpec {
   readonly parse: (text: string) => Config[keyof Config];
 }
 
+/** Two of the smallest segments, and room to choose between them. */
+const RETENTION_BYTES_MIN = 32_000_000;
+
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 const LOG_FORMATS = ['auto', 'text', 'json'] as const;
 const SWITCH = ['on', 'off'] as const;
@@ -148,6 +156,24 @@ const OPTIONS: readonly OptionSpec[] = [
       'off: collect only. The log takes everything, the tables stay as they are and catch up at the next start with on.',
     commands: ['serve'],
     parse: oneOf(SWITCH),
+  },
+  {
+    flag: 'retention-age',
+    key: 'retentionAgeMs',
+    placeholder: 'DURATION',
+    default: 'none',
+    description: 'How long the log keeps entries, such as 7d, 12h or 90m. Whole segments go; tables keep their rows.',
+    commands: ['serve'],
+    parse: (text) => (text === 'none' ? null : durationMs(text)),
+  },
+  {
+    flag: 'retention-bytes',
+    key: 'retentionBytes',
+    placeholder: 'SIZE',
+    default: 'auto',
+    description: `What the log may take on the disk, such as 50GB or 500MB. auto: what it has and ${LIMITS.logGrowthPercentMax} % of the free space at start.`,
+    commands: ['serve'],
+    parse: (text) => (text === 'auto' ? null : sizeBytes(text, RETENTION_BYTES_MIN)),
   },
   {
     flag: 'memory-limit',

@@ -14,6 +14,7 @@ import { checkLimits, errorMessage, LIMITS, type Logger, VERSION } from './base/
 import type { Config } from './config.ts';
 import { acquireDataDirectoryLock, type Log, openLog } from './log/index.ts';
 import { startEngine, superviseEngine, type SupervisedEngine } from './materialize/index.ts';
+import { createTablesHold } from './tables-hold.ts';
 
 /** A running server. */
 export interface Treasury {
@@ -58,10 +59,14 @@ export async function startTreasury(config: Config, logger: Logger): Promise<Tre
     const lock = acquireDataDirectoryLock(resolve(config.data));
     started.push({ name: 'lock', stop: () => lock.release() });
     await Promise.all([mkdir(folders.log, { recursive: true }), mkdir(folders.tables, { recursive: true })]);
-    const log = await openLog({ directory: folders.log, logger });
+    const retention = { ageMaxMs: config.retentionAgeMs, bytesMax: config.retentionBytes };
+    const log = await openLog({ directory: folders.log, logger, retention });
     started.push({ name: 'log', stop: () => log.close() });
+    const tablesHold = createTablesHold(log);
     const engine = await startSupervised(config, log, logger);
     started.push({ name: 'engine', stop: () => engine.stop() });
+    await tablesHold.follow(engine);
+    started.push({ name: 'tables hold', stop: () => tablesHold.stop() });
     const ports = await startPorts(config, { log, engine, logger, isStopping: () => isStopping });
     started.push({ name: 'ports', stop: () => stopPorts(ports) });
     return {

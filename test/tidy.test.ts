@@ -16,10 +16,12 @@ const TEST_LINES_MAX = 800;
 const RANKS: Readonly<Record<string, number>> = {
   base: 0,
   'v8-flags': 0,
+  quantities: 0,
   otap: 1,
   log: 1,
   materialize: 2,
   api: 3,
+  'tables-hold': 3,
   config: 4,
   treasury: 5,
   commands: 6,

@@ -91,12 +91,50 @@ export const LIMITS = {
   logProbeIntervalMs: 1_000,
   /** Written to find out whether the disk has room again: more than an empty block group's last blocks. */
   logProbeBytes: 256 * KIB,
+  /** Free space of the log's disk that is left alone, at least (and at least two segments): below it appends are refused before the disk does. */
+  diskReserveBytes: 256 * MIB,
+  /** How often free space and retention are looked at: intake resumes by then once there is room. */
+  retentionIntervalMs: 1_000,
+  /** After a deletion for the reserve: some file systems give the space back a little later, and more would be deleted for nothing. */
+  diskSettleMs: 5_000,
+  /** Part of the free space at start that the log may grow by unless told otherwise, in percent: tables and others need some too. */
+  logGrowthPercentMax: 80,
+  /** Segments of a log that may keep little are smaller than `segmentBytesMax`, so that deleting one does not take half of it. */
+  retainedSegmentsMin: 8,
+  /** A step of the clock by more than this is a jump: NTP corrects less at a time. */
+  clockSlackMs: 60_000,
+  /** How long a clock that jumped ahead has to stay there before segments age by it: time to notice, and servers restarted nightly age still. */
+  clockTrustMs: 6 * 60 * 60_000,
+  /** Lines in the record of deletions; the older half is summed up in one line then: about 200 KB. */
+  deletionRecordsMax: 1_000,
+  /** How often the log asks how far the tables are: it keeps what they need a little longer for it. */
+  tablesHoldIntervalMs: 2_000,
+  /** How long a deletion waits for a consumer to say where it is: the log may be refusing entries meanwhile. */
+  holdAnswerMaxMs: 1_000,
   /** One read of a segment: large enough for sequential speed, small enough to allocate per read. */
   logReadBytes: 1 * MIB,
   /** Rows at which a DuckDB transaction commits: one row group. */
   commitRowsMax: 122_880,
   /** Time after which a DuckDB transaction with rows commits. */
   commitIntervalMs: 1_000,
+  /** Longest time between two runs of the tables' retention: rows are seen for that much longer than their age, and a run costs 50 ms. */
+  tablesRetentionIntervalMaxMs: 60_000,
+  /** The interval of short ages, which is a tenth of them otherwise. */
+  tablesRetentionIntervalMinMs: 1_000,
+  /** Rows deleted by one statement: 10 to 40 ms, and four times what comes in with one commit. */
+  retentionSliceRowsMax: 491_520,
+  /** References to resources, scopes or series looked up by one statement: 20 ms. */
+  retentionScanRowsMax: 1_000_000,
+  /** Resources, scopes or series deleted in one transaction: their keys are JavaScript values then. */
+  retentionKeysMax: 20_000,
+  /** Deleted rows after which the blocks of their row groups are freed by a checkpoint; DuckDB's own ones wait for 64 MB to write. */
+  retentionCheckpointRows: 122_880,
+  /** Tables below this are not written again to give disk back. */
+  rewriteBytesMin: 64 * MIB,
+  /** Time of one slice of that: as long as a commit may take. */
+  rewriteSliceMs: 200,
+  /** Between two of them: what a reader of old rows has pinned is free by then. */
+  rewriteIntervalMs: 60 * 60_000,
   /** Log bytes of a DuckDB transaction: rows of long bodies are held in memory until the commit, and few make a row group. */
   commitBytesMax: 64 * MIB,
   /** Time the materializer works on one frame before it lets queries have the thread. */
@@ -184,9 +222,14 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   );
   assert(limits.messageBytesMax < limits.otlpWaitingBytesMax, 'one request must fit those that wait');
   assert(limits.grpcStreamWindowBytes <= limits.grpcSessionWindowBytes, 'a stream must fit its connection');
+  assert(limits.commitRowsMax <= limits.retentionSliceRowsMax, 'retention must keep up with commits');
   assert(limits.frameBytesMax <= limits.segmentBytesMax, 'a frame must fit a segment');
   assert(limits.streamStateBytesMax <= limits.streamStatesBytesMax, 'the state of one stream must fit that of all');
   assert(limits.streamStatesBytesMax <= limits.segmentStateBytesMax, 'a segment must hold more than state');
+  assert(2 * limits.segmentBytesMax <= limits.diskReserveBytes, 'the log must not fill its reserve between two checks');
+  assert(limits.retentionIntervalMs < 5_000, 'intake must resume within 5 s of space returning');
+  assert(limits.clockSlackMs < limits.clockTrustMs, 'a jump of the clock must be doubted');
+  assert(limits.deletionRecordsMax >= 2, 'summing up must make room for a line');
   assert(limits.streamStateBytesMax <= limits.frameBytesMax, 'a STATE entry must fit a frame');
   assert(limits.decompressedBytesMax <= limits.batchDecodedBytesMax, 'a message must fit its decoded form');
   assert(limits.rootRowsMax <= limits.batchRowsMax, 'the root table must fit the rows of its batch');

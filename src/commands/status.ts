@@ -16,7 +16,16 @@ interface StatusBody {
     readonly lag: number;
     readonly rowsWritten: number;
   }[];
-  readonly log: { readonly bytes: number; readonly segments: number; readonly refusing: string | null };
+  readonly log: {
+    readonly bytes: number;
+    readonly segments: number;
+    readonly refusing: string | null;
+    readonly retention: {
+      readonly ageMaxMs: number | null;
+      readonly bytesMax: number | null;
+      readonly deletedTo: number | null;
+    };
+  };
   readonly engine: {
     readonly running: boolean;
     readonly reason: string | null;
@@ -50,6 +59,7 @@ function summary(body: StatusBody): string {
         'log',
         `${log.segments} ${log.segments === 1 ? 'segment' : 'segments'}, ${bytesText(log.bytes)}${log.refusing === null ? '' : `, refusing: ${log.refusing}`}`,
       ],
+      ['log keeps', keptText(log.retention)],
       ['tables', engine.tableBytes === undefined ? 'unknown' : bytesText(engine.tableBytes)],
       ['engine', engineText(engine)],
       ['quarantined entries', quarantine.total ?? 'unknown'],
@@ -66,6 +76,12 @@ function summary(body: StatusBody): string {
     quarantine.newest.map((each) => [each.offset, each.projection, each.reason]),
   );
   return `${facts}\n${projections}\n${quarantined}`;
+}
+
+function keptText({ ageMaxMs, bytesMax, deletedTo }: StatusBody['log']['retention']): string {
+  const size = bytesMax === null ? 'any size' : `up to ${bytesText(bytesMax)}`;
+  const age = ageMaxMs === null ? 'any age' : `up to ${ageMaxMs / 3_600_000} h`;
+  return `${size}, ${age}${deletedTo === null ? '' : `, deleted below offset ${deletedTo}`}`;
 }
 
 function engineText({ running, reason, materializing, stuck }: StatusBody['engine']): string {

@@ -16,6 +16,7 @@ import {
   readdirSync,
   readSync,
   rename,
+  statfs,
   unlink,
   writev,
 } from 'node:fs';
@@ -50,6 +51,8 @@ export interface LogFileSystem {
   openForReading(path: string): LogReadFile;
   remove(path: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
+  /** Bytes that may still be written to the disk of a directory, as far as the file system says. */
+  freeBytes(directory: string): Promise<number>;
   /** Resolves when the names in a directory are on the disk. */
   syncDirectory(path: string): Promise<void>;
 }
@@ -93,6 +96,14 @@ export const realFileSystem: LogFileSystem = {
   },
   rename(from, to) {
     return settled((done) => rename(from, to, done));
+  },
+  freeBytes(directory) {
+    return new Promise((resolve, reject) => {
+      statfs(directory, (error, stats) => {
+        if (error === null) resolve(stats.bavail * stats.bsize);
+        else reject(error);
+      });
+    });
   },
   async syncDirectory(path) {
     const descriptor = await openDescriptor(path, constants.O_RDONLY);

@@ -6,6 +6,8 @@ import type { FrameFacts } from './segment-scan.ts';
 export interface IndexFeeder {
   /** Notes a segment as it is now, and a frame behind all others. */
   add(segment: SegmentRow, frame: FrameFacts | null): void;
+  /** Forgets the segments below one that is kept. */
+  trim(firstOffset: bigint): void;
   /** Writes all that is pending and closes the index. Never throws: the next start finds the rest in the segments. */
   close(): void;
 }
@@ -14,18 +16,22 @@ export interface IndexFeeder {
 export function createIndexFeeder(index: SegmentIndex, logger: Logger): IndexFeeder {
   let segments = new Map<bigint, SegmentRow>();
   let frames: FrameFacts[] = [];
+  let firstOffset: bigint | null = null;
   let timer: NodeJS.Timeout | null = null;
   let isFailing = false;
   let isStopped = false;
 
   const flush = (): void => {
     timer = null;
-    if (isStopped || segments.size === 0) return;
+    if (isStopped || (segments.size === 0 && firstOffset === null)) return;
     try {
       index.write(() => {
         for (const segment of segments.values()) index.putSegment(segment);
         for (const frame of frames) index.addFrame(frame);
+        // Last: what is pending may be of segments that are gone by now.
+        if (firstOffset !== null) index.trim(firstOffset);
       });
+      firstOffset = null;
       segments = new Map();
       frames = [];
       isFailing = false;
@@ -52,6 +58,11 @@ export function createIndexFeeder(index: SegmentIndex, logger: Logger): IndexFee
       if (isStopped) return;
       segments.set(segment.baseOffset, segment);
       if (frame !== null) frames.push(frame);
+      schedule();
+    },
+    trim(offset) {
+      if (isStopped) return;
+      firstOffset = offset;
       schedule();
     },
     close() {

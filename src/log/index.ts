@@ -10,18 +10,28 @@ export {
   type SegmentSummary,
   verifyLog,
 } from './offline.ts';
+export { type RetentionSettings } from './retention.ts';
 export { type LogReaderOptions, openLogReader } from './reader.ts';
 export {
   type Appended,
   type AppendOptions,
+  type DeletionCounts,
+  DELETION_REASONS,
+  type DeletionReason,
   type DurablePosition,
   ENTRY_FLAGS,
   ENTRY_KINDS,
   type EntryKind,
+  type HoldOptions,
+  type HoldPolicy,
+  type HoldStatus,
   type Log,
   type LogEntry,
+  type LogHold,
   type LogReader,
   type LogStatus,
   type LogStream,
+  type RetainedLog,
+  type RetentionStatus,
   type StateUpdate,
 } from './types.ts';

@@ -22,9 +22,11 @@ import {
 } from './append-queue.ts';
 import { type LogFileSystem, realFileSystem } from './file-system.ts';
 import { createIndexFeeder, type IndexFeeder } from './index-feeder.ts';
+import { KeptSegments } from './kept-segments.ts';
+import { openRetention, type Retention, type RetentionSettings } from './retention.ts';
 import { type RecoveredLog, recoverLog } from './recovery.ts';
 import { type OffsetRange, openSegmentIndex, type SegmentIndex, type SegmentRow } from './segment-index.ts';
-import type { FrameFacts } from './segment-scan.ts';
+import type { DamagedRange, FrameFacts } from './segment-scan.ts';
 import { SegmentWriter } from './segment-writer.ts';
 import {
   type Appended,
@@ -32,9 +34,11 @@ import {
   type DurablePosition,
   ENTRY_FLAGS,
   ENTRY_KINDS,
-  type Log,
+  type HoldOptions,
+  type LogHold,
   type LogStatus,
   type LogStream,
+  type RetainedLog,
   type StateUpdate,
 } from './types.ts';
 
@@ -50,14 +54,20 @@ export interface LogOptions {
   /** Opens the index; for tests that take its files away from under a process that is gone. */
   readonly openIndex?: (path: string) => SegmentIndex;
   readonly limits?: Partial<LogLimits>;
+  /** What is kept; all that the disk takes without it. */
+  readonly retention?: RetentionSettings;
 }
+
+type LogSettings = Required<Omit<LogOptions, 'limits'>> & { readonly limits: LogLimits };
 
 const LIMIT_NAMES = [
   'appendWaitMaxMs',
+  'diskReserveBytes',
   'frameBytesMax',
   'frameEntriesMax',
   'inFlightBytesMax',
   'logProbeIntervalMs',
+  'retentionIntervalMs',
   'segmentAgeMaxMs',
   'segmentBytesMax',
 ] as const;
@@ -69,33 +79,48 @@ const NO_BYTES = new Uint8Array();
  * TREASURY_LOG_CORRUPT when the directory holds a segment of another log or of another format version, TREASURY_MIGRATION when its index
  * is one of a later release, else what the disk throws.
  */
-export async function openLog(options: LogOptions): Promise<Log> {
+export async function openLog(options: LogOptions): Promise<RetainedLog> {
   const settings = {
     directory: options.directory,
     clock: options.clock ?? systemClock,
     logger: options.logger ?? silentLogger,
     fileSystem: options.fileSystem ?? realFileSystem,
     openIndex: options.openIndex ?? openSegmentIndex,
+    retention: options.retention ?? { ageMaxMs: null, bytesMax: null },
     limits: { ...LIMITS, ...options.limits },
   };
-  return new GroupCommitLog(settings, await recoverLog(settings));
+  const recovered = await recoverLog(settings);
+  const { index, logUuid } = recovered;
+  try {
+    const segments = new KeptSegments(index.segments(), index.segmentFacts());
+    const retention = await openRetention({
+      ...settings,
+      ...settings.retention,
+      logUuid,
+      segments,
+      reserveBytes: Math.max(settings.limits.diskReserveBytes, 2 * settings.limits.segmentBytesMax),
+      intervalMs: settings.limits.retentionIntervalMs,
+    });
+    return new GroupCommitLog(settings, recovered, segments, retention);
+  } catch (error) {
+    index.close({ clean: false });
+    throw error;
+  }
 }
 
-class GroupCommitLog implements Log {
-  readonly #options: Required<LogOptions> & { readonly limits: LogLimits };
+class GroupCommitLog implements RetainedLog {
+  readonly #options: LogSettings;
   readonly #recovered: RecoveredLog;
   readonly #writer: SegmentWriter;
   readonly #feeder: IndexFeeder;
   readonly #queue = new AppendQueue();
   readonly #streams = new Set<QueuedStream>();
   readonly #listeners = new Set<(position: DurablePosition) => void>();
-  readonly #gaps: OffsetRange[];
-  readonly #quarantinedRanges: number;
+  readonly #segments: KeptSegments;
+  readonly #retention: Retention;
+  #gaps: OffsetRange[];
+  #quarantinedRanges: DamagedRange[];
   #framesEnd: bigint | null;
-  #firstOffset: bigint | null;
-  #segments: number;
-  #finishedBytes: number;
-  #current: SegmentRow | null = null;
   #streamIdNext: bigint;
   #inFlightBytes = 0;
   #entriesAppended = 0;
@@ -108,18 +133,17 @@ class GroupCommitLog implements Log {
   #waitTimer: NodeJS.Timeout | null = null;
   #probeTimer: NodeJS.Timeout | null = null;
 
-  constructor(options: Required<LogOptions> & { readonly limits: LogLimits }, recovered: RecoveredLog) {
+  constructor(options: LogSettings, recovered: RecoveredLog, segments: KeptSegments, retention: Retention) {
     const { directory, fileSystem, clock, logger, limits } = options;
     const { durable, nextOffset, lastCrc, logUuid, index } = recovered;
     this.#options = options;
     this.#recovered = recovered;
     this.#gaps = index.gaps();
     this.#framesEnd = recovered.framesEnd;
-    this.#firstOffset = recovered.segments === 0 ? null : recovered.firstOffset;
-    this.#segments = recovered.segments;
-    this.#finishedBytes = recovered.bytes;
+    this.#segments = segments;
+    this.#retention = retention;
     this.#streamIdNext = recovered.streamIdNext;
-    this.#quarantinedRanges = index.quarantinedRanges().length;
+    this.#quarantinedRanges = index.quarantinedRanges();
     this.#feeder = createIndexFeeder(index, logger);
     this.#writer = new SegmentWriter({
       directory,
@@ -130,11 +154,13 @@ class GroupCommitLog implements Log {
       durable,
       nextOffset,
       lastCrc,
-      segmentBytesMax: limits.segmentBytesMax,
+      segmentBytesMax: segmentBytesMax(options),
       segmentAgeMaxMs: limits.segmentAgeMaxMs,
       streamIdNext: () => this.#streamIdNext,
+      beforeSegment: () => retention.beforeSegment(),
       onWritten: (segment, frame) => this.#onWritten(segment, frame),
     });
+    retention.start((firstOffset) => this.#onDeleted(firstOffset));
   }
 
   openStream(signal: number): LogStream {
@@ -161,6 +187,14 @@ class GroupCommitLog implements Log {
     return () => this.#listeners.delete(listener);
   }
 
+  hold(name: string, options: HoldOptions): LogHold {
+    return this.#retention.holds.take(name, options);
+  }
+
+  sweep(): Promise<void> {
+    return this.#retention.sweep();
+  }
+
   status(): LogStatus {
     const { durable, nextOffset, fsyncMs } = this.#writer;
     const hasOpenGap = this.#framesEnd !== null && this.#framesEnd < durable.durableOffset;
@@ -169,21 +203,22 @@ class GroupCommitLog implements Log {
     return {
       ...durable,
       uuid: this.#recovered.logUuid,
-      firstOffset: this.#firstOffset ?? durable.durableOffset,
+      firstOffset: this.#segments.firstOffset ?? durable.durableOffset,
       nextOffset,
-      segments: this.#segments,
-      bytes: this.#finishedBytes + (this.#current?.bytes ?? 0),
+      segments: this.#segments.list.length,
+      bytes: this.#segments.bytes,
       streams: this.#streams.size,
       streamStateBytes,
       inFlightBytes: this.#inFlightBytes,
-      refusing: this.#refusing,
+      refusing: this.#refusing ?? this.#retention.shortage,
       entriesAppended: this.#entriesAppended,
       bytesAppended: this.#bytesAppended,
       frames: this.#frames,
       fsyncSecondsTotal: fsyncMs / 1000,
       appendFailures: this.#appendFailures,
-      quarantinedRanges: this.#quarantinedRanges,
+      quarantinedRanges: this.#quarantinedRanges.length,
       gaps: hasOpenGap ? [...this.#gaps, { from: this.#framesEnd!, to: durable.durableOffset }] : [...this.#gaps],
+      retention: this.#retention.status(),
     };
   }
 
@@ -194,6 +229,7 @@ class GroupCommitLog implements Log {
 
   async #close(): Promise<void> {
     if (this.#probeTimer !== null) clearTimeout(this.#probeTimer);
+    await this.#retention.stop();
     // Whoever appended before is settled first; new appends are refused since #closed is set.
     while (this.#pump !== null) await this.#pump;
     if (this.#waitTimer !== null) clearTimeout(this.#waitTimer);
@@ -250,6 +286,8 @@ class GroupCommitLog implements Log {
 
   #refusal(bytes: number, inFlightBytesMax: number): string | null {
     if (this.#closed !== null) return 'Cannot append: the log is closing';
+    const { shortage } = this.#retention;
+    if (shortage !== null) return `Cannot append: ${shortage}`;
     // One entry alone is always taken: its headers must not make the largest message too large for ever.
     const isTooMuch = this.#inFlightBytes > 0 && this.#inFlightBytes + bytes > inFlightBytesMax;
     if (!isTooMuch) return null;
@@ -328,18 +366,22 @@ class GroupCommitLog implements Log {
   }
 
   #onWritten(segment: SegmentRow, frame: FrameFacts | null): void {
-    if (segment.baseOffset !== this.#current?.baseOffset) {
-      this.#segments++;
-      this.#finishedBytes += this.#current?.bytes ?? 0;
-    }
-    this.#current = segment;
-    this.#firstOffset ??= segment.baseOffset;
+    // At once, not at the next interval: a fast sender must not outrun the limits.
+    if (this.#segments.note(segment, frame)) void this.#retention.sweep();
     if (frame !== null) {
       const expected = this.#framesEnd ?? segment.baseOffset;
       if (frame.baseOffset > expected) this.#gaps.push({ from: expected, to: frame.baseOffset });
       this.#framesEnd = frame.baseOffset + BigInt(frame.rows);
     }
     this.#feeder.add(segment, frame);
+  }
+
+  /** What is left is what a log without those segments would say of itself. */
+  #onDeleted(firstOffset: bigint): void {
+    const max = (offset: bigint) => (offset > firstOffset ? offset : firstOffset);
+    this.#gaps = this.#gaps.filter(({ to }) => to > firstOffset).map(({ from, to }) => ({ from: max(from), to }));
+    this.#quarantinedRanges = this.#quarantinedRanges.filter(({ segment }) => segment >= firstOffset);
+    this.#feeder.trim(firstOffset);
   }
 
   #expire(): void {
@@ -397,6 +439,13 @@ class GroupCommitLog implements Log {
       return false;
     }
   }
+}
+
+/** Smaller than the limit where little is kept: segments are deleted whole. */
+function segmentBytesMax({ limits, retention }: LogSettings): number {
+  if (retention.bytesMax === null) return limits.segmentBytesMax;
+  const share = Math.floor(retention.bytesMax / LIMITS.retainedSegmentsMin);
+  return Math.min(limits.segmentBytesMax, Math.max(limits.frameBytesMax, share));
 }
 
 /** A copy of an update that does not keep the whole received message in memory. */

@@ -155,8 +155,29 @@ class SegmentReader implements LogReader {
       segment.source.end = Math.min(durable.segmentBytes, segment.file.size());
     } else if (segment.limitOffset === null && segment.baseOffset < durable.segment) {
       segment.source.end = segment.file.size();
-      segment.limitOffset = limitOffset(this.#headersAbove(segment.baseOffset));
+      segment.limitOffset = this.#limitOf(segment.baseOffset, durable);
     }
+  }
+
+  /** Throws OffsetOutOfRangeError when segments were deleted while this one was read: where it ends cannot be told then. */
+  #limitOf(baseOffset: bigint, durable: DurablePosition): bigint | null {
+    let limit: bigint | null = null;
+    let isGone = false;
+    try {
+      limit = limitOffset(this.#headersAbove(baseOffset));
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      isGone = true;
+    }
+    // Segments go oldest first: while this one is there, all above it were.
+    const bases = listBases(this.#fileSystem, this.#directory);
+    if (isGone || !bases.includes(baseOffset)) throw this.#outOfRange(bases, durable);
+    return limit;
+  }
+
+  #outOfRange(bases: readonly bigint[], { durableOffset }: DurablePosition): OffsetOutOfRangeError {
+    const firstOffset = bases.find((base) => base > this.#offset) ?? durableOffset;
+    return new OffsetOutOfRangeError(this.#offset, firstOffset, durableOffset);
   }
 
   *#headersAbove(above: bigint): Generator<{ baseOffset: bigint; header: SegmentHeader | null }> {
@@ -171,7 +192,7 @@ class SegmentReader implements LogReader {
     const bases = listBases(this.#fileSystem, this.#directory);
     const baseOffset = bases.find((candidate) => candidate > above && candidate <= durable.segment);
     if (baseOffset === undefined) return null;
-    const file = this.#fileSystem.openForReading(segmentPath(this.#directory, baseOffset));
+    const file = this.#openOrThrow(baseOffset, durable);
     this.close();
     if (baseOffset > this.#offset) this.#skip(baseOffset, this.#damage ?? 'entries were refused or are missing');
     this.#damage = null;
@@ -179,6 +200,25 @@ class SegmentReader implements LogReader {
     const source = segmentBytes(file, 0, LIMITS.logReadBytes);
     this.#segment = { baseOffset, file, source, position: SEGMENT_HEADER_BYTES, limitOffset: null };
     return this.#segment;
+  }
+
+  /** Opens a segment. Throws OffsetOutOfRangeError when it, or entries that should come before it, were deleted. */
+  #openOrThrow(baseOffset: bigint, durable: DurablePosition): LogReadFile {
+    try {
+      if (baseOffset > this.#offset) this.#refuseDeleted(baseOffset, durable);
+      return this.#fileSystem.openForReading(segmentPath(this.#directory, baseOffset));
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      throw this.#outOfRange(listBases(this.#fileSystem, this.#directory), durable);
+    }
+  }
+
+  /** Offsets below a segment that hold no entry were given up, are damaged, or were deleted: only the last have no segment below. */
+  #refuseDeleted(baseOffset: bigint, durable: DurablePosition): void {
+    const header = readSegmentHeader(this.#fileSystem, this.#directory, baseOffset);
+    if (typeof header !== 'string' && header.previousEnd <= this.#offset) return;
+    const bases = listBases(this.#fileSystem, this.#directory);
+    if (bases[0] === undefined || bases[0] >= baseOffset) throw this.#outOfRange(bases, durable);
   }
 
   #isSeal({ source, position }: OpenSegment): boolean {
@@ -189,4 +229,8 @@ class SegmentReader implements LogReader {
 
 function listBases(fileSystem: LogFileSystem, directory: string): bigint[] {
   return segmentBaseOffsets(fileSystem.list(directory));
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

@@ -11,7 +11,7 @@ import { indexPath, quarantinePath, segmentFileName, segmentPath } from './layou
 import { logUuidOf, readSegmentFiles, type SegmentFile } from './log-directory.ts';
 import { segmentBytes } from './segment-bytes.ts';
 import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
-import type { SegmentIndex, SegmentRow } from './segment-index.ts';
+import { indexInMemory, isNoRoom, type SegmentIndex, type SegmentRow } from './segment-index.ts';
 import { type DamagedRange, type SegmentScan, scanSegment } from './segment-scan.ts';
 import type { DurablePosition } from './types.ts';
 
@@ -48,11 +48,31 @@ export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog
   await fileSystem.syncDirectory(dirname(directory));
   await fileSystem.syncDirectory(directory);
   const files = readSegmentFiles(fileSystem, directory);
-  const index = options.openIndex(indexPath(directory));
+  const index = openIndexOrNone(options);
   try {
-    return await recover(options, files, index);
+    if (index !== null) return await recover(options, files, index);
   } catch (error) {
-    index.close({ clean: false });
+    if (!isNoRoom(error)) {
+      index?.close({ clean: false });
+      throw error;
+    }
+  }
+  options.logger.warn('No room for the log index: it is kept in memory until the next start');
+  const inMemory = indexInMemory(index);
+  try {
+    return await recover(options, files, inMemory);
+  } catch (error) {
+    inMemory.close({ clean: false });
+    throw error;
+  }
+}
+
+/** The index, or null when its disk has no room for it. */
+function openIndexOrNone({ directory, openIndex }: RecoveryOptions): SegmentIndex | null {
+  try {
+    return openIndex(indexPath(directory));
+  } catch (error) {
+    if (isNoRoom(error)) return null;
     throw error;
   }
 }
@@ -94,6 +114,7 @@ async function recover(options: RecoveryOptions, files: SegmentFile[], index: Se
   const lastFrame = isOwnIndex ? index.lastFrame() : null;
   // Entries up to here were durable, whatever the segments hold now.
   const indexEnd = max(index.keptEnd(logUuid), lastFrame === null ? 0n : lastFrame.baseOffset + BigInt(lastFrame.rows));
+  if (isOwnIndex && index.isTrusted) forgetDeleted(files, index);
   if (!isOwnIndex || !index.isTrusted || !isConsistent(options, files, index)) {
     if (files.length > 0) logger.info('Rebuilding the log index', { segments: files.length });
     index.reset(logUuid);
@@ -151,6 +172,14 @@ function describe(
     segments: rows.length,
     bytes: rows.reduce((bytes, row) => bytes + row.bytes, 0),
   };
+}
+
+/** Retention deletes the oldest segments first and tells the index later: rows that begin below the first file are of those. */
+function forgetDeleted(files: readonly SegmentFile[], index: SegmentIndex): void {
+  const present = new Set(files.map(({ baseOffset }) => baseOffset));
+  const rows = index.segments();
+  const first = rows.find(({ baseOffset }) => present.has(baseOffset));
+  if (first !== undefined && first !== rows[0]) index.write(() => index.trim(first.baseOffset));
 }
 
 /** Whether the index is a prefix of what the segments hold, as far as can be told without reading them. */
@@ -227,8 +256,8 @@ async function settleLastSegment(
   }
   if (scan.sealed) return scan;
   const cutsTail = scan.tail !== null && isTorn && (hasEntries || scan.header !== null);
-  if (cutsTail) {
-    await copyTail(options, scan);
+  const keepsCopy = cutsTail && (await tryCopyTail(options, scan));
+  if (cutsTail && keepsCopy) {
     logger.warn('Cut a torn write off the log', {
       segment: segmentFileName(scan.baseOffset),
       position: scan.bytes,
@@ -237,17 +266,31 @@ async function settleLastSegment(
   }
   const file = await fileSystem.openForWriting(path);
   try {
-    if (cutsTail) await file.truncate(scan.bytes);
+    if (keepsCopy) await file.truncate(scan.bytes);
     // A process that was killed between write and sync has left frames that only the page cache holds.
     await file.dataSync();
   } finally {
     await file.close();
   }
   if (!cutsTail) return scan;
+  // Left behind like the end of an abandoned segment: the next one's header says where the log really ended.
+  if (!keepsCopy) return hasEntries ? { ...scan, tail: null } : null;
   if (hasEntries) return { ...scan, tail: null, fileBytes: scan.bytes };
   await fileSystem.remove(path);
   await fileSystem.syncDirectory(directory);
   return null;
+}
+
+/** Whether a copy of the tail is kept: not when the disk has no room for it. */
+async function tryCopyTail(options: RecoveryOptions, scan: SegmentScan): Promise<boolean> {
+  try {
+    await copyTail(options, scan);
+    return true;
+  } catch (error) {
+    if (!isNoRoom(error) && !(error instanceof LogUnavailableError)) throw error;
+    options.logger.warn('A torn write stays in the log until there is room for a copy', { error: error.message });
+    return false;
+  }
 }
 
 async function copyTail({ directory, fileSystem }: RecoveryOptions, scan: SegmentScan): Promise<void> {
@@ -268,6 +311,9 @@ async function copyTail({ directory, fileSystem }: RecoveryOptions, scan: Segmen
     // The tail is cut only once all of it is kept: a full disk must not take it.
     if (written !== tail.length) throw fullDisk(name, written, tail.length);
     await copy.dataSync();
+  } catch (error) {
+    await fileSystem.remove(join(folder, name)).catch(() => {});
+    throw error;
   } finally {
     await copy.close();
   }

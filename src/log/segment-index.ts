@@ -21,6 +21,12 @@ export interface SegmentRow {
   readonly sealed: boolean;
 }
 
+/** What the frames of a segment say together. */
+export interface SegmentFacts {
+  readonly entries: bigint;
+  readonly receivedAtMax: bigint;
+}
+
 export interface OffsetRange {
   readonly from: bigint;
   /** Exclusive. */
@@ -36,6 +42,8 @@ export interface SegmentIndex {
   /** Whether all that was written before is still there: closed cleanly, or the machine has not been restarted since. */
   readonly isTrusted: boolean;
   segments(): SegmentRow[];
+  /** By base offset; segments without frames are left out. */
+  segmentFacts(): Map<bigint, SegmentFacts>;
   /** Last frame by offset, or null. */
   lastFrame(): Omit<FrameFacts, 'lostOffsets'> | null;
   gaps(): OffsetRange[];
@@ -57,6 +65,8 @@ export interface SegmentIndex {
   /** Adds a frame behind all others; offsets left out before it become a gap. */
   addFrame(frame: FrameFacts): void;
   addQuarantinedRange(range: DamagedRange): void;
+  /** Forgets the segments below one that is kept: what is left equals a rebuild without their files. */
+  trim(firstOffset: bigint): void;
   /** Everything that a rebuild would write again. */
   content(): IndexContent;
   /** Closes the file; a clean close makes it trusted at the next start. */
@@ -64,6 +74,14 @@ export interface SegmentIndex {
 }
 
 const DERIVED_TABLES = ['segments', 'frames', 'gaps', 'quarantined_ranges'] as const;
+const NO_ROOM = new Set<unknown>(['SQLITE_FULL', 'ENOSPC', 'EDQUOT']);
+const TRIM = [
+  'DELETE FROM segments WHERE base_offset < @first',
+  'DELETE FROM frames WHERE segment < @first',
+  'DELETE FROM quarantined_ranges WHERE segment < @first',
+  'DELETE FROM gaps WHERE to_offset <= @first',
+  'UPDATE gaps SET from_offset = @first WHERE from_offset < @first',
+] as const;
 /** A holder keeps its lock as long as it runs: waiting for it would only delay the answer. */
 const LOCK_WAIT_MS = 0;
 const BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id';
@@ -84,6 +102,7 @@ export function openSegmentIndex(path: string, options: OpenOptions = {}): Segme
     return createIndex(openDatabase(path));
   } catch (error) {
     if (isBusy(error)) throw lockedElsewhere(path, error);
+    if (isNoRoom(error)) throw error;
     if (error instanceof TreasuryError || path === ':memory:' || !existsSync(path)) throw error;
     for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
     return createIndex(openDatabase(path));
@@ -105,6 +124,41 @@ function openDatabase(path: string): Sqlite.Database {
     database.close();
     throw error;
   }
+}
+
+/**
+ * An index for a disk that has no room to write one: it goes with the process. The one that is there, if any, stays open, so that no other
+ * process takes the log; where it ends is known.
+ */
+export function indexInMemory(file: SegmentIndex | null): SegmentIndex {
+  const memory = openSegmentIndex(':memory:');
+  const logUuid = file?.logUuid ?? null;
+  if (file !== null && logUuid !== null) {
+    const last = file.lastFrame();
+    const ends = [
+      file.keptEnd(logUuid),
+      file.cursorsEnd(logUuid),
+      last === null ? 0n : last.baseOffset + BigInt(last.rows),
+    ];
+    memory.keepEnd(
+      logUuid,
+      ends.reduce((a, b) => (a > b ? a : b)),
+    );
+  }
+  return {
+    ...memory,
+    logUuid,
+    isTrusted: false,
+    close(options) {
+      memory.close(options);
+      file?.close({ clean: false });
+    },
+  };
+}
+
+/** Whether a disk refused to write for lack of room. */
+export function isNoRoom(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && NO_ROOM.has(error.code);
 }
 
 function isBusy(error: unknown): boolean {
@@ -151,6 +205,13 @@ function createIndex(database: Sqlite.Database): SegmentIndex {
         sealed: row['sealed'] === 1n,
       }));
     },
+    segmentFacts() {
+      const sql =
+        'SELECT segment, sum("rows") AS entries, max(received_at_max) AS received_at_max FROM frames GROUP BY segment';
+      return new Map(
+        all(sql).map((row) => [row['segment']!, { entries: row['entries']!, receivedAtMax: row['received_at_max']! }]),
+      );
+    },
     lastFrame() {
       const row = all('SELECT * FROM frames ORDER BY base_offset DESC LIMIT 1')[0];
       if (row === undefined) return null;
@@ -192,8 +253,10 @@ function createIndex(database: Sqlite.Database): SegmentIndex {
       setMeta.run(keptEndKey(logUuid), String(keptEnd));
     },
     reset(logUuid) {
-      for (const table of DERIVED_TABLES) database.exec(`DELETE FROM ${table}`);
-      setMeta.run('log_uuid', logUuid);
+      database.transaction(() => {
+        for (const table of DERIVED_TABLES) database.exec(`DELETE FROM ${table}`);
+        setMeta.run('log_uuid', logUuid);
+      })();
       end = null;
     },
     markOpen() {
@@ -223,6 +286,10 @@ function createIndex(database: Sqlite.Database): SegmentIndex {
     },
     addQuarantinedRange({ segment, position, bytes, reason }) {
       addRange.run(segment, position, bytes, reason);
+    },
+    trim(firstOffset) {
+      for (const sql of TRIM) database.prepare(sql).run({ first: firstOffset });
+      if (end !== null && end < firstOffset) end = firstOffset;
     },
     content() {
       const rows = DERIVED_TABLES.map((table) => [

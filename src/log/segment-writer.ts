@@ -25,6 +25,8 @@ export interface SegmentWriterOptions {
   readonly segmentAgeMaxMs: number;
   /** Above every stream id given out. */
   readonly streamIdNext: () => bigint;
+  /** Called before a segment takes room on the disk; rejects when there is none to spare. */
+  readonly beforeSegment: () => Promise<void>;
   /** Called when a frame is durable or a segment was sealed, with what the index is to know. */
   readonly onWritten: (segment: SegmentRow, frame: FrameFacts | null) => void;
 }
@@ -161,6 +163,7 @@ export class SegmentWriter {
 
   async #create(): Promise<ActiveSegment> {
     const { directory, fileSystem, clock, logUuid, streamIdNext } = this.#options;
+    await this.#options.beforeSegment();
     const { file, baseOffset } = await this.#createFile();
     const header = {
       logUuid,

@@ -79,6 +79,60 @@ export interface DurablePosition {
   readonly segmentBytes: number;
 }
 
+/**
+ * What happens to entries that a consumer has not read yet. Both delay deletion by age. `drop`: the limits of bytes and the disk's
+ * reserve pass it over, and say so. `hold`: nothing does; when the disk's reserve is reached appends are refused instead.
+ */
+export type HoldPolicy = 'drop' | 'hold';
+
+export interface HoldOptions {
+  /** Entries from here on are needed. */
+  readonly offset: bigint;
+  readonly policy: HoldPolicy;
+  /** Where the consumer is now: asked before entries are deleted past it. Null, or late: where it was last. */
+  readonly ask?: () => Promise<bigint | null>;
+}
+
+/** A consumer's claim on entries of the log. */
+export interface LogHold {
+  /** Entries from `offset` on are needed. A lower one than before claims again what is left. */
+  advance(offset: bigint): void;
+  release(): void;
+}
+
+export interface HoldStatus extends Omit<HoldOptions, 'ask'> {
+  readonly name: string;
+  /** Offsets that were deleted before the consumer had read them, since its hold was taken. */
+  readonly passedEntries: bigint;
+}
+
+/** Why segments were deleted: too old, the log too large, the disk's reserve touched. */
+export const DELETION_REASONS = ['age', 'bytes', 'reserve'] as const;
+export type DeletionReason = (typeof DELETION_REASONS)[number];
+
+export interface DeletionCounts {
+  readonly segments: number;
+  readonly bytes: number;
+  readonly entries: bigint;
+}
+
+export interface RetentionStatus {
+  readonly ageMaxMs: number | null;
+  /** Null: unbounded, since the disk does not say how much room it has. */
+  readonly bytesMax: number | null;
+  /** Free bytes of the disk when it was last asked; null when it does not say. */
+  readonly freeBytes: number | null;
+  /** Below it appends are refused. */
+  readonly reserveBytes: number;
+  /** Totals since start. */
+  readonly deleted: Readonly<Record<DeletionReason, DeletionCounts>>;
+  /** All entries below were deleted, in this run or before; null when nothing ever was. */
+  readonly deletedTo: bigint | null;
+  /** Why the last deletion failed, or null. */
+  readonly failing: string | null;
+  readonly holds: readonly HoldStatus[];
+}
+
 export interface LogStatus extends DurablePosition {
   readonly uuid: string;
   readonly firstOffset: bigint;
@@ -100,6 +154,7 @@ export interface LogStatus extends DurablePosition {
   /** Damage found: byte ranges set aside, entries missing. */
   readonly quarantinedRanges: number;
   readonly gaps: readonly { readonly from: bigint; readonly to: bigint }[];
+  readonly retention: RetentionStatus;
 }
 
 /** One entry as read back. `record` is a view that lives as long as the frame it came in. */
@@ -131,6 +186,14 @@ export interface Log {
   close(): Promise<void>;
 }
 
+/** The log as the composition root has it: also what its consumers claim of it. */
+export interface RetainedLog extends Log {
+  /** Claims entries for a consumer, in memory: it is taken again after every open, before consumers lag. Replaces one of the same name. */
+  hold(name: string, options: HoldOptions): LogHold;
+  /** Looks at the disk and deletes what retention does not keep. Happens by itself at intervals. Never rejects. */
+  sweep(): Promise<void>;
+}
+
 /**
  * Reads entries in order up to a durable position that somebody else announces. Any thread; opens segment files itself, shares
  * nothing with the writer. Damage is skipped: the next entries simply have a higher offset, and `skipped` says what is missing.
@@ -141,7 +204,7 @@ export interface LogReader {
   /**
    * The entries of the next frame, or null when everything below the bound was read. Reading from offset N starts with the first
    * entry of N's segment, so that the caller can build stream state from the entries below N (invariant I1: no earlier segment is
-   * needed). Synchronous: reads come from the page cache and the caller is a worker.
+   * needed). Throws OffsetOutOfRangeError when retention has deleted what comes next. Synchronous: reads come from the page cache and the caller is a worker.
    */
   nextFrame(): readonly LogEntry[] | null;
   readonly skipped: readonly { readonly from: bigint; readonly to: bigint; readonly reason: string }[];

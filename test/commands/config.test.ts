@@ -42,6 +42,32 @@ test('origins of web pages are a list, and none unless named', () => {
   ]);
 });
 
+test('retention is read with its units, and off or by the disk without', () => {
+  const { retentionAgeMs, retentionBytes } = configOf([]);
+  assert.deepEqual([retentionAgeMs, retentionBytes], [null, null]);
+  for (const [text, ms] of [
+    ['7d', 604_800_000],
+    ['12h', 43_200_000],
+    ['90m', 5_400_000],
+    ['1.5h', 5_400_000],
+    ['30s', 30_000],
+    ['2w', 1_209_600_000],
+    ['none', null],
+  ] as const) {
+    assert.equal(configOf(['--retention-age', text]).retentionAgeMs, ms);
+  }
+  for (const [text, bytes] of [
+    ['50GB', 50e9],
+    ['500MB', 500e6],
+    ['0.5GiB', 2 ** 29],
+    ['1tb', 1e12],
+    ['32000KB', 32e6],
+    ['auto', null],
+  ] as const) {
+    assert.equal(configOf([], { TREASURY_RETENTION_BYTES: text }).retentionBytes, bytes);
+  }
+});
+
 const REFUSED: readonly (readonly [readonly string[], Record<string, string>, RegExp])[] = [
   [['--gprc', 'x'], {}, /Unknown flag --gprc: did you mean --grpc\?/],
   [['--otlphttp', 'x'], {}, /did you mean --otlp-http\?/],
@@ -57,6 +83,17 @@ const REFUSED: readonly (readonly [readonly string[], Record<string, string>, Re
   [['log', 'ls', '5'], {}, /goes with cat/],
   [['--data'], {}, /Cannot read the flags/],
   [['--data', ''], {}, /must not be empty/],
+  [
+    ['--retention-age', '7'],
+    {},
+    /Cannot use --retention-age: it must be a number and one of s, m, h, d, w.*value is "7"/,
+  ],
+  [['--retention-age', '0s'], {}, /from 1s to 36525d/],
+  [['--retention-age', '-1d'], {}, /Cannot (use|read)/],
+  [['--retention-age', '1000000d'], {}, /from 1s to 36525d/],
+  [[], { TREASURY_RETENTION_BYTES: '500' }, /Cannot use TREASURY_RETENTION_BYTES: it must be a number and one of KB/],
+  [['--retention-bytes', '31MB'], {}, /at least 32MB, value is "31MB"/],
+  [['--retention-bytes', 'lots'], {}, /such as 50GB or 500MB/],
   [['--memory-limit', '1GB'], {}, /whole number from 64/],
   [['--log-level', 'inf'], {}, /did you mean info\?/],
   [['--materialize', 'no'], {}, /it must be one of on, off/],

@@ -22,6 +22,8 @@ export class MemoryFileSystem implements LogFileSystem {
   /** Frames written and not yet synced, now and at most, over all files. */
   unsynced = 0;
   unsyncedMax = 0;
+  /** What the disk says of its room; writes do not change it. */
+  free = Number.MAX_SAFE_INTEGER;
   /** Descriptors that were synced again after a failed sync. */
   retriedSyncs = 0;
 
@@ -89,6 +91,10 @@ export class MemoryFileSystem implements LogFileSystem {
       this.#files.delete(from);
       this.#files.set(to, file);
     });
+  }
+
+  async freeBytes(): Promise<number> {
+    return this.free;
   }
 
   async syncDirectory(directory: string): Promise<void> {

@@ -1,5 +1,6 @@
 /** `GET /metrics`: this server's own metrics in the Prometheus text format 0.0.4. */
 import { SIGNALS } from '../../base/index.ts';
+import { type DeletionCounts, DELETION_REASONS, type HoldStatus } from '../../log/index.ts';
 import type { ProjectionStatus } from '../../materialize/index.ts';
 import { type OtlpCounts, OTLP_TRANSPORTS } from '../otlp/otlp-intake.ts';
 import { healthReport } from './health.ts';
@@ -14,6 +15,7 @@ export function metricsText(snapshot: Snapshot, services: HttpServices): string 
     ...processFamilies(services),
     ...healthFamilies(snapshot),
     ...logFamilies(snapshot),
+    ...retentionFamilies(snapshot),
     ...receiverFamilies(snapshot),
     ...otlpFamilies(snapshot),
     ...engineFamilies(snapshot),
@@ -64,6 +66,54 @@ function logFamilies({ log }: Snapshot): Family[] {
     counter('treasury_log_fsync_seconds_total', 'Time spent in fdatasync.', log.fsyncSecondsTotal),
     counter('treasury_log_append_failures_total', 'Appends refused or failed.', log.appendFailures),
     gauge('treasury_log_quarantined_ranges', 'Damaged byte ranges set aside.', log.quarantinedRanges),
+  ];
+}
+
+function retentionFamilies({ log }: Snapshot): Family[] {
+  const { ageMaxMs, bytesMax, freeBytes, reserveBytes, deleted, deletedTo, failing, holds } = log.retention;
+  const perReason = (value: (counts: DeletionCounts) => number | bigint) =>
+    DELETION_REASONS.map((reason) => ({ labels: { reason }, value: value(deleted[reason]) }));
+  const perHold = (value: (hold: HoldStatus) => number | bigint) =>
+    holds.map((hold) => ({ labels: { consumer: hold.name, policy: hold.policy }, value: value(hold) }));
+  const optional = (name: string, help: string, value: number | bigint | null) =>
+    value === null ? [] : [gauge(name, help, value)];
+  return [
+    {
+      name: 'treasury_log_deleted_segments_total',
+      type: 'counter',
+      help: 'Segments deleted by retention.',
+      samples: perReason(({ segments }) => segments),
+    },
+    {
+      name: 'treasury_log_deleted_bytes_total',
+      type: 'counter',
+      help: 'Bytes of them.',
+      samples: perReason(({ bytes }) => bytes),
+    },
+    {
+      name: 'treasury_log_deleted_entries_total',
+      type: 'counter',
+      help: 'Entries in them.',
+      samples: perReason(({ entries }) => entries),
+    },
+    ...optional('treasury_log_deleted_offset', 'All entries below were deleted, in this run or before.', deletedTo),
+    ...optional('treasury_log_retention_bytes', 'What the log may take.', bytesMax),
+    ...optional('treasury_log_retention_age_seconds', 'Age at which entries go.', ageMaxMs && ageMaxMs / 1000),
+    gauge('treasury_log_retention_failing', '1 while segments cannot be deleted.', failing === null ? 0 : 1),
+    ...optional('treasury_log_disk_free_bytes', "Free space of the log's disk.", freeBytes),
+    gauge('treasury_log_disk_reserve_bytes', 'Free space below which appends are refused.', reserveBytes),
+    {
+      name: 'treasury_log_hold_offset',
+      type: 'gauge',
+      help: 'Entries from here on are claimed by the consumer.',
+      samples: perHold(({ offset }) => offset),
+    },
+    {
+      name: 'treasury_log_hold_passed_entries_total',
+      type: 'counter',
+      help: 'Entries deleted before the consumer had read them.',
+      samples: perHold(({ passedEntries }) => passedEntries),
+    },
   ];
 }
 

@@ -1,11 +1,12 @@
 /** `GET /treasury/v1/status`. Offsets are JSON numbers: they stay far below 2^53. */
+import { DELETION_REASONS, type RetentionStatus } from '../../log/index.ts';
 import type { HttpServices } from './services.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** The body: versions, offsets, counts, lag, bytes and quarantine. */
 export function statusBody(snapshot: Snapshot, services: HttpServices): Readonly<Record<string, unknown>> {
   const { log, engine, engineHealth, engineReason, receiver, otlp } = snapshot;
-  const { durableOffset, firstOffset, nextOffset, segment, gaps, ...logFigures } = log;
+  const { durableOffset, firstOffset, nextOffset, segment, gaps, retention, ...logFigures } = log;
   return {
     version: services.version,
     duckdbVersion: engine?.duckdbVersion ?? null,
@@ -29,6 +30,7 @@ export function statusBody(snapshot: Snapshot, services: HttpServices): Readonly
       ...logFigures,
       activeSegment: Number(segment),
       gaps: gaps.map(({ from, to }) => ({ from: Number(from), to: Number(to) })),
+      retention: retentionFigures(retention),
     },
     engine: { ...engineHealth, reason: engineHealth.reason ?? engineReason, ...engineFigures(snapshot) },
     quarantine: {
@@ -38,6 +40,28 @@ export function statusBody(snapshot: Snapshot, services: HttpServices): Readonly
     receiver,
     otlp,
     memory: { rssBytes: process.memoryUsage.rss() },
+  };
+}
+
+function retentionFigures({
+  deleted,
+  deletedTo,
+  holds,
+  ...figures
+}: RetentionStatus): Readonly<Record<string, unknown>> {
+  const counts = DELETION_REASONS.map((reason) => {
+    const { entries, ...others } = deleted[reason];
+    return [reason, { ...others, entries: Number(entries) }];
+  });
+  return {
+    ...figures,
+    deleted: Object.fromEntries(counts) as unknown,
+    deletedTo: deletedTo === null ? null : Number(deletedTo),
+    holds: holds.map(({ offset, passedEntries, ...hold }) => ({
+      ...hold,
+      offset: Number(offset),
+      passedEntries: Number(passedEntries),
+    })),
   };
 }
 

@@ -49,6 +49,20 @@ export const LOG_STATUS: ReturnType<HttpServices['log']['status']> = {
   appendFailures: 0,
   quarantinedRanges: 0,
   gaps: [{ from: 1n, to: 2n }],
+  retention: {
+    ageMaxMs: 3_600_000,
+    bytesMax: 1_000_000,
+    freeBytes: 5_000_000,
+    reserveBytes: 4_000_000,
+    deleted: {
+      age: { segments: 2, bytes: 300, entries: 5n },
+      bytes: { segments: 1, bytes: 100, entries: 2n },
+      reserve: { segments: 0, bytes: 0, entries: 0n },
+    },
+    deletedTo: 7n,
+    failing: null,
+    holds: [{ name: 'tables', policy: 'drop', offset: 6n, passedEntries: 1n }],
+  },
 };
 
 const NO_BATCHES = { accepted: 0, unavailable: 0, malformed: 0, messageBytes: 0 };
