@@ -70,6 +70,15 @@ test('an AnyValue in pieces is merged: lists of one kind join, another kind repl
   }
 });
 
+test('a value of a kind that is not known is none, whatever the values around it are', () => {
+  const unknown = lengthField(30, Buffer.from('unknown'));
+  const values = [bytes('a'), unknown, array(string('a')), unknown, array(), unknown, map(['k', int(1n)]), unknown];
+  const { logAttrs } = decodeLogs(Buffer.concat(values.map((value) => attribute(6, 'key', value))));
+  const { EMPTY, BYTES, SLICE, MAP } = VALUE_TYPES;
+  assert.deepEqual([...logAttrs!.type], [BYTES, EMPTY, SLICE, EMPTY, SLICE, EMPTY, MAP, EMPTY]);
+  decodeLogs(lengthField(5, array(...values)));
+});
+
 test('numbers inside maps keep all their bits', () => {
   const numbers = [0n, 23n, 24n, 255n, 256n, 65_535n, 65_536n, 2n ** 32n - 1n, 2n ** 32n, 2n ** 63n - 1n];
   const integers = numbers.flatMap((value) => [int(value), int(-1n - value)]);

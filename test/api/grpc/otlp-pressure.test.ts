@@ -62,6 +62,17 @@ test('requests wait for room, as they came, and are taken when there is', async 
     appendWaitMaxMs: NEVER_MS,
   });
   const { server, intake, log, connect } = fixture;
+  const { admission } = intake;
+  const { wait } = admission;
+  let waiting = 0;
+  admission.wait = (wake) => {
+    waiting++;
+    const unwait = wait(wake);
+    return () => {
+      waiting--;
+      unwait();
+    };
+  };
   const client = await connect();
   log.hold();
   const ends = Array.from({ length: 20 }, () => exportGrpc(client, 'logs', request, { encoding: 'zstd' }));
@@ -69,9 +80,38 @@ test('requests wait for room, as they came, and are taken when there is', async 
   await eventually(() => server.status().otlpWaitingBytes > 19 * compressedBytes);
   assert.equal(log.appends, 1);
   assert.equal(intake.admission.inFlightBytes, request.length);
+  assert.equal(waiting, 1);
   log.release();
   assert.ok((await Promise.all(ends)).every(({ code }) => code === OK));
   await isIdle(fixture);
+  assert.equal(waiting, 0);
+});
+
+test('a request that would pass the bytes in flight is refused although there was room to read', async (t) => {
+  const fixture = await startFixture(t, {
+    inFlightReadBytesMax: request.length + 1,
+    inFlightBytesMax: 2 * request.length - 1,
+  });
+  const { intake, log, connect } = fixture;
+  const client = await connect();
+  log.hold();
+  const first = exportGrpc(client, 'logs', request);
+  await eventually(() => log.held === 1);
+  assert.ok(isToldToRetry(await exportGrpc(client, 'logs', request, { encoding: 'gzip' })));
+  assert.equal(intake.admission.inFlightBytes, request.length);
+  log.release();
+  assert.equal((await first).code, OK);
+  await isIdle(fixture);
+  assert.equal(log.appends, 1);
+});
+
+test('a request whose turn comes too late for its exporter is told to come again', async (t) => {
+  const fixture = await startFixture(t, { appendWaitMaxMs: 0 });
+  const { intake, log, connect } = fixture;
+  assert.ok(isToldToRetry(await exportGrpc(await connect(), 'logs', request)));
+  assert.equal(intake.status().requests.grpc.logs.unavailable, 1);
+  await isIdle(fixture);
+  assert.equal(log.appends, 0);
 });
 
 test('bombs that come together are decompressed one at a time', async (t) => {
@@ -195,7 +235,8 @@ test('cancelled calls leave nothing behind, wherever they are', async (t) => {
   await isIdle(fixture);
   // Durable although nobody waits for the answer; the others were never taken.
   assert.equal(log.batches.length, 1);
-  assert.equal(intake.status().requests.grpc.logs.accepted, 1);
+  const { accepted, unavailable, malformed } = intake.status().requests.grpc.logs;
+  assert.deepEqual([accepted, unavailable, malformed], [1, 0, 0]);
   assert.equal((await exportGrpc(client, 'logs', request)).code, OK);
 });
 

@@ -5,9 +5,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
-import { SIGNAL_CODES, SIGNALS } from '../../../src/base/index.ts';
+import { LIMITS, SIGNAL_CODES, SIGNALS } from '../../../src/base/index.ts';
 import { compressZstd, initZstd } from '../../../src/otap/index.ts';
 import { toOtlpJson } from '../../helpers/otlp-json.ts';
+import { lengthField } from '../../helpers/otlp-wire-messages.ts';
 import {
   allReleased,
   JSON_TYPE,
@@ -144,6 +145,27 @@ test('an export with nothing but faulty rows is answered 400 and not logged', as
   assert.equal(answer.status, 400);
   assert.equal(readStatus(answer).code, 3);
   assert.equal(harness.log.appends, 0);
+});
+
+test('an export of more rows than a batch may have is answered 400 in both types, and not logged', async (t) => {
+  const harness = await startOtlpHarness(t);
+  const records = Buffer.alloc(2 * (LIMITS.rootRowsMax + 1), Buffer.of(0x12, 0));
+  const binary = lengthField(1, lengthField(2, records));
+  const json = `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}${',{}'.repeat(LIMITS.rootRowsMax)}]}]}]}`;
+  for (const [type, body] of [
+    [PROTOBUF, binary],
+    [JSON_TYPE, Buffer.from(json)],
+  ] as const) {
+    const answer = await harness.post(gzipSync(body), {
+      headers: { 'content-type': type, 'content-encoding': 'gzip' },
+    });
+    assert.equal(answer.status, 400, type);
+    const { code, message, hasRetryInfo } = readStatus(answer);
+    assert.deepEqual([code, hasRetryInfo], [3, false]);
+    assert.match(message, new RegExp(`\\b${LIMITS.rootRowsMax}\\b`));
+  }
+  assert.equal(harness.log.appends, 0);
+  assert.equal(harness.counts().malformed, 2);
 });
 
 const GZIPPED = gzipSync(logsRequest());
