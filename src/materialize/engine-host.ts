@@ -6,6 +6,7 @@ import { type EngineParts, moveTablesAside, openSession, type Session } from './
 import { createFailedRange } from './failed-range.ts';
 import type { MaterializerCounters, MaterializerEnd } from './materializer.ts';
 import { createSqlRequests } from './sql-requests.ts';
+import { createRetentionFigures, retentionStatus } from './table-retention-figures.ts';
 import type { EngineOptions, EngineStatus } from './types.ts';
 import { createWake } from './wake.ts';
 
@@ -26,6 +27,8 @@ export async function hostEngine(port: MessagePort, options: EngineOptions, part
     lastCommitMs: 0,
     projectionRows: new Map(),
   };
+  const retentionFigures = createRetentionFigures(options.retentionAgeMs ?? null);
+  const retentionNow = () => systemClock.nowUnixNano();
   const isMaterializing = options.materialize ?? true;
   const stopped = createWake();
   const requests = createSqlRequests(() => opened().sql, post);
@@ -49,6 +52,8 @@ export async function hostEngine(port: MessagePort, options: EngineOptions, part
       durable,
       failedRange,
       counters,
+      retentionFigures,
+      retentionNow,
       logger,
       clock: systemClock,
     });
@@ -110,6 +115,7 @@ export async function hostEngine(port: MessagePort, options: EngineOptions, part
       queriesQueued: requests.queued,
       materializing: isMaterializing,
       stuck: session === null ? lostReason : materializer.stuck,
+      retention: retentionStatus(retentionFigures),
     };
   }
 

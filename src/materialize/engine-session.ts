@@ -15,6 +15,7 @@ import {
   createMaterializer,
   type Materializer,
   type MaterializerCounters,
+  type MaterializerOptions,
   type RunningProjection,
 } from './materializer.ts';
 import { applyViews, MIGRATIONS_DIRECTORY, migrate } from './migrator.ts';
@@ -22,6 +23,8 @@ import type { ProjectionDefinition } from './projection.ts';
 import { openQuarantine, type Quarantine } from './quarantine.ts';
 import type { SqlRunner } from './sql-requests.ts';
 import { storeFailure } from './store-failures.ts';
+import { openTableRetention } from './table-retention.ts';
+import type { RetentionFigures } from './table-retention-figures.ts';
 import type { TableWriter } from './vectors.ts';
 
 export const TABLES_FILE = 'treasury.duckdb';
@@ -63,6 +66,9 @@ export interface SessionOptions {
   readonly durable: DurablePosition;
   readonly failedRange: FailedRange;
   readonly counters: MaterializerCounters;
+  readonly retentionFigures: RetentionFigures;
+  /** The time that rows age by, in nanoseconds. */
+  readonly retentionNow: () => bigint;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -92,6 +98,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     else logger.info('Building new projection versions, the old ones serve meanwhile', { projections: building });
     const quarantine = await openQuarantine(store);
     const projections = await startProjections(store, checkpoints);
+    const retention = await openRetention(store, options);
     const version = await store.rows('SELECT version() AS version');
     const materializer = createMaterializer({
       ...parts,
@@ -99,6 +106,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       database: store,
       projections,
       quarantine,
+      ...retention,
       applyViews: () => applyViews(store, directory),
     });
     return {
@@ -170,6 +178,16 @@ async function startProjections(store: SessionStore, checkpoints: readonly Check
     running.push({ checkpoint, projector });
   }
   return running;
+}
+
+/** For projections whose rows grow old. */
+async function openRetention(
+  database: Database,
+  options: SessionOptions,
+): Promise<Pick<MaterializerOptions, 'retention'>> {
+  const { parts, retentionFigures: figures, retentionNow: now, logger, clock } = options;
+  if (parts.projections.every(({ aging }) => aging === undefined)) return {};
+  return { retention: await openTableRetention({ database, figures, now, logger, clock }) };
 }
 
 function describe({ definition, nextOffset }: Checkpoint): string {

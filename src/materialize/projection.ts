@@ -14,8 +14,34 @@ export interface ProjectionDefinition {
   readonly signal: Signal;
   /** Physical tables, without schema: they live in schema `store` and end in `_v<version>`. Made by a migration. */
   readonly tables: readonly string[];
+  /** What retention takes from its tables when they grow old. Without it they keep everything. */
+  readonly aging?: AgingTables;
   /** Reads what it needs from its tables (known resources, series) and opens its writers. */
   start(context: ProjectionContext): Promise<Projector>;
+}
+
+/** How the tables of a projection grow old. Physical names, without schema. */
+export interface AgingTables {
+  /**
+   * Tables with `entry_offset`, and the column with the time of a row; null: a row is as old as the receipt of its entry. Children
+   * before what they refer to.
+   */
+  readonly rows: Readonly<Record<string, string | null>>;
+  /** Tables whose rows go when nothing refers to them any more. One that refers to others comes before them. */
+  readonly dimensions: readonly AgingDimension[];
+}
+
+export interface AgingDimension {
+  readonly table: string;
+  readonly keyColumn: string;
+  readonly referrers: readonly DimensionReferrer[];
+}
+
+export interface DimensionReferrer {
+  readonly table: string;
+  readonly column: string;
+  /** Whether its rows tell their `entry_offset`; those of other dimensions do not. */
+  readonly hasOffsets: boolean;
 }
 
 /** The store as projections see it. All calls run on the connection whose transaction holds the projection's rows. */
@@ -48,5 +74,10 @@ export interface Projector {
   afterCommit(): void;
   /** After ROLLBACK: forgets everything since the last commit; the materializer replays from the checkpoint. */
   afterRollback(): void;
+  /**
+   * Rows of a dimension (`AgingDimension.table`) are about to be deleted: the next batch with such a key writes its row anew. Only
+   * between transactions. Projections with `aging` have it.
+   */
+  forget?(table: string, keys: readonly bigint[]): void;
   close(): void;
 }

@@ -35,6 +35,27 @@ export interface QuarantinedEntry {
   readonly reason: string;
 }
 
+/** What retention has done to the tables. Totals since start. */
+export interface TablesRetentionStatus {
+  /** Null: rows stay. */
+  readonly ageMs: number | null;
+  /** Time between two runs: how much longer than their age rows may be seen. */
+  readonly intervalMs: number;
+  readonly runs: number;
+  /** End of the last run as Unix time, null before it. */
+  readonly lastRunAtUnixMs: number | null;
+  /** By table, without its version. */
+  readonly rowsDeleted: Readonly<Record<string, number>>;
+  /** Oldest time of a row at the end of the last run, by table; null: no rows with a time that can be. */
+  readonly oldestUnixMs: Readonly<Record<string, number | null>>;
+  /** Why the last run failed, or null. It is tried again. */
+  readonly failing: string | null;
+  /** Bytes inside of the file that rows to come fill first. */
+  readonly freeBytes: number;
+  /** How often all rows were written again to make the file smaller. */
+  readonly rewrites: number;
+}
+
 export interface EngineStatus {
   readonly duckdbVersion: string;
   readonly projections: readonly ProjectionStatus[];
@@ -56,6 +77,7 @@ export interface EngineStatus {
   readonly materializing: boolean;
   /** Set when materialization has stopped and why. */
   readonly stuck: string | null;
+  readonly retention: TablesRetentionStatus;
 }
 
 export interface EngineOptions {
@@ -66,6 +88,8 @@ export interface EngineOptions {
   readonly logUuid: string;
   /** Whether the log becomes rows (default), or is left for a later start while the tables stay as they are. */
   readonly materialize?: boolean;
+  /** Age at which rows go from the tables; null (default): they stay. Not while materialization is off. */
+  readonly retentionAgeMs?: number | null;
   readonly memoryLimitMb: number;
   readonly threads: number;
   /** The end of the log at start. */

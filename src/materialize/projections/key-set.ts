@@ -27,6 +27,26 @@ export class KeySet {
     return true;
   }
 
+  /** Takes a key away. Returns false when it was not there. */
+  delete(low: number, high: number): boolean {
+    const slots = this.#slots;
+    let free = this.#find(low >>> 0, high >>> 0);
+    if (slots[free] === 0 && slots[free + 1] === 0) return false;
+    const mask = slots.length - 1;
+    // Keys behind the gap that were put there because its slot was taken move up, or they would not be found any more.
+    for (let at = (free + 2) & mask; slots[at] !== 0 || slots[at + 1] !== 0; at = (at + 2) & mask) {
+      const home = (2 * slots[at]!) & mask;
+      if (((at - home) & mask) < ((at - free) & mask)) continue;
+      slots[free] = slots[at]!;
+      slots[free + 1] = slots[at + 1]!;
+      free = at;
+    }
+    slots[free] = 0;
+    slots[free + 1] = 0;
+    this.#size--;
+    return true;
+  }
+
   forEach(visit: (low: number, high: number) => void): void {
     for (let at = 0; at < this.#slots.length; at += 2) {
       const low = this.#slots[at]!;
@@ -94,6 +114,12 @@ export class KnownKeys {
       this.#young = new KeySet();
     }
     this.#young.add(low, high);
+  }
+
+  /** Forgets one key. */
+  delete(low: number, high: number): void {
+    this.#young.delete(low, high);
+    this.#old.delete(low, high);
   }
 
   clear(): void {

@@ -5,7 +5,13 @@ import type { VectorData } from '../vectors.ts';
 import { foldAttributes, ownAttributes } from './attributes.ts';
 import { constant, defaulted, fixed, NULLS, texts } from './columns.ts';
 import { spanIds, traceIds, wordsAsU64, ZERO_ID_BITS, type ZeroIds, zeroIdsVector } from './identifiers.ts';
-import { createProjectionWriter, dimensionTables, type ProjectionWriter } from './projection-writer.ts';
+import {
+  agingDimensions,
+  agingDimensionTables,
+  createProjectionWriter,
+  dimensionTables,
+  type ProjectionWriter,
+} from './projection-writer.ts';
 import { rootColumns } from './root-columns.ts';
 import { createValueWriter, halves, isSerialized } from './values.ts';
 
@@ -17,6 +23,10 @@ export const LOGS_PROJECTION: ProjectionDefinition = {
   version: VERSION,
   signal: 'logs',
   tables: ['logs_v1', ...dimensionTables('logs', VERSION)],
+  aging: {
+    rows: { logs_v1: 'time', ...agingDimensionTables('logs', VERSION) },
+    dimensions: agingDimensions('logs', VERSION, 'logs_v1'),
+  },
   async start(context) {
     const writer = await createProjectionWriter(context, {
       prefix: 'logs',

@@ -15,12 +15,19 @@ import { foldAttributes, ownAttributes } from './attributes.ts';
 import { constant, defaulted, optional, rowNumbers, texts } from './columns.ts';
 import { expHistogramColumns, histogramColumns, pointColumns, summaryColumns, valueColumns } from './data-points.ts';
 import { spanIds, traceIds, wordsAsU64, ZERO_ID_BITS, type ZeroIds, zeroIdsVector } from './identifiers.ts';
-import { createProjectionWriter, dimensionTables, type ProjectionWriter } from './projection-writer.ts';
+import {
+  agingDimensions,
+  agingDimensionTables,
+  createProjectionWriter,
+  dimensionTables,
+  type ProjectionWriter,
+} from './projection-writer.ts';
 import { rootColumns } from './root-columns.ts';
 import { indexRows, parentRows } from './row-groups.ts';
 import { type BatchMetrics, hashMetrics, resolveSeries } from './series.ts';
 
 const VERSION = 1;
+const POINT_TABLES = ['samples_v1', 'histograms_v1', 'exp_histograms_v1', 'summaries_v1'] as const;
 
 /** Metrics, series, data points and exemplars: tables of 0004_metrics_v1.sql. */
 export const METRICS_PROJECTION: ProjectionDefinition = {
@@ -31,13 +38,26 @@ export const METRICS_PROJECTION: ProjectionDefinition = {
     'metrics_v1',
     'series_v1',
     'series_staged_v1',
-    'samples_v1',
-    'histograms_v1',
-    'exp_histograms_v1',
-    'summaries_v1',
+    ...POINT_TABLES,
     'exemplars_v1',
     ...dimensionTables('metrics', VERSION),
   ],
+  aging: {
+    rows: {
+      exemplars_v1: 'time',
+      ...Object.fromEntries(POINT_TABLES.map((table) => [table, 'time'])),
+      metrics_v1: null,
+      ...agingDimensionTables('metrics', VERSION),
+    },
+    dimensions: [
+      {
+        table: 'series_v1',
+        keyColumn: 'series_id',
+        referrers: [...POINT_TABLES, 'exemplars_v1'].map((table) => ({ table, column: 'series_id', hasOffsets: true })),
+      },
+      ...agingDimensions('metrics', VERSION, 'metrics_v1', 'series_v1'),
+    ],
+  },
   async start(context) {
     const writer = await createProjectionWriter(context, {
       prefix: 'metrics',

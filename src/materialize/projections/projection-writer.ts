@@ -1,5 +1,5 @@
 import type { BatchFacts, CanonicalBatch, PayloadName, RootColumns } from '../../otap/index.ts';
-import type { ProjectionContext, Projector } from '../projection.ts';
+import type { AgingDimension, ProjectionContext, Projector } from '../projection.ts';
 import { GrowableStringArena } from '../string-arena.ts';
 import type { TableWriter, VectorData } from '../vectors.ts';
 import type { OwnedAttributes } from './attributes.ts';
@@ -73,6 +73,36 @@ export function dimensionTables(prefix: string, version: number): string[] {
     `${prefix}_batch_scopes_v${version}`,
     `${prefix}_orphan_attrs_v${version}`,
   ];
+}
+
+/** The tables that every projection has and that grow old with the entry. */
+export function agingDimensionTables(prefix: string, version: number): Readonly<Record<string, null>> {
+  return {
+    [`${prefix}_orphan_attrs_v${version}`]: null,
+    [`${prefix}_batch_resources_v${version}`]: null,
+    [`${prefix}_batch_scopes_v${version}`]: null,
+  };
+}
+
+/** Resources and scopes, which stay as long as rows of `root`, the maps of wire ids, or rows of the dimension `parent` refer to them. */
+export function agingDimensions(
+  prefix: string,
+  version: number,
+  root: string,
+  parent: string | null = null,
+): readonly AgingDimension[] {
+  return (['resource', 'scope'] as const).map((kind): AgingDimension => {
+    const column = `${kind}_key`;
+    return {
+      table: `${prefix}_${kind}s_v${version}`,
+      keyColumn: column,
+      referrers: [
+        { table: root, column, hasOffsets: true },
+        { table: `${prefix}_batch_${kind}s_v${version}`, column, hasOffsets: true },
+        ...(parent === null ? [] : [{ table: parent, column, hasOffsets: false }]),
+      ],
+    };
+  });
 }
 
 interface Collected {
@@ -221,6 +251,12 @@ export async function createProjectionWriter(
         for (const dimension of dimensions.values()) {
           dimension.known.clear();
           dimension.isStaged = false;
+        }
+      },
+      forget(table, keys) {
+        const dimension = [...dimensions.values()].find((one) => one.table === table);
+        for (const key of keys) {
+          dimension?.known.delete(Number(BigInt.asUintN(32, key)), Number(BigInt.asUintN(32, key >> 32n)));
         }
       },
       close() {

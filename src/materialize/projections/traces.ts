@@ -6,7 +6,13 @@ import { foldAttributes, ownAttributes } from './attributes.ts';
 import { defaulted, fixed, texts } from './columns.ts';
 import { spanIds, traceIds, wordsAsU64, ZERO_ID_BITS, type ZeroIds, zeroIdsVector } from './identifiers.ts';
 import { rootColumns } from './root-columns.ts';
-import { createProjectionWriter, dimensionTables, type ProjectionWriter } from './projection-writer.ts';
+import {
+  agingDimensions,
+  agingDimensionTables,
+  createProjectionWriter,
+  dimensionTables,
+  type ProjectionWriter,
+} from './projection-writer.ts';
 import { indexRows } from './row-groups.ts';
 import { eventColumns, linkColumns, putOrphanEvents, putOrphanLinks } from './span-children.ts';
 import { halves } from './values.ts';
@@ -19,6 +25,16 @@ export const TRACES_PROJECTION: ProjectionDefinition = {
   version: VERSION,
   signal: 'traces',
   tables: ['spans_v1', 'spans_orphan_events_v1', 'spans_orphan_links_v1', ...dimensionTables('traces', VERSION)],
+  aging: {
+    rows: {
+      // A span that lasts over the limit stays until its end is older.
+      spans_v1: 'end_time',
+      spans_orphan_events_v1: 'time',
+      spans_orphan_links_v1: null,
+      ...agingDimensionTables('traces', VERSION),
+    },
+    dimensions: agingDimensions('traces', VERSION, 'spans_v1'),
+  },
   async start(context) {
     const writer = await createProjectionWriter(context, {
       prefix: 'traces',

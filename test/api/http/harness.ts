@@ -27,6 +27,17 @@ export const ENGINE_STATUS: EngineStatus = {
   queriesQueued: 0,
   materializing: true,
   stuck: null,
+  retention: {
+    ageMs: 86_400_000,
+    intervalMs: 60_000,
+    runs: 3,
+    lastRunAtUnixMs: 1_700_000_000_000,
+    rowsDeleted: { logs: 40, logs_resources: 2 },
+    oldestUnixMs: { logs: 1_600_000_000_000, spans: null },
+    failing: null,
+    freeBytes: 1024,
+    rewrites: 1,
+  },
 };
 
 export const LOG_STATUS: ReturnType<HttpServices['log']['status']> = {
