@@ -120,6 +120,9 @@ test('errors name the field by its path and the byte', () => {
   assert.throws(() => transcode('logs', '{"resourceLogs":[{"scopeLogs":7}]}'), {
     message: 'Cannot read resourceLogs[0].scopeLogs: it is a number, not an array, at byte 30',
   });
+  assert.throws(() => transcode('logs', '{"resourceLogs":[{} {}]}'), {
+    message: 'Cannot read resourceLogs: an object follows an element, not , or ], at byte 20',
+  });
 });
 
 test('long names and values are cut in errors', () => {
@@ -150,6 +153,11 @@ test('an empty id is none, and one of a wrong length is for the inspector to rej
 test('ids that are not hex are malformed', () => {
   for (const id of ['"0"', '"012"', '"0g"', '"g0"', '"é"', '"W47/94gDgQPSabYzgT/GDA=="', '5', '[1]']) {
     assert.equal(refusal('logs', AROUND.logs(`{"traceId":${id}}`)).field, `${LOG_PATH}.traceId`, id);
+  }
+  // A digit of the longer text before must not make up for the one that lacks.
+  for (const id of ['"\\u0030"', '"01\\u0032"']) {
+    const record = `{"severityText":"\\u0041${'0'.repeat(40)}","traceId":${id}}`;
+    assert.equal(refusal('logs', AROUND.logs(record)).field, `${LOG_PATH}.traceId`, id);
   }
 });
 
