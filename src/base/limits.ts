@@ -73,6 +73,8 @@ export const LIMITS = {
   otlpWaitingBytesMax: 128 * MIB,
   /** Time for an OTLP request to arrive: exporters give up after 5 to 10 s, and what they have sent until then is held. */
   otlpReceiveMaxMs: 60_000,
+  /** How long OTLP requests are decompressed one after the other before the event loop runs: OTAP streams wait that much longer. */
+  decompressSliceMs: 20,
   /** When senders of OTLP are told to come again: a full disk is tried as often, and what is in flight is durable long before. */
   otlpRetryAfterMs: 1_000,
   /** One group commit, unless a single record is larger. */

@@ -11,6 +11,7 @@ import { OTLP_CONTENT_TYPES } from '../../otap/index.ts';
 import { encodeExportResponse, encodeStatus } from '../otlp/otlp-answers.ts';
 import type { OtlpAnswer, OtlpIntake } from '../otlp/otlp-intake.ts';
 import { roomUntil } from '../room.ts';
+import { createTurns } from '../turns.ts';
 import { decodeFrame, printable, unavailable, type UnreadableMessage } from './encodings.ts';
 import { Metadata, status as grpcStatus } from './grpc-js.ts';
 import { rawMethod } from './raw-method.ts';
@@ -47,14 +48,11 @@ export function createOtlpService(options: { intake: OtlpIntake; limits: GrpcLim
     endMaxMs: limits.streamEndMaxMs,
     refused: (path, refusal) => refuse(signals.get(path) as Signal, refusal),
   });
-  /** The end of the queue for decompression. */
-  let lastTurn: Promise<unknown> = Promise.resolve();
+  const turns = createTurns();
 
   async function answer(signal: Signal, call: OtlpCall, callback: sendUnaryData<Buffer>): Promise<void> {
     const arrivedMs = call.request.begin();
-    const turn = lastTurn.then(() => admitted(call.request, arrivedMs));
-    lastTurn = turn;
-    const admittedRequest = await turn;
+    const admittedRequest = await turns.run(() => admitted(call.request, arrivedMs));
     // Nobody is left to be answered.
     if (admittedRequest === null) return;
     if ('code' in admittedRequest) return callback(refuse(signal, admittedRequest));

@@ -7,6 +7,7 @@ import { type HeldBytes, holdBytes } from '../held-bytes.ts';
 import { encodeExportResponse } from '../otlp/otlp-answers.ts';
 import type { OtlpIntake } from '../otlp/otlp-intake.ts';
 import { roomUntil } from '../room.ts';
+import { createTurns } from '../turns.ts';
 import type { Cors } from './cors.ts';
 import { type OtlpExchange, sendAnswer, sendError } from './otlp-answer.ts';
 import { createArrivingBodies } from './otlp-arriving.ts';
@@ -51,6 +52,7 @@ export interface OtlpReceiver {
 export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
   const { intake, logger, cors, connections, limits, isStopping } = options;
   const allowed = cors === null ? 'POST' : 'POST, OPTIONS';
+  const decompressions = createTurns();
   const arriving = createArrivingBodies(limits.arrivingBytesMax);
   /** Requests whose body is there. */
   let atWork = 0;
@@ -100,7 +102,7 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
     if (isStopping()) throw new OtlpHttpError(503, 'Cannot take the request now: the server stops');
     checkRoom(connection);
     // Unread until then: there is no use in keeping what would be refused.
-    await roomInFlight();
+    await roomInFlight(performance.now() + limits.holdMaxMs);
     if (connection.breakage !== null) throw connection.breakage;
     if (expectation === 'continue') {
       exchange.isBodyHeldBack = false;
@@ -116,7 +118,6 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
       checkRoom(connection);
       atWork++;
       try {
-        await roomInFlight();
         const body = await decode(received, head, held);
         reading.release();
         await logAndAnswer(exchange, signal, head.contentType, body);
@@ -129,10 +130,9 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
   }
 
   /** What is in flight is durable soon, and waiting costs the sender less than coming again. */
-  async function roomInFlight(): Promise<void> {
-    const { admission } = intake;
-    await roomUntil(admission, performance.now() + limits.holdMaxMs);
-    if (admission.isFull) throw fullInFlight();
+  async function roomInFlight(endMs: number): Promise<void> {
+    await roomUntil(intake.admission, endMs);
+    if (intake.admission.isFull) throw fullInFlight();
   }
 
   function checkRoom(connection: OtlpConnection): void {
@@ -143,14 +143,19 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
 
   /** The content, its bytes in flight. */
   async function decode(received: Buffer, { compression }: OtlpHead, held: HeldBytes): Promise<Buffer> {
+    const endMs = performance.now() + limits.holdMaxMs;
     const onOutput = (bytes: number): void => {
       if (!held.take(bytes)) throw fullInFlight();
     };
-    if (compression !== 'none') {
-      return decompress(received, compression, { bytesMax: limits.decompressedBytesMax, onOutput });
+    if (compression === 'none') {
+      await roomInFlight(endMs);
+      onOutput(received.length);
+      return received;
     }
-    onOutput(received.length);
-    return received;
+    return decompressions.run(async () => {
+      await roomInFlight(endMs);
+      return decompress(received, compression, { bytesMax: limits.decompressedBytesMax, onOutput });
+    });
   }
 
   async function logAndAnswer(

@@ -8,7 +8,16 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { LIMITS } from '../../../src/base/index.ts';
 import { compressZstd, initZstd } from '../../../src/otap/index.ts';
-import { allReleased, logsRequest, type OtlpHarness, postHead, readStatus, startOtlpHarness } from './otlp-harness.ts';
+import {
+  allReleased,
+  JSON_TYPE,
+  logsRequest,
+  type OtlpHarness,
+  postHead,
+  PROTOBUF,
+  readStatus,
+  startOtlpHarness,
+} from './otlp-harness.ts';
 
 await initZstd();
 
@@ -129,6 +138,42 @@ test('bytes behind a compression count, too', async (t) => {
   harness.log.release();
   assert.deepEqual([(await first).status, (await second).status], [200, 200]);
   await allReleased(harness);
+});
+
+test('bombs that wait for room together are not decompressed once one of them has filled it', async (t) => {
+  const harness = await startOtlpHarness(t, { inFlightBytesMax: 400_000, limits: { holdMaxMs: 500 } });
+  const { admission } = harness.intake;
+  const bomb = compressZstd(logsRequest(1, 350_000));
+  let bombs = 0;
+  const { admit } = admission;
+  admission.admit = (bytes) => {
+    if (bytes > 300_000) bombs++;
+    return admit(bytes);
+  };
+  const begun = await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const connection = await harness.connect();
+      const head = postHead(`Content-Length: ${bomb.length}`, 'Content-Encoding: zstd');
+      connection.socket.write(head.replace(JSON_TYPE, PROTOBUF));
+      connection.socket.write(bomb.subarray(0, -1));
+      return connection;
+    }),
+  );
+  const arrived = async (bytes: number): Promise<void> => {
+    while (harness.listener.arrivingBytes !== bytes) await new Promise((resolve) => setTimeout(resolve, 1));
+  };
+  await arrived(begun.length * (bomb.length - 1));
+  admit(250_000);
+  for (const { socket } of begun) socket.write(bomb.subarray(-1));
+  await arrived(begun.length * bomb.length);
+  harness.log.hold();
+  admission.release(250_000);
+  while (harness.counts().unavailable < begun.length - 1) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.equal(bombs, 1);
+  harness.log.release();
+  await Promise.all(begun.map(({ hears }) => hears('HTTP/1.1 ')));
+  const statuses = begun.map(({ heard }) => heard().slice(9, 12)).toSorted();
+  assert.deepEqual(statuses, ['200', ...Array.from({ length: begun.length - 1 }, () => '503')]);
 });
 
 test('a body that is alone is taken whatever its size is against the bound', async (t) => {
