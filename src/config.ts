@@ -27,6 +27,8 @@ export interface Config {
   readonly retentionAgeMs: number | null;
   /** Null: what the log has and a part of the free space at start. */
   readonly retentionBytes: number | null;
+  /** Null: rows of the tables do not grow too old. */
+  readonly tablesRetentionAgeMs: number | null;
   readonly memoryLimitMb: number;
   readonly threads: number;
   readonly sqlTimeoutMs: number;
@@ -174,6 +176,15 @@ const OPTIONS: readonly OptionSpec[] = [
     description: `What the log may take on the disk, such as 50GB or 500MB. auto: what it has and ${LIMITS.logGrowthPercentMax} % of the free space at start.`,
     commands: ['serve'],
     parse: (text) => (text === 'auto' ? null : sizeBytes(text, RETENTION_BYTES_MIN)),
+  },
+  {
+    flag: 'tables-retention-age',
+    key: 'tablesRetentionAgeMs',
+    placeholder: 'DURATION',
+    default: 'none',
+    description: 'How long the tables keep rows, by the time of the row, such as 7d, 12h or 90m. The log keeps its entries.',
+    commands: ['serve'],
+    parse: (text) => (text === 'none' ? null : durationMs(text)),
   },
   {
     flag: 'memory-limit',

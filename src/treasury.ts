@@ -1,5 +1,5 @@
 /** The composition root: builds the server from its rooms, starts them in order and stops them in reverse. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import {
   createAdmission,
@@ -29,9 +29,17 @@ export interface Treasury {
 }
 
 /** Folders of a data directory. */
-export function dataFolders(data: string): { readonly log: string; readonly tables: string } {
+export function dataFolders(data: string): DataFolders {
   const root = resolve(data);
-  return { log: join(root, 'log'), tables: join(root, 'tables') };
+  const tables = join(root, 'tables');
+  return { log: join(root, 'log'), tables, rebuild: join(tables, 'rebuild') };
+}
+
+interface DataFolders {
+  readonly log: string;
+  readonly tables: string;
+  /** Tables that are being built by `treasury rebuild`. */
+  readonly rebuild: string;
 }
 
 interface Part {
@@ -59,6 +67,8 @@ export async function startTreasury(config: Config, logger: Logger): Promise<Tre
     const lock = acquireDataDirectoryLock(resolve(config.data));
     started.push({ name: 'lock', stop: () => lock.release() });
     await Promise.all([mkdir(folders.log, { recursive: true }), mkdir(folders.tables, { recursive: true })]);
+    // Of a rebuild that was killed.
+    await rm(folders.rebuild, { recursive: true, force: true });
     const retention = { ageMaxMs: config.retentionAgeMs, bytesMax: config.retentionBytes };
     const log = await openLog({ directory: folders.log, logger, retention });
     started.push({ name: 'log', stop: () => log.close() });
@@ -90,6 +100,7 @@ async function startSupervised(config: Config, log: Log, logger: Logger): Promis
         tablesDirectory: folders.tables,
         logUuid: uuid,
         materialize: config.materialize === 'on',
+        retentionAgeMs: config.tablesRetentionAgeMs,
         memoryLimitMb: config.memoryLimitMb,
         threads: config.threads,
         durable: { durableOffset, segment, segmentBytes },

@@ -11,6 +11,7 @@ export {
   verifyLog,
 } from './offline.ts';
 export { type RetentionSettings } from './retention.ts';
+export { createRetentionClock } from './retention-clock.ts';
 export { type LogReaderOptions, openLogReader } from './reader.ts';
 export {
   type Appended,

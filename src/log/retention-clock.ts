@@ -1,5 +1,5 @@
 /**
- * The time by which segments age. It goes on evenly: a clock that jumps must neither make young data look old nor keep old data for
+ * The time by which data ages. It goes on evenly: a clock that jumps must neither make young data look old nor keep old data for
  * ever. Rules:
  *
  * 1. From open on, time is the clock's at open plus what a clock that never jumps has counted since.
@@ -33,7 +33,7 @@ export function createRetentionClock(clock: Clock, logger: Logger): RetentionClo
       const isClose = distance(ahead, 0n) <= slack;
       if (!isClose && (doubt === null || distance(doubt.ahead, ahead) > slack)) {
         doubt = { sinceMs: nowMs, ahead };
-        logger.warn('The clock jumped: for now segments age by the earlier time', {
+        logger.warn('The clock jumped: for now data ages by the earlier time', {
           aheadSeconds: Number(ahead / nanos(1_000)),
           believedAfterMs: LIMITS.clockTrustMs,
         });

@@ -1,6 +1,7 @@
 /** The engine inside its thread: one session at a time, the materializer's loop, and the calls of the main thread. */
 import type { MessagePort } from 'node:worker_threads';
 import { errorMessage, LIMITS, type Logger, type LogLevel, systemClock, TreasuryError } from '../base/index.ts';
+import { createRetentionClock } from '../log/index.ts';
 import type { EngineCommand, EngineEvent, PostEvent } from './engine-protocol.ts';
 import { type EngineParts, moveTablesAside, openSession, type Session } from './engine-session.ts';
 import { createFailedRange } from './failed-range.ts';
@@ -28,8 +29,9 @@ export async function hostEngine(port: MessagePort, options: EngineOptions, part
     projectionRows: new Map(),
   };
   const retentionFigures = createRetentionFigures(options.retentionAgeMs ?? null);
-  const retentionNow = () => systemClock.nowUnixNano();
+  const retentionClock = createRetentionClock(systemClock, logger);
   const isMaterializing = options.materialize ?? true;
+  let rebuild = options.rebuild ?? [];
   const stopped = createWake();
   const requests = createSqlRequests(() => opened().sql, post);
   let durable = options.durable;
@@ -50,16 +52,19 @@ export async function hostEngine(port: MessagePort, options: EngineOptions, part
       ...options,
       parts,
       durable,
+      rebuild,
       failedRange,
       counters,
       retentionFigures,
-      retentionNow,
+      retentionNow: () => retentionClock.now(),
       logger,
       clock: systemClock,
     });
     // May have moved while the database was opened.
     next.materializer.advance(durable);
     if (stopping) next.materializer.stop();
+    // A database that is opened again goes on.
+    rebuild = [];
     session = next;
     lastSession = next;
     return next;

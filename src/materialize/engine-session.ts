@@ -20,6 +20,7 @@ import {
 } from './materializer.ts';
 import { applyViews, MIGRATIONS_DIRECTORY, migrate } from './migrator.ts';
 import type { ProjectionDefinition } from './projection.ts';
+import { forgetProjections } from './forget-projections.ts';
 import { openQuarantine, type Quarantine } from './quarantine.ts';
 import type { SqlRunner } from './sql-requests.ts';
 import { storeFailure } from './store-failures.ts';
@@ -64,6 +65,8 @@ export interface SessionOptions {
   readonly tablesDirectory: string;
   readonly logUuid: string;
   readonly durable: DurablePosition;
+  /** Names of projections whose rows are forgotten before the materializer begins. */
+  readonly rebuild?: readonly string[];
   readonly failedRange: FailedRange;
   readonly counters: MaterializerCounters;
   readonly retentionFigures: RetentionFigures;
@@ -92,6 +95,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   const store = await openUsableStore(options);
   try {
     const directory = parts.migrationsDirectory ?? MIGRATIONS_DIRECTORY;
+    if (options.rebuild !== undefined) await forgetProjections(store, parts.projections, options.rebuild);
     const checkpoints = await openCheckpoints(store, parts.projections, options.logUuid);
     const building = checkpoints.filter(({ state }) => state === 'building').map(describe);
     if (building.length === 0) await inTransaction(store, () => applyViews(store, directory));

@@ -90,6 +90,8 @@ export interface EngineOptions {
   readonly materialize?: boolean;
   /** Age at which rows go from the tables; null (default): they stay. Not while materialization is off. */
   readonly retentionAgeMs?: number | null;
+  /** Names of projections that begin anew: their rows are forgotten at the start. */
+  readonly rebuild?: readonly string[];
   readonly memoryLimitMb: number;
   readonly threads: number;
   /** The end of the log at start. */

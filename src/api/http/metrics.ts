@@ -19,6 +19,7 @@ export function metricsText(snapshot: Snapshot, services: HttpServices): string 
     ...receiverFamilies(snapshot),
     ...otlpFamilies(snapshot),
     ...engineFamilies(snapshot),
+    ...tablesRetentionFamilies(snapshot),
   ];
   return families.map(familyText).join('');
 }
@@ -232,6 +233,35 @@ function engineFamilies({ engine, log }: Snapshot): Family[] {
     gauge('treasury_last_commit_seconds', 'Duration of the last commit.', engine.lastCommitMs / 1000),
     gauge('treasury_sql_running', 'SQL queries running.', engine.queriesRunning),
     gauge('treasury_sql_queued', 'SQL queries waiting.', engine.queriesQueued),
+  ];
+}
+
+function tablesRetentionFamilies({ engine }: Snapshot): Family[] {
+  if (engine === null) return [];
+  const { ageMs, intervalMs, runs, lastRunAtUnixMs, rowsDeleted, oldestUnixMs, failing, freeBytes, rewrites } =
+    engine.retention;
+  if (ageMs === null) return [];
+  const deleted = Object.entries(rowsDeleted).map(([table, value]) => ({ labels: { table }, value }));
+  const oldest = Object.entries(oldestUnixMs).flatMap(([table, value]) =>
+    value === null ? [] : [{ labels: { table }, value: value / 1000 }],
+  );
+  return [
+    gauge('treasury_tables_retention_age_seconds', 'Age at which rows go from the tables.', ageMs / 1000),
+    gauge('treasury_tables_retention_interval_seconds', 'Time between two runs.', intervalMs / 1000),
+    counter('treasury_tables_retention_runs_total', 'Runs of retention that ended.', runs),
+    ...(lastRunAtUnixMs === null
+      ? []
+      : [gauge('treasury_tables_retention_last_run_time_seconds', 'Unix time of the last.', lastRunAtUnixMs / 1000)]),
+    gauge('treasury_tables_retention_failing', '1 while runs fail.', failing === null ? 0 : 1),
+    {
+      name: 'treasury_tables_deleted_rows_total',
+      type: 'counter',
+      help: 'Rows that retention deleted.',
+      samples: deleted,
+    },
+    { name: 'treasury_tables_oldest_time_seconds', type: 'gauge', help: 'Oldest time of a row.', samples: oldest },
+    gauge('treasury_tables_free_bytes', 'Bytes of the DuckDB file that rows to come fill first.', freeBytes),
+    counter('treasury_tables_rewrites_total', 'How often tables were written again to give disk back.', rewrites),
   ];
 }
 

@@ -68,7 +68,7 @@ function retentionFigures({
 function engineFigures({ engine }: Snapshot): Readonly<Record<string, unknown>> {
   if (engine === null) return {};
   const { commits, rowsWritten, entriesDecoded, repairedStrings, tableBytes, writer } = engine;
-  const { lastCommitMs, queriesRunning, queriesQueued, materializing, stuck } = engine;
+  const { lastCommitMs, queriesRunning, queriesQueued, materializing, stuck, retention } = engine;
   return {
     commits,
     rowsWritten,
@@ -81,5 +81,6 @@ function engineFigures({ engine }: Snapshot): Readonly<Record<string, unknown>> 
     queriesQueued,
     materializing,
     stuck,
+    retention,
   };
 }
