@@ -39,8 +39,9 @@ interface OpenSegment {
 export function openLogReader(options: LogReaderOptions): LogReader {
   const fileSystem = options.fileSystem ?? realFileSystem;
   const bases = listBases(fileSystem, options.directory);
-  const durableOffset = options.durable?.durableOffset ?? options.from;
-  const firstOffset = bases[0] ?? durableOffset;
+  const { durable } = options;
+  const durableOffset = durable?.durableOffset ?? options.from;
+  const firstOffset = bases.find((base) => durable === undefined || hasDurable(base, durable)) ?? durableOffset;
   if (options.from < firstOffset || options.from > durableOffset) {
     throw new OffsetOutOfRangeError(options.from, firstOffset, durableOffset);
   }
@@ -190,7 +191,7 @@ class SegmentReader implements LogReader {
 
   #openNext(above: bigint, durable: DurablePosition): OpenSegment | null {
     const bases = listBases(this.#fileSystem, this.#directory);
-    const baseOffset = bases.find((candidate) => candidate > above && candidate <= durable.segment);
+    const baseOffset = bases.find((candidate) => candidate > above && hasDurable(candidate, durable));
     if (baseOffset === undefined) return null;
     const file = this.#openOrThrow(baseOffset, durable);
     this.close();
@@ -225,6 +226,11 @@ class SegmentReader implements LogReader {
     if (position + END_OF_STREAM.length !== source.end) return false;
     return source.read(position, END_OF_STREAM.length)?.equals(END_OF_STREAM) ?? false;
   }
+}
+
+/** A segment that holds nothing durable yet may still be taken away, and another be made under its name. */
+function hasDurable(baseOffset: bigint, durable: DurablePosition): boolean {
+  return durable.segmentBytes > 0 ? baseOffset <= durable.segment : baseOffset < durable.segment;
 }
 
 function listBases(fileSystem: LogFileSystem, directory: string): bigint[] {

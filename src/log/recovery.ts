@@ -4,8 +4,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
-import { type Logger, LogUnavailableError } from '../base/index.ts';
-import type { LogFileSystem } from './file-system.ts';
+import { errorMessage, type Logger, LogUnavailableError } from '../base/index.ts';
+import type { LogFile, LogFileSystem } from './file-system.ts';
 import { parseFrame } from './frame.ts';
 import { indexPath, quarantinePath, segmentFileName, segmentPath } from './layout.ts';
 import { logUuidOf, readSegmentFiles, type SegmentFile } from './log-directory.ts';
@@ -30,7 +30,7 @@ export interface RecoveredLog {
   readonly firstOffset: bigint;
   /** At least `durable.durableOffset`. */
   readonly nextOffset: bigint;
-  /** End of the last frame, below `durableOffset` when entries behind it are lost; null without frames. */
+  /** End of the last frame, or where the first would begin; below `durableOffset` when entries behind it are lost. Null without segments. */
   readonly framesEnd: bigint | null;
   readonly lastCrc: number;
   readonly streamIdNext: bigint;
@@ -114,13 +114,15 @@ async function recover(options: RecoveryOptions, files: SegmentFile[], index: Se
   const lastFrame = isOwnIndex ? index.lastFrame() : null;
   // Entries up to here were durable, whatever the segments hold now.
   const indexEnd = max(index.keptEnd(logUuid), lastFrame === null ? 0n : lastFrame.baseOffset + BigInt(lastFrame.rows));
+  index.markChanging();
   if (isOwnIndex && index.isTrusted) forgetDeleted(files, index);
   if (!isOwnIndex || !index.isTrusted || !isConsistent(options, files, index)) {
     if (files.length > 0) logger.info('Rebuilding the log index', { segments: files.length });
     index.reset(logUuid);
   }
   index.markOpen();
-  const resumed = index.segments().at(-1);
+  const known = index.segments();
+  const resumed = known.at(-1);
   const scanOf = (file: SegmentFile, known: { tornFrom?: bigint }) =>
     scanFrom(options, file, { row: file.baseOffset === resumed?.baseOffset ? resumed : null, ...known });
   const rest = [...files];
@@ -131,7 +133,10 @@ async function recover(options: RecoveryOptions, files: SegmentFile[], index: Se
     if (last === null) rest.pop();
   }
   for (const file of rest) {
-    if (resumed !== undefined && file.baseOffset < resumed.baseOffset) continue;
+    if (resumed !== undefined && file.baseOffset < resumed.baseOffset) {
+      settleIndexed(options, index, file, known);
+      continue;
+    }
     const scan = file === rest.at(-1) ? last! : scanOf(file, {});
     const tail = isTailDamage(scan, file.limitOffset) ? scan.tail : null;
     for (const range of indexScan(index, scan, { limitOffset: file.limitOffset, tail })) {
@@ -154,6 +159,7 @@ function describe(
   const { files, index, logUuid, last } = found;
   const rows = index.segments();
   const lastRow = rows.at(-1);
+  const lastFrame = index.lastFrame();
   const endOffset = max(lastRow?.endOffset ?? 0n, last?.endOffset ?? 0n);
   // A file that stays without an entry keeps its name: what it held is lost, and its base offset with it.
   const lastName = readSegmentFiles(fileSystem, directory).at(-1)?.baseOffset ?? -1n;
@@ -166,7 +172,7 @@ function describe(
     durable: { durableOffset, segment: lastRow?.baseOffset ?? 0n, segmentBytes: lastRow?.bytes ?? 0 },
     firstOffset: rows[0]?.baseOffset ?? durableOffset,
     nextOffset: max(durableOffset, ...files.map(({ baseOffset }) => baseOffset)),
-    framesEnd: lastRow?.endOffset ?? null,
+    framesEnd: lastFrame === null ? (rows[0]?.baseOffset ?? null) : lastFrame.baseOffset + BigInt(lastFrame.rows),
     lastCrc: lastRow?.lastCrc ?? 0,
     streamIdNext: max(1n, index.streamIdMax() + 1n, ...streamIds),
     segments: rows.length,
@@ -219,6 +225,19 @@ function isConsistent(options: RecoveryOptions, files: readonly SegmentFile[], i
   }
 }
 
+/** A segment that was given up may have got its seal all the same, or lost what was to be cut off: the index learns what became of it. */
+function settleIndexed(
+  options: RecoveryOptions,
+  index: SegmentIndex,
+  file: SegmentFile,
+  known: readonly SegmentRow[],
+): void {
+  const row = known.find(({ baseOffset }) => baseOffset === file.baseOffset);
+  if (row === undefined || row.sealed) return;
+  const scan = scanFrom(options, file, { row });
+  if (scan.frames.length === 0 && scan.sealed) index.putSegment(segmentRow(scan));
+}
+
 function scanFrom(
   { directory, fileSystem }: RecoveryOptions,
   file: SegmentFile,
@@ -268,6 +287,7 @@ async function settleLastSegment(
   try {
     if (keepsCopy) await file.truncate(scan.bytes);
     // A process that was killed between write and sync has left frames that only the page cache holds.
+    await writeAgain(options, scan, file);
     await file.dataSync();
   } finally {
     await file.close();
@@ -290,6 +310,32 @@ async function tryCopyTail(options: RecoveryOptions, scan: SegmentScan): Promise
     if (!isNoRoom(error) && !(error instanceof LogUnavailableError)) throw error;
     options.logger.warn('A torn write stays in the log until there is room for a copy', { error: error.message });
     return false;
+  }
+}
+
+/**
+ * Writes frames that were found as they are: after a failed sync the kernel takes what it could not write for written, and would do so
+ * again. Where there is no room for it they are as durable as they were.
+ */
+async function writeAgain(
+  { directory, fileSystem, logger }: RecoveryOptions,
+  { baseOffset, frames }: SegmentScan,
+  file: LogFile,
+): Promise<void> {
+  const source = fileSystem.openForReading(segmentPath(directory, baseOffset));
+  try {
+    for (const { position, bytes } of frames) {
+      const frame = Buffer.alloc(bytes);
+      if (source.read(frame, position) < bytes) return;
+      await file.write([frame], position);
+    }
+  } catch (error) {
+    logger.warn('Cannot write the last frames again', {
+      segment: segmentFileName(baseOffset),
+      error: errorMessage(error),
+    });
+  } finally {
+    source.close();
   }
 }
 

@@ -57,6 +57,8 @@ export interface SegmentIndex {
   keepEnd(logUuid: string, end: bigint): void;
   /** Removes all derived rows and starts over for a log; cursors and the kept end stay. */
   reset(logUuid: string): void;
+  /** Notes in the file, before it is changed, that it is not to be trusted. On the disk when it returns. */
+  markChanging(): void;
   /** Notes in the file that it is in use: it can be trusted after a crash of the process, not of the machine. */
   markOpen(): void;
   /** Runs writes as one transaction. */
@@ -115,7 +117,7 @@ function openDatabase(path: string): Sqlite.Database {
     // Held until the file is closed, by the operating system: the data directory's lock tells holders by PID, which says nothing
     // between two containers on one volume, and a second server's recovery would cut what the first is writing.
     database.exec('PRAGMA locking_mode = EXCLUSIVE');
-    // The index is derived: what a power cut takes is rebuilt, so no write needs to wait for the disk.
+    // The index is derived: what a power cut takes is rebuilt, so few writes need to wait for the disk.
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; BEGIN EXCLUSIVE; COMMIT');
     if (database.prepare('PRAGMA quick_check').pluck().get() !== 'ok') throw new Error('Index does not pass its check');
     migrateIndex(database);
@@ -259,8 +261,13 @@ function createIndex(database: Sqlite.Database): SegmentIndex {
       })();
       end = null;
     },
+    markChanging() {
+      synced(database, () => {
+        setMeta.run('clean', '0');
+        setMeta.run('boot_id', '');
+      });
+    },
     markOpen() {
-      setMeta.run('clean', '0');
       setMeta.run('boot_id', boot ?? '');
     },
     write(writes) {
@@ -299,10 +306,23 @@ function createIndex(database: Sqlite.Database): SegmentIndex {
       return Object.fromEntries(rows) as IndexContent;
     },
     close({ clean }) {
-      if (clean) setMeta.run('clean', '1');
-      database.close();
+      try {
+        if (clean) synced(database, () => setMeta.run('clean', '1'));
+      } finally {
+        database.close();
+      }
     },
   };
+}
+
+/**
+ * Writes what decides over trust in everything else: behind all that was written before, and on the disk before all that comes after.
+ * Otherwise a power cut could leave a file that calls itself clean and whose pages are of several times.
+ */
+function synced(database: Sqlite.Database, write: () => void): void {
+  database.exec('PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(TRUNCATE)');
+  write();
+  database.exec('PRAGMA wal_checkpoint(TRUNCATE); PRAGMA synchronous = OFF');
 }
 
 /** Of a log by name: after another log's segments were put in its place, its offsets mean nothing. */

@@ -25,6 +25,7 @@ function isTrusted(path: string): boolean {
 test('index that was not closed is trusted after a crash of the process, not of the machine', (t) => {
   const path = join(scratch(t), 'index.sqlite');
   const index = openSegmentIndex(path);
+  index.markChanging();
   index.markOpen();
   index.close({ clean: false });
   // Writes are never synced, so what a power cut left of them is anybody's guess.

@@ -156,7 +156,7 @@ test('index file alone says whether it is in use or was closed cleanly', (t) => 
     return clean;
   };
   const index = openSegmentIndex(path);
-  index.markOpen();
+  index.markChanging();
   assert.equal(cleanOf('open.sqlite'), '0');
   index.keepEnd('log', 7n);
   index.close({ clean: true });

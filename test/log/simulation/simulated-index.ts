@@ -28,8 +28,8 @@ export class SimulatedIndex {
     this.current = {
       ...index,
       // What it writes there is on the disk.
-      markOpen: () => {
-        index.markOpen();
+      markChanging: () => {
+        index.markChanging();
         this.#durable = this.#read();
       },
       close: (options) => {
