@@ -1,5 +1,5 @@
 /** OTLP export requests: what may be said of one at its receipt, and its rows. */
-import type { Signal } from '../base/index.ts';
+import { BatchMalformedError, BatchTooLargeError, type Signal } from '../base/index.ts';
 import type { CanonicalBatch } from './canonical.ts';
 import { decodeOtlpProtobuf } from './otlp-decoder.ts';
 import { inspectOtlpProtobuf } from './otlp-inspector.ts';
@@ -25,7 +25,8 @@ export interface InspectedOtlp {
  * not of its form, BatchTooLargeError for one with more rows than LIMITS allow. What passes here decodes.
  */
 export function inspectOtlp(signal: Signal, body: Uint8Array, contentType: OtlpContentType): InspectedOtlp {
-  const { rows, rejectedRows, rejection } = inspectOtlpProtobuf(signal, protobufOf(signal, body, contentType));
+  if (contentType === OTLP_CONTENT_TYPES.JSON) return inspectJson(signal, body);
+  const { rows, rejectedRows, rejection } = inspectOtlpProtobuf(signal, body);
   return { rows, rejectedRows, rejection };
 }
 
@@ -40,6 +41,20 @@ export function decodeOtlp(signal: Signal, body: Uint8Array, contentType: OtlpCo
 /** Whether a stored or received content type is one of an export request. */
 export function isOtlpContentType(contentType: string): contentType is OtlpContentType {
   return contentType === OTLP_CONTENT_TYPES.PROTOBUF || contentType === OTLP_CONTENT_TYPES.JSON;
+}
+
+/** Said behind a position that is none of the text that came: what is wrong with the rows of JSON shows in its protobuf. */
+const IN_PROTOBUF = ' of the same request in protobuf';
+
+function inspectJson(signal: Signal, body: Uint8Array): InspectedOtlp {
+  const protobuf = otlpJsonToProtobuf(signal, body);
+  try {
+    const { rows, rejectedRows, rejection } = inspectOtlpProtobuf(signal, protobuf);
+    return { rows, rejectedRows, rejection: rejection === null ? null : rejection + IN_PROTOBUF };
+  } catch (error) {
+    if (!(error instanceof BatchMalformedError) || error instanceof BatchTooLargeError) throw error;
+    throw new BatchMalformedError(error.message + IN_PROTOBUF, error.facts);
+  }
 }
 
 function protobufOf(signal: Signal, body: Uint8Array, contentType: OtlpContentType): Uint8Array {

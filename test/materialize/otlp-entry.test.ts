@@ -8,7 +8,8 @@ import { BatchMalformedError, type Signal, SIGNAL_CODES } from '../../src/base/i
 import { ENTRY_KINDS, type Log, type LogEntry } from '../../src/log/index.ts';
 import { decodeOtlpEntry } from '../../src/materialize/otlp-entry.ts';
 import type { Engine } from '../../src/materialize/types.ts';
-import { OTLP_CONTENT_TYPES } from '../../src/otap/index.ts';
+import { inspectOtlp, OTLP_CONTENT_TYPES } from '../../src/otap/index.ts';
+import { otlpJsonToProtobuf } from '../../src/otap/otlp-json.ts';
 import { readCapture } from '../helpers/captures.ts';
 import {
   appendCapture,
@@ -112,6 +113,34 @@ test('engine sets OTLP entries aside that do not decode, with their reason, and 
     'Cannot decode the OTLP entry: content type is "text/plain"',
   ]);
   assert.deepEqual(await engineRows(engine, 'SELECT DISTINCT entry_offset FROM logs'), [['4']]);
+});
+
+test('engine leaves out the rows that a sender was told are rejected, and no others', async (t) => {
+  const { log, start } = await setUp(t);
+  const record = (name: string, id: string) => `{"eventName":"${name}","traceId":"${id}"}`;
+  const records = [
+    record('good', '01'.repeat(16)),
+    record('bad', '0102'),
+    record('good, too', ''),
+    record('bad', '01'),
+  ];
+  const json = Buffer.from(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[${records.join()}]}]}]}`);
+  const protobuf = Buffer.from(otlpJsonToProtobuf('logs', json));
+  for (const [body, contentType] of [
+    [protobuf, OTLP_CONTENT_TYPES.PROTOBUF],
+    [json, OTLP_CONTENT_TYPES.JSON],
+  ] as const) {
+    const { rows, rejectedRows } = inspectOtlp('logs', body, contentType);
+    assert.deepEqual([rows, rejectedRows], [2, 2]);
+    await append(log, { signal: 'logs', body }, contentType);
+  }
+  const engine = await start();
+  const rows = await engineRows(engine, 'SELECT entry_offset, event_name FROM logs ORDER BY entry_offset, row');
+  assert.deepEqual(
+    rows,
+    ['0', '1'].flatMap((offset) => ['good', 'good, too'].map((name) => [offset, name])),
+  );
+  assert.deepEqual(await engineRows(engine, 'SELECT * FROM meta.quarantine'), []);
 });
 
 test('an OTLP entry is decoded as its content type says', () => {

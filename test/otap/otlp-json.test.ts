@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
-import { BatchMalformedError, type Signal } from '../../src/base/index.ts';
+import { BatchMalformedError, LIMITS, type Signal } from '../../src/base/index.ts';
+import { inspectOtlp, OTLP_CONTENT_TYPES } from '../../src/otap/index.ts';
 import { inspectOtlpProtobuf } from '../../src/otap/otlp-inspector.ts';
 import { otlpJsonToProtobuf } from '../../src/otap/otlp-json.ts';
 import type { AnyValue } from '../gen/opentelemetry/proto/common/v1/common_pb.js';
@@ -123,6 +124,24 @@ test('errors name the field by its path and the byte', () => {
   assert.throws(() => transcode('logs', '{"resourceLogs":[{} {}]}'), {
     message: 'Cannot read resourceLogs: an object follows an element, not , or ], at byte 20',
   });
+});
+
+test('positions in the protobuf that JSON was turned into are told as such', () => {
+  const rejected = inspectOtlp('logs', Buffer.from(AROUND.logs('{"traceId":"0102"},{}')), OTLP_CONTENT_TYPES.JSON);
+  assert.match(
+    rejected.rejection!,
+    /^Cannot read LogRecord.trace_id: .+, at byte \d+ of the same request in protobuf$/,
+  );
+  let value = '{}';
+  for (let depth = 0; depth <= LIMITS.cborDepthMax; depth++) value = `{"arrayValue":{"values":[${value}]}}`;
+  const resource = `{"resourceLogs":[{"resource":{"attributes":[{"value":${value}}]}}]}`;
+  assert.throws(
+    () => inspectOtlp('logs', Buffer.from(resource), OTLP_CONTENT_TYPES.JSON),
+    (error) =>
+      error instanceof BatchMalformedError &&
+      /nested deeper than .+ of the same request in protobuf$/.test(error.message) &&
+      typeof error.facts['position'] === 'number',
+  );
 });
 
 test('long names and values are cut in errors', () => {
