@@ -88,6 +88,12 @@ export class WordsFiller {
     this.#words[2 * row + 1] = high;
   }
 
+  /** Reads 8 bytes behind their tag. */
+  read(wire: OtlpWire, row: number): void {
+    wire.fixed64();
+    this.set(row, wire.low, wire.high);
+  }
+
   finishSigned(rowCount: number): I64Column | null {
     return this.#words === null ? null : { values: new BigInt64Array(this.#words.buffer, 0, rowCount), validity: null };
   }
@@ -113,11 +119,13 @@ export class OptionalWordsFiller {
     this.#capacity = capacity;
   }
 
-  set(row: number, low: number, high: number): void {
+  /** Reads 8 bytes behind their tag. */
+  read(wire: OtlpWire, row: number): void {
+    wire.fixed64();
     this.#words ??= new Uint32Array(2 * this.#capacity);
     this.#validity ??= new Uint8Array(this.#capacity);
-    this.#words[2 * row] = low;
-    this.#words[2 * row + 1] = high;
+    this.#words[2 * row] = wire.low;
+    this.#words[2 * row + 1] = wire.high;
     this.#validity[row] = 1;
   }
 

@@ -47,12 +47,10 @@ export class ExemplarsFiller {
       const tag = wire.tag();
       switch (tag >>> 3) {
         case FIELD.TIME_UNIX_NANO:
-          wire.fixed64();
-          this.#time.set(row, wire.low, wire.high);
+          this.#time.read(wire, row);
           break;
         case FIELD.AS_DOUBLE:
-          wire.fixed64();
-          this.#double.set(row, wire.low, wire.high);
+          this.#double.read(wire, row);
           this.#int.clear(row);
           break;
         case FIELD.SPAN_ID:
@@ -62,8 +60,7 @@ export class ExemplarsFiller {
           this.#traceId.read(wire, row);
           break;
         case FIELD.AS_INT:
-          wire.fixed64();
-          this.#int.set(row, wire.low, wire.high);
+          this.#int.read(wire, row);
           this.#double.clear(row);
           break;
         case FIELD.FILTERED_ATTRIBUTES:

@@ -70,20 +70,16 @@ export class HistogramPointsFiller {
       const tag = wire.tag();
       switch (tag >>> 3) {
         case HISTOGRAM.START_TIME_UNIX_NANO:
-          wire.fixed64();
-          points.startTime.set(row, wire.low, wire.high);
+          points.startTime.read(wire, row);
           break;
         case HISTOGRAM.TIME_UNIX_NANO:
-          wire.fixed64();
-          points.time.set(row, wire.low, wire.high);
+          points.time.read(wire, row);
           break;
         case HISTOGRAM.COUNT:
-          wire.fixed64();
-          this.#count.set(row, wire.low, wire.high);
+          this.#count.read(wire, row);
           break;
         case HISTOGRAM.SUM:
-          wire.fixed64();
-          this.#sum.set(row, wire.low, wire.high);
+          this.#sum.read(wire, row);
           break;
         case HISTOGRAM.BUCKET_COUNTS:
           this.#bucketCounts.readFixed64(wire, row, tag);
@@ -101,12 +97,10 @@ export class HistogramPointsFiller {
           points.flags.set(row, wire.uint32());
           break;
         case HISTOGRAM.MIN:
-          wire.fixed64();
-          this.#min.set(row, wire.low, wire.high);
+          this.#min.read(wire, row);
           break;
         case HISTOGRAM.MAX:
-          wire.fixed64();
-          this.#max.set(row, wire.low, wire.high);
+          this.#max.read(wire, row);
           break;
         default:
           wire.skip(tag);
@@ -192,27 +186,22 @@ export class ExpHistogramPointsFiller {
           points.attributes.read(row);
           break;
         case EXP_HISTOGRAM.START_TIME_UNIX_NANO:
-          wire.fixed64();
-          points.startTime.set(row, wire.low, wire.high);
+          points.startTime.read(wire, row);
           break;
         case EXP_HISTOGRAM.TIME_UNIX_NANO:
-          wire.fixed64();
-          points.time.set(row, wire.low, wire.high);
+          points.time.read(wire, row);
           break;
         case EXP_HISTOGRAM.COUNT:
-          wire.fixed64();
-          this.#count.set(row, wire.low, wire.high);
+          this.#count.read(wire, row);
           break;
         case EXP_HISTOGRAM.SUM:
-          wire.fixed64();
-          this.#sum.set(row, wire.low, wire.high);
+          this.#sum.read(wire, row);
           break;
         case EXP_HISTOGRAM.SCALE:
           this.#scale.set(row, wire.sint32());
           break;
         case EXP_HISTOGRAM.ZERO_COUNT:
-          wire.fixed64();
-          this.#zeroCount.set(row, wire.low, wire.high);
+          this.#zeroCount.read(wire, row);
           break;
         case EXP_HISTOGRAM.POSITIVE:
           this.#readBuckets(row, this.#positiveOffset, this.#positiveCounts);
@@ -227,16 +216,13 @@ export class ExpHistogramPointsFiller {
           this.#exemplars.read(row);
           break;
         case EXP_HISTOGRAM.MIN:
-          wire.fixed64();
-          this.#min.set(row, wire.low, wire.high);
+          this.#min.read(wire, row);
           break;
         case EXP_HISTOGRAM.MAX:
-          wire.fixed64();
-          this.#max.set(row, wire.low, wire.high);
+          this.#max.read(wire, row);
           break;
         case EXP_HISTOGRAM.ZERO_THRESHOLD:
-          wire.fixed64();
-          this.#zeroThreshold.set(row, wire.low, wire.high);
+          this.#zeroThreshold.read(wire, row);
           break;
         default:
           wire.skip(tag);

@@ -78,8 +78,7 @@ class LogsFiller implements RootRows {
       const tag = wire.tag();
       switch (tag >>> 3) {
         case FIELD.TIME_UNIX_NANO:
-          wire.fixed64();
-          this.#time.set(row, wire.low, wire.high);
+          this.#time.read(wire, row);
           break;
         case FIELD.SEVERITY_NUMBER:
           this.#severityNumber.set(row, wire.uint32());
@@ -109,8 +108,7 @@ class LogsFiller implements RootRows {
           this.#spanId.read(wire, row);
           break;
         case FIELD.OBSERVED_TIME_UNIX_NANO:
-          wire.fixed64();
-          this.#observedTime.set(row, wire.low, wire.high);
+          this.#observedTime.read(wire, row);
           break;
         case FIELD.EVENT_NAME:
           this.#eventName.read(wire, row);

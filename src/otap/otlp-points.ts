@@ -91,24 +91,20 @@ export class NumberPointsFiller {
       const tag = wire.tag();
       switch (tag >>> 3) {
         case NUMBER.START_TIME_UNIX_NANO:
-          wire.fixed64();
-          points.startTime.set(row, wire.low, wire.high);
+          points.startTime.read(wire, row);
           break;
         case NUMBER.TIME_UNIX_NANO:
-          wire.fixed64();
-          points.time.set(row, wire.low, wire.high);
+          points.time.read(wire, row);
           break;
         case NUMBER.AS_DOUBLE:
-          wire.fixed64();
-          this.#double.set(row, wire.low, wire.high);
+          this.#double.read(wire, row);
           this.#int.clear(row);
           break;
         case NUMBER.EXEMPLARS:
           this.#exemplars.read(row);
           break;
         case NUMBER.AS_INT:
-          wire.fixed64();
-          this.#int.set(row, wire.low, wire.high);
+          this.#int.read(wire, row);
           this.#double.clear(row);
           break;
         case NUMBER.ATTRIBUTES:
@@ -167,20 +163,16 @@ export class SummaryPointsFiller {
       const tag = wire.tag();
       switch (tag >>> 3) {
         case SUMMARY.START_TIME_UNIX_NANO:
-          wire.fixed64();
-          points.startTime.set(row, wire.low, wire.high);
+          points.startTime.read(wire, row);
           break;
         case SUMMARY.TIME_UNIX_NANO:
-          wire.fixed64();
-          points.time.set(row, wire.low, wire.high);
+          points.time.read(wire, row);
           break;
         case SUMMARY.COUNT:
-          wire.fixed64();
-          this.#count.set(row, wire.low, wire.high);
+          this.#count.read(wire, row);
           break;
         case SUMMARY.SUM:
-          wire.fixed64();
-          this.#sum.set(row, wire.low, wire.high);
+          this.#sum.read(wire, row);
           break;
         case SUMMARY.QUANTILE_VALUES:
           this.#readQuantile(row);

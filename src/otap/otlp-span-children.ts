@@ -49,8 +49,7 @@ export class SpanEventsFiller {
       const tag = wire.tag();
       switch (tag >>> 3) {
         case EVENT.TIME_UNIX_NANO:
-          wire.fixed64();
-          this.#time.set(row, wire.low, wire.high);
+          this.#time.read(wire, row);
           break;
         case EVENT.NAME:
           this.#name.read(wire, row);
