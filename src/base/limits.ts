@@ -73,6 +73,8 @@ export const LIMITS = {
   otlpWaitingBytesMax: 128 * MIB,
   /** Time for an OTLP request to arrive: exporters give up after 5 to 10 s, and what they have sent until then is held. */
   otlpReceiveMaxMs: 60_000,
+  /** An OTLP request in JSON, before and after decompression. It is read on the main thread, at 12 to 30 ns a byte: 150 to 350 ms. */
+  otlpJsonBytesMax: 12 * MIB,
   /** How long OTLP requests are decompressed one after the other before the event loop runs: OTAP streams wait that much longer. */
   decompressSliceMs: 20,
   /** When senders of OTLP are told to come again: a full disk is tried as often, and what is in flight is durable long before. */
@@ -241,6 +243,7 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.sqlConcurrencyMax + 2 <= LIBUV_THREADS, 'queries and the materializer must leave a thread for fsync');
   assert(limits.otlpHttpHeadMaxMs <= limits.otlpHttpRequestMaxMs, 'a head must fit the time of its request');
   assert(limits.otlpHttpStallMaxMs < limits.otlpHttpRequestMaxMs, 'a body that stalls must end before a slow one');
+  assert(limits.otlpJsonBytesMax <= limits.decompressedBytesMax, 'JSON must not be worth more than protobuf');
   assert(limits.messageBytesMax < limits.otlpHttpArrivingBytesMax, 'one body must fit those that arrive');
   assert(limits.otlpHttpLingerMaxMs < limits.httpDrainMaxMs, 'a refused request must end before the server stops');
   assert(limits.otlpRetryAfterMs % 1_000 === 0, 'Retry-After knows whole seconds only');

@@ -114,6 +114,8 @@ function refusalOf({ code, reason, message }: ParserError): OtlpHttpError {
       return new OtlpHttpError(431, 'Cannot read the request: its head is too large');
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
       return new OtlpHttpError(413, 'Cannot read the request: the extensions of its chunks are too large');
+    case 'HPE_PAUSED_H2_UPGRADE':
+      return new OtlpHttpError(400, 'Cannot read HTTP/2: this port takes OTLP over HTTP/1.1, gRPC has another port');
     default:
       return new OtlpHttpError(400, `Cannot read the request: ${reason ?? message}`);
   }

@@ -10,24 +10,41 @@ export interface OtlpHead {
   readonly compression: CompressionFormat | 'none';
   /** `Content-Length`; null for a body in chunks. */
   readonly announcedBytes: number | null;
+  /** The most that the body may have on the wire, and behind its compression. */
+  readonly bytesMax: BodyBounds;
+}
+
+/** Bounds of a body. */
+export interface BodyBounds {
+  readonly wire: number;
+  readonly decompressed: number;
 }
 
 /** The signal of a request's path, or null for paths that are not served. The query string does not matter. */
 export function signalOfPath(target: string | undefined): Signal | null {
   // Cut by hand: whatever a peer writes as its target is a path here, and nothing that a parser could refuse.
-  return SIGNALS_BY_PATH.get((target ?? '').split('?', 1)[0] as string) ?? null;
+  return SIGNALS_BY_PATH.get((target ?? '').replace(ABSOLUTE_FORM, '').split('?', 1)[0] as string) ?? null;
 }
 
+/** What clients of a proxy put before the path (RFC 9112, section 3.2.2), and whoever gets it has to take. */
+const ABSOLUTE_FORM = /^https?:\/\/[^/?]*/i;
+
 /** Reads the head of a POST. Throws OtlpHttpError 413, 415 or 501. */
-export function readOtlpHead(request: IncomingMessage, bodyBytesMax: number): OtlpHead {
+export function readOtlpHead(
+  request: IncomingMessage,
+  boundsOf: (contentType: OtlpContentType) => BodyBounds,
+): OtlpHead {
   const { headers } = request;
+  const contentType = supportedContentType(headers['content-type']);
+  const bytesMax = boundsOf(contentType);
   const head = {
-    contentType: supportedContentType(headers['content-type']),
+    contentType,
+    bytesMax,
     compression: compressionOf(headers['content-encoding']),
     announcedBytes: announcedBytes(request),
   };
   const { announcedBytes: bytes } = head;
-  if (bytes !== null && bytes > bodyBytesMax) throw bodyTooLarge(bodyBytesMax);
+  if (bytes !== null && bytes > bytesMax.wire) throw bodyTooLarge(bytesMax.wire);
   return head;
 }
 

@@ -30,6 +30,7 @@ export interface OtlpHttpServer extends HttpListener {
 export interface OtlpHttpServerLimits {
   readonly bodyBytesMax: number;
   readonly decompressedBytesMax: number;
+  readonly jsonBytesMax: number;
   readonly requestsMax: number;
   readonly connectionsMax: number;
   readonly excessConnectionsMax: number;
@@ -90,6 +91,7 @@ export async function startOtlpHttpServer(options: OtlpHttpServerOptions): Promi
 const SERVER_LIMITS: OtlpHttpServerLimits = {
   bodyBytesMax: LIMITS.messageBytesMax,
   decompressedBytesMax: LIMITS.decompressedBytesMax,
+  jsonBytesMax: LIMITS.otlpJsonBytesMax,
   requestsMax: LIMITS.otlpHttpRequestsMax,
   connectionsMax: LIMITS.otlpHttpConnectionsMax,
   excessConnectionsMax: LIMITS.otlpHttpExcessConnectionsMax,

@@ -14,11 +14,13 @@ import { createArrivingBodies } from './otlp-arriving.ts';
 import { type BodyReading, readBody } from './otlp-body.ts';
 import type { OtlpConnection, OtlpConnections } from './otlp-connections.ts';
 import { OtlpHttpError } from './otlp-error.ts';
-import { otlpContentType, type OtlpHead, readOtlpHead, signalOfPath } from './otlp-head.ts';
+import { type BodyBounds, otlpContentType, type OtlpHead, readOtlpHead, signalOfPath } from './otlp-head.ts';
 
 export interface OtlpHttpLimits {
   readonly bodyBytesMax: number;
   readonly decompressedBytesMax: number;
+  /** For JSON in place of the two, unless they are lower. */
+  readonly jsonBytesMax: number;
   readonly requestsMax: number;
   readonly stallMaxMs: number;
   /** Over all bodies that arrive. */
@@ -98,7 +100,7 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
     checkMethod(request.method, allowed);
     if (expectation === 'unknown')
       throw new OtlpHttpError(417, 'Cannot do what Expect asks for: known is 100-continue');
-    const head = readOtlpHead(request, limits.bodyBytesMax);
+    const head = readOtlpHead(request, boundsOf);
     if (isStopping()) throw new OtlpHttpError(503, 'Cannot take the request now: the server stops');
     checkRoom(connection);
     // Unread until then: there is no use in keeping what would be refused.
@@ -108,9 +110,9 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
       exchange.isBodyHeldBack = false;
       exchange.response.writeContinue();
     }
-    const { bodyBytesMax: bytesMax, stallMaxMs } = limits;
-    const { announcedBytes } = head;
-    const reading = readBody(exchange.request, { bytesMax, announcedBytes, arriving, stallMaxMs });
+    const { announcedBytes, bytesMax } = head;
+    const { stallMaxMs } = limits;
+    const reading = readBody(exchange.request, { bytesMax: bytesMax.wire, announcedBytes, arriving, stallMaxMs });
     try {
       const received = await bodyOf(reading, connection);
       // The sender has left: whatever came of its request is worth nothing.
@@ -135,6 +137,12 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
     if (intake.admission.isFull) throw fullInFlight();
   }
 
+  function boundsOf(contentType: OtlpContentType): BodyBounds {
+    const { bodyBytesMax: wire, decompressedBytesMax: decompressed, jsonBytesMax } = limits;
+    if (contentType !== OTLP_CONTENT_TYPES.JSON) return { wire, decompressed };
+    return { wire: Math.min(wire, jsonBytesMax), decompressed: Math.min(decompressed, jsonBytesMax) };
+  }
+
   function checkRoom(connection: OtlpConnection): void {
     if (connection.isExcess) throw new OtlpHttpError(503, 'Cannot take the request now: too many connections are open');
     if (atWork >= limits.requestsMax)
@@ -142,7 +150,7 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
   }
 
   /** The content, its bytes in flight. */
-  async function decode(received: Buffer, { compression }: OtlpHead, held: HeldBytes): Promise<Buffer> {
+  async function decode(received: Buffer, { compression, bytesMax }: OtlpHead, held: HeldBytes): Promise<Buffer> {
     const endMs = performance.now() + limits.holdMaxMs;
     const onOutput = (bytes: number): void => {
       if (!held.take(bytes)) throw fullInFlight();
@@ -154,7 +162,7 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
     }
     return decompressions.run(async () => {
       await roomInFlight(endMs);
-      return decompress(received, compression, { bytesMax: limits.decompressedBytesMax, onOutput });
+      return decompress(received, compression, { bytesMax: bytesMax.decompressed, onOutput });
     });
   }
 

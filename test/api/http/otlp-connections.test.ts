@@ -153,6 +153,7 @@ const BROKEN: readonly (readonly [string, number, string])[] = [
   ['a length and chunks', 400, postHead(LENGTH, 'Transfer-Encoding: chunked') + BODY],
   ['two lengths', 400, postHead(LENGTH, 'Content-Length: 1') + BODY],
   ['something that is not HTTP', 400, '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'],
+  ['HTTP/2, as gRPC begins it', 400, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
   ['a head without end', 431, postHead(`X: ${'x'.repeat(20_000)}`)],
   ['chunk extensions without end', 413, `${postHead('Transfer-Encoding: chunked')}1;${'x'.repeat(20_000)}\r\n`],
 ];

@@ -29,7 +29,7 @@ test('announcing large bodies takes no room from others', async (t) => {
   const harness = await startOtlpHarness(t);
   for (let count = 0; count < 1000; count++) {
     const { socket } = await harness.connect();
-    socket.write(postHead(`Content-Length: ${LIMITS.messageBytesMax}`));
+    socket.write(postHead(`Content-Length: ${LIMITS.messageBytesMax}`).replace(JSON_TYPE, PROTOBUF));
   }
   assert.equal(harness.intake.admission.inFlightBytes, 0);
   assert.equal((await harness.post(logsRequest())).status, 200);
@@ -104,7 +104,7 @@ test('a body that finds no room is answered 503 at its first bytes, and none of 
   await heldAppends(harness, 1);
   const before = harness.intake.admission.inFlightBytes;
   const connection = await harness.connect();
-  connection.socket.write(postHead(`Content-Length: ${50_000_000}`));
+  connection.socket.write(postHead(`Content-Length: ${LIMITS.otlpJsonBytesMax}`));
   connection.socket.write(Buffer.alloc(60_000));
   await connection.hears('"code":14');
   assert.match(connection.heard(), /^HTTP\/1\.1 503 [^]*\r\nRetry-After: 1\r\n[^]*RetryInfo/);

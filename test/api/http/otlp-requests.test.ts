@@ -13,6 +13,7 @@ import {
   allReleased,
   JSON_TYPE,
   logsRequest,
+  postHead,
   PROTOBUF,
   readStatus,
   spansRequest,
@@ -269,6 +270,37 @@ test('a body above the bound on the wire is answered 413, by its announced lengt
   }
   assert.equal(harness.log.appends, 1);
   await allReleased(harness);
+});
+
+test('a body in JSON has a bound of its own, on the wire and behind its compression', async (t) => {
+  const harness = await startOtlpHarness(t, { limits: { jsonBytesMax: 1000 } });
+  const json = (bytes: number): Buffer => Buffer.from('{}'.padEnd(bytes));
+  const headers = { 'content-type': JSON_TYPE };
+  assert.equal((await harness.post(json(1000), { headers })).status, 200);
+  assert.equal((await harness.post(logsRequest(1, 2000))).status, 200);
+  for (const [body, more] of [
+    [json(1001), {}],
+    [json(1001), { 'transfer-encoding': 'chunked' }],
+    [gzipSync(json(1001)), { 'content-encoding': 'gzip' }],
+    [compressZstd(json(1001)), { 'content-encoding': 'zstd' }],
+  ] as const) {
+    const answer = await harness.post(body, { headers: { ...headers, ...more } });
+    assert.deepEqual([answer.status, readStatus(answer).code], [413, 3]);
+    assert.match(readStatus(answer).message, /\b1000\b/);
+  }
+  await allReleased(harness);
+});
+
+test('a target with a scheme and an authority is its path', async (t) => {
+  const harness = await startOtlpHarness(t);
+  for (const target of ['http://collector.example/v1/logs', 'HTTP://[::1]:4318/v1/logs?x=http://y']) {
+    const connection = await harness.connect();
+    connection.socket.write(postHead('Content-Length: 2').replace('/v1/logs', target) + '{}');
+    await connection.hears('200 OK');
+  }
+  const connection = await harness.connect();
+  connection.socket.write(postHead('Content-Length: 2').replace('/v1/logs', 'http://v1/logs') + '{}');
+  await connection.hears('404 Not Found');
 });
 
 test('a body that is too large behind its compression is answered 413', async (t) => {
