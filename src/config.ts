@@ -3,15 +3,20 @@
  * environment, which wins over the default. The only file that reads `process.env`.
  */
 import { parseArgs } from 'node:util';
-import { LIMITS, type LogLevel, nearest, TreasuryError } from './base/index.ts';
+import { LIMITS, type LogLevel, nearest, SIGNALS, TreasuryError } from './base/index.ts';
+import { commandText, type DescribedCommand, optionsMarkdown, overviewText } from './config-text.ts';
+import {
+  integer,
+  type ListenAddress,
+  listenAddress,
+  logArgumentsFault,
+  httpUrl,
+  nonEmpty,
+  oneOf,
+  webOrigins,
+  wholeOffset,
+} from './option-values.ts';
 import { durationMs, sizeBytes } from './quantities.ts';
-
-/** A host and port to listen on. */
-interface ListenAddress {
-  readonly host: string;
-  /** 0 takes a free one. */
-  readonly port: number;
-}
 
 /** Values of all options by name, parsed. */
 export interface Config {
@@ -37,6 +42,14 @@ export interface Config {
   readonly logFormat: 'auto' | 'text' | 'json';
   readonly server: string;
   readonly format: 'table' | 'json' | 'csv' | 'ndjson' | 'arrow';
+  /** Null: the first entry. */
+  readonly offset: bigint | null;
+  /** Null: all entries, or one where the entry alone is written. */
+  readonly limit: number | null;
+  readonly decoded: boolean;
+  readonly raw: boolean;
+  /** Null: all. */
+  readonly projection: string | null;
 }
 
 /** A command line, understood. */
@@ -50,7 +63,7 @@ export type CommandLine =
       readonly config: Config;
     };
 
-type CommandName = 'serve' | 'sql' | 'status' | 'log';
+type CommandName = 'serve' | 'sql' | 'status' | 'log' | 'rebuild';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -59,7 +72,7 @@ export function parseCommandLine(argv: readonly string[], environment: Environme
   const { values, positionals } = parseFlags(argv);
   if (values['version'] === true) return { kind: 'version' };
   const [first, ...rest] = positionals;
-  if (first === 'help') return { kind: 'help', text: overview() };
+  if (first === 'help') return { kind: 'help', text: overviewText(COMMANDS, describe(SERVE)) };
   const command = first === undefined ? SERVE : COMMANDS.find(({ name }) => name === first);
   if (command === undefined) {
     const name = nearest(
@@ -68,7 +81,10 @@ export function parseCommandLine(argv: readonly string[], environment: Environme
     );
     throw configError(`Unknown command ${first}: did you mean ${name}?`);
   }
-  if (values['help'] === true) return { kind: 'help', text: first === undefined ? overview() : commandHelp(command) };
+  if (values['help'] === true) {
+    const text = first === undefined ? overviewText(COMMANDS, describe(SERVE)) : commandText(describe(command));
+    return { kind: 'help', text };
+  }
   const foreign = Object.keys(values).find((flag) => !flagsOf(command).includes(flag));
   if (foreign !== undefined) {
     throw configError(
@@ -78,14 +94,23 @@ export function parseCommandLine(argv: readonly string[], environment: Environme
   if (rest.length < command.arguments.min || rest.length > command.arguments.max) {
     throw configError(`Cannot read the arguments of ${command.name}: usage is treasury ${command.usage}`);
   }
-  if (command.name === 'log') checkLogArguments(rest);
-  return { kind: 'command', name: command.name, arguments: rest, config: readConfig(command, values, environment) };
+  const fault = command.name === 'log' ? logArgumentsFault(rest, values) : null;
+  if (fault !== null) throw configError(fault);
+  const config = readConfig(command, values, environment);
+  const [, offset] = rest;
+  return {
+    kind: 'command',
+    name: command.name,
+    arguments: rest,
+    config: command.name === 'log' && offset !== undefined ? { ...config, offset: BigInt(offset) } : config,
+  };
 }
 
 interface OptionSpec {
   /** Also the key in Config, in camel case. */
   readonly flag: string;
   readonly key: keyof Config;
+  /** Empty: a flag without a value, which means `on`. */
   readonly placeholder: string;
   readonly default: string;
   readonly description: string;
@@ -109,7 +134,7 @@ const OPTIONS: readonly OptionSpec[] = [
     placeholder: 'DIR',
     default: './treasury-data',
     description: 'Data directory: the log, its index and the tables.',
-    commands: ['serve', 'log'],
+    commands: ['serve', 'log', 'rebuild'],
     parse: nonEmpty,
   },
   {
@@ -182,7 +207,8 @@ const OPTIONS: readonly OptionSpec[] = [
     key: 'tablesRetentionAgeMs',
     placeholder: 'DURATION',
     default: 'none',
-    description: 'How long the tables keep rows, by the time of the row, such as 7d, 12h or 90m. The log keeps its entries.',
+    description:
+      'How long the tables keep rows, by the time of the row, such as 7d, 12h or 90m. The log keeps its entries.',
     commands: ['serve'],
     parse: (text) => (text === 'none' ? null : durationMs(text)),
   },
@@ -192,7 +218,7 @@ const OPTIONS: readonly OptionSpec[] = [
     placeholder: 'MB',
     default: '512',
     description: "DuckDB's memory limit in megabytes. The process takes up to about 300 MB more under load.",
-    commands: ['serve'],
+    commands: ['serve', 'rebuild'],
     parse: integer(64, 1_048_576),
   },
   {
@@ -201,7 +227,7 @@ const OPTIONS: readonly OptionSpec[] = [
     placeholder: 'COUNT',
     default: '2',
     description: "DuckDB's threads.",
-    commands: ['serve'],
+    commands: ['serve', 'rebuild'],
     parse: integer(1, 256),
   },
   {
@@ -258,6 +284,51 @@ const OPTIONS: readonly OptionSpec[] = [
     commands: ['sql', 'status', 'log'],
     parse: oneOf(FORMATS),
   },
+  {
+    flag: 'offset',
+    key: 'offset',
+    placeholder: 'OFFSET',
+    default: 'first',
+    description: 'cat: the entry to begin with.',
+    commands: ['log'],
+    parse: (text) => (text === 'first' ? null : wholeOffset(text)),
+  },
+  {
+    flag: 'limit',
+    key: 'limit',
+    placeholder: 'ENTRIES',
+    default: 'none',
+    description: 'cat: how many entries. none: all of them, with --raw and --decoded one.',
+    commands: ['log'],
+    parse: (text) => (text === 'none' ? null : integer(1, Number.MAX_SAFE_INTEGER)(text)),
+  },
+  {
+    flag: 'decoded',
+    key: 'decoded',
+    placeholder: '',
+    default: 'off',
+    description: "cat: the entry's rows too: resources, scopes, records and attributes with their types.",
+    commands: ['log'],
+    parse: (text) => oneOf(SWITCH)(text) === 'on',
+  },
+  {
+    flag: 'raw',
+    key: 'raw',
+    placeholder: '',
+    default: 'off',
+    description: "cat: nothing but the entry's record, byte by byte as it was received.",
+    commands: ['log'],
+    parse: (text) => oneOf(SWITCH)(text) === 'on',
+  },
+  {
+    flag: 'projection',
+    key: 'projection',
+    placeholder: 'NAME',
+    default: 'all',
+    description: `What is built anew: ${SIGNALS.join(', ')} or all.`,
+    commands: ['rebuild'],
+    parse: (text) => (text === 'all' ? null : oneOf(SIGNALS)(text)),
+  },
 ];
 
 interface CommandSpec {
@@ -295,20 +366,14 @@ const COMMANDS: readonly CommandSpec[] = [
       'Look at the log of a data directory. ls: its segments. cat: entries from OFFSET on. verify: check every byte.',
     arguments: { min: 1, max: 2 },
   },
+  {
+    name: 'rebuild',
+    usage: 'rebuild [options]',
+    description:
+      'Build the tables of a data directory anew from its log, beside the old ones, which are replaced at the end.',
+    arguments: { min: 0, max: 0 },
+  },
 ];
-
-const LOG_ACTIONS = ['ls', 'cat', 'verify'];
-
-function checkLogArguments([action, offset]: readonly string[]): void {
-  if (action !== undefined && !LOG_ACTIONS.includes(action)) {
-    throw configError(`Unknown action ${action} of log: did you mean ${nearest(action, LOG_ACTIONS)}?`);
-  }
-  if (offset !== undefined && (action !== 'cat' || !/^\d{1,20}$/.test(offset))) {
-    throw configError(
-      `Cannot use OFFSET: it must be a whole number and goes with cat, value is ${JSON.stringify(offset)}`,
-    );
-  }
-}
 
 const COMMON_FLAGS = ['help', 'version'];
 
@@ -317,7 +382,7 @@ function parseFlags(argv: readonly string[]): {
   positionals: readonly string[];
 } {
   const known = Object.fromEntries([
-    ...OPTIONS.map(({ flag }) => [flag, { type: 'string' as const }]),
+    ...OPTIONS.map(({ flag, placeholder }) => [flag, { type: placeholder === '' ? 'boolean' : 'string' } as const]),
     ['help', { type: 'boolean' as const, short: 'h' }],
     ['version', { type: 'boolean' as const }],
   ]);
@@ -362,6 +427,7 @@ function readConfig(
     const own = option.commands.includes(command.name);
     const flag = own ? flags[option.flag] : undefined;
     const variable = own ? environment[environmentName(option.flag)] : undefined;
+    if (flag === true) return [option.key, parsed(option, 'on', `--${option.flag}`)];
     if (typeof flag === 'string') return [option.key, parsed(option, flag, `--${option.flag}`)];
     if (variable !== undefined) return [option.key, parsed(option, variable, environmentName(option.flag))];
     return [option.key, option.parse(option.default)];
@@ -398,99 +464,12 @@ function configError(message: string): TreasuryError {
   return new TreasuryError('TREASURY_CONFIG', message);
 }
 
-function nonEmpty(text: string): string {
-  if (text === '') throw new Error('it must not be empty');
-  return text;
+function describe(command: CommandSpec): DescribedCommand {
+  const options = optionsOf(command).map((option) => ({ ...option, variable: environmentName(option.flag) }));
+  return { ...command, options };
 }
-
-function oneOf<Name extends string>(names: readonly Name[]): (text: string) => Name {
-  return (text) => {
-    const name = names.find((each) => each === text);
-    if (name === undefined)
-      throw new Error(`it must be one of ${names.join(', ')} (did you mean ${nearest(text, names)}?)`);
-    return name;
-  };
-}
-
-function integer(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (!(value >= min && value <= max)) throw new Error(`it must be a whole number from ${min} to ${max}`);
-    return value;
-  };
-}
-
-function listenAddress(text: string): ListenAddress {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  if (match === null || port > 65_535) throw new Error('it must be HOST:PORT, such as 127.0.0.1:4317 or [::1]:4317');
-  return { host: (match[1] ?? match[2]) as string, port };
-}
-
-/** One `*` for any part of the host or the port; no path behind it. */
-const ORIGIN_PATTERN = /^[a-z][a-z0-9+.-]*:\/\/(?!.*\*.*\*)[^\s/?#@\\]+$/;
-
-function webOrigins(text: string): readonly string[] {
-  if (text === '' || text === 'none') return [];
-  const origins = text.split(',').map((origin) => origin.trim().toLowerCase());
-  const isOrigin = (origin: string): boolean => ORIGIN_PATTERN.test(origin) && URL.canParse(origin.replace('*', '1'));
-  if (origins.length === 1 && origins[0] === '*') return origins;
-  if (!origins.every(isOrigin)) {
-    throw new Error(
-      'it must be none, * or origins separated by commas, such as https://app.example.com or https://*.example.com',
-    );
-  }
-  return origins;
-}
-
-function httpUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  if (url === null || !['http:', 'https:'].includes(url.protocol))
-    throw new Error('it must be an http:// or https:// URL');
-  return text.replace(/\/+$/, '');
-}
-
-const OPTION_COLUMN = 26;
-
-function optionLines(command: CommandSpec): string {
-  return optionsOf(command)
-    .map(({ flag, placeholder, description, ...option }) => {
-      const head = `  --${flag} ${placeholder}`.padEnd(OPTION_COLUMN);
-      const indent = ' '.repeat(OPTION_COLUMN + 1);
-      return `${head} ${description}\n${indent}Default ${option.default}, environment ${environmentName(flag)}.`;
-    })
-    .join('\n');
-}
-
-function overview(): string {
-  const commands = COMMANDS.map(({ usage, description }) => `  treasury ${usage}\n      ${description}`).join('\n');
-  return `OpenTelemetry made durable first and queryable right after\n\n${commands}\n\nOptions of serve:\n${optionLines(SERVE)}\n${COMMON_HELP}`;
-}
-
-function commandHelp(command: CommandSpec): string {
-  return `treasury ${command.usage}\n${command.description}\n\n${optionLines(command)}\n${COMMON_HELP}`;
-}
-
-const COMMON_HELP = `  ${'-h, --help'.padEnd(OPTION_COLUMN - 2)} Show this help.\n  ${'--version'.padEnd(OPTION_COLUMN - 2)} Show the version.\n`;
 
 /** The content of docs/configuration.md. */
 export function configurationMarkdown(): string {
-  const sections = COMMANDS.map((command) => {
-    const rows = optionsOf(command).map(
-      ({ flag, placeholder, description, ...option }) =>
-        `| \`--${flag} ${placeholder.replaceAll('|', '\\|')}\` | \`${environmentName(flag)}\` | \`${option.default}\` | ${description} |`,
-    );
-    const table = ['| flag | environment | default | what |', '|---|---|---|---|', ...rows].join('\n');
-    return `## \`treasury ${command.usage}\`\n\n${command.description}\n\n${table}\n`;
-  });
-  return [
-    '# Configuration',
-    '',
-    '<!-- Generated from src/config.ts by `npm run generate`: do not edit. -->',
-    '',
-    'Everything has a default. A flag wins over its environment variable, which wins over the default. An unknown flag, an unknown',
-    '`TREASURY_*` variable or a bad value ends the process with exit code 2 and the nearest valid name.',
-    '',
-    ...sections,
-  ].join('\n');
+  return optionsMarkdown(COMMANDS.map(describe));
 }

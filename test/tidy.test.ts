@@ -17,6 +17,8 @@ const RANKS: Readonly<Record<string, number>> = {
   base: 0,
   'v8-flags': 0,
   quantities: 0,
+  'config-text': 0,
+  'option-values': 1,
   otap: 1,
   log: 1,
   materialize: 2,

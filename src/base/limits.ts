@@ -205,6 +205,8 @@ export const LIMITS = {
   engineRestartMinMs: 1_000,
   /** An engine that has lived this long has recovered: its next death is a new one. */
   engineRecoveredMs: 10 * 60_000,
+  /** How long a rebuild waits for tables that do not take rows: what passes by itself has passed by then. */
+  rebuildStuckMaxMs: 30_000,
   /** Time from SIGTERM to a forced exit. */
   shutdownMaxMs: 10_000,
 } as const;

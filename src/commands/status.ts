@@ -1,6 +1,7 @@
 /** `treasury status`. */
 import type { Config } from '../config.ts';
 import { ask } from './client.ts';
+import { bytesText } from './quantity-text.ts';
 import { tableText } from './table.ts';
 import { writeOut } from './write-out.ts';
 
@@ -87,12 +88,4 @@ function keptText({ ageMaxMs, bytesMax, deletedTo }: StatusBody['log']['retentio
 function engineText({ running, reason, materializing, stuck }: StatusBody['engine']): string {
   if (!running) return `down: ${reason}`;
   return stuck ?? reason ?? (materializing === false ? 'running, materialization is off' : 'running');
-}
-
-const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
-
-/** A size for people: at most four digits and a unit. */
-function bytesText(bytes: number): string {
-  const power = bytes < 1024 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(bytes) / 10));
-  return power === 0 ? `${bytes} bytes` : `${(bytes / 1024 ** power).toFixed(1)} ${UNITS[power]}`;
 }

@@ -216,6 +216,14 @@ export function frameFacts(frame: FrameView): {
   return { receivedAtMin, receivedAtMax, streamIdMax };
 }
 
+/** Numbers of the signals that a frame's entries are of; entries of no signal have none. */
+export function frameSignals(frame: FrameView): ReadonlySet<number> {
+  const start = columnPlaces(frame.rows).columns[SIGNAL!]!;
+  const signals = new Set(frame.data.subarray(start, start + frame.rows));
+  signals.delete(0);
+  return signals;
+}
+
 /** The same as `frameFacts`, of rows before they are written. There is at least one. */
 export function frameFactsOf(rows: readonly FrameRow[]): ReturnType<typeof frameFacts> {
   let receivedAtMin = rows[0]!.receivedAtUnixNano;

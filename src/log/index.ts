@@ -3,13 +3,17 @@ export { type LogFile, type LogFileSystem, type LogReadFile } from './file-syste
 export { type LogLimits, type LogOptions, openLog } from './log.ts';
 export {
   findDurablePosition,
-  listSegments,
-  type LogFinding,
+  type LogExtent,
   readEntries,
+  readEntriesWithState,
   readEntry,
-  type SegmentSummary,
+  readLogExtent,
+  readLogUuid,
   verifyLog,
 } from './offline.ts';
+export { readDeletions, type RecordedDeletion } from './offline-deletions.ts';
+export { listSegments, type OffsetGap, type SegmentSummary } from './offline-list.ts';
+export { checkLog, type LogCheckStep, type LogFinding } from './offline-verify.ts';
 export { type RetentionSettings } from './retention.ts';
 export { createRetentionClock } from './retention-clock.ts';
 export { type LogReaderOptions, openLogReader } from './reader.ts';

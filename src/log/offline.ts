@@ -1,70 +1,22 @@
-/** Looks into a log directory that no server is using: lists, verifies, reads. Changes nothing. */
+/** Looks into a log directory that no server is using: where it ends, its entries, its index. Changes nothing. */
 import { existsSync } from 'node:fs';
 import { type LogFileSystem, realFileSystem } from './file-system.ts';
-import { crcDigits, indexPath, segmentFileName } from './layout.ts';
+import { indexPath } from './layout.ts';
 import { logUuidOf, readSegmentFiles, scanSegments } from './log-directory.ts';
+import { checkLog, type LogFinding } from './offline-verify.ts';
 import { openLogReader } from './reader.ts';
-import { indexScan, isLeftover, isTailDamage } from './recovery.ts';
+import { indexScan, isTailDamage } from './recovery.ts';
 import { type IndexContent, openSegmentIndex } from './segment-index.ts';
-import { type SegmentScan, scanSegment } from './segment-scan.ts';
+import { scanSegment } from './segment-scan.ts';
 import type { DurablePosition, LogEntry } from './types.ts';
-
-export interface SegmentSummary {
-  readonly fileName: string;
-  readonly baseOffset: bigint;
-  /** Behind its last entry. */
-  readonly endOffset: bigint;
-  readonly entries: bigint;
-  readonly frames: number;
-  readonly fileBytes: number;
-  readonly sealed: boolean;
-  /** Unix time of the first and last entries received; null without entries. */
-  readonly receivedAtMin: bigint | null;
-  readonly receivedAtMax: bigint | null;
-}
-
-/** Something in a log that is not as it was written, or that needs repair at the next start (`torn`, `index`). */
-export interface LogFinding {
-  readonly kind: 'damage' | 'missing' | 'chain' | 'torn' | 'foreign' | 'index';
-  readonly segment: string | null;
-  /** Byte position in the segment. */
-  readonly position: number | null;
-  readonly message: string;
-}
 
 interface OfflineOptions {
   readonly fileSystem?: LogFileSystem;
 }
 
-/** The segments of a log directory in order, read by their frames' heads only. */
-export function listSegments(directory: string, options: OfflineOptions = {}): SegmentSummary[] {
-  const fileSystem = options.fileSystem ?? realFileSystem;
-  return readSegmentFiles(fileSystem, directory).map(({ baseOffset, limitOffset }) =>
-    summarize(scanSegment({ directory, fileSystem, baseOffset, limitOffset, records: false })),
-  );
-}
-
-/**
- * Reads everything: CRCs of frames and records, the chain from frame to frame, contiguity of offsets, and whether the index equals one
- * that is built anew. An empty list means that all is well. Throws only what reading throws.
- */
+/** What `checkLog` finds without decoding, at once. An empty list means that all is well. */
 export function verifyLog(directory: string, options: OfflineOptions = {}): LogFinding[] {
-  const fileSystem = options.fileSystem ?? realFileSystem;
-  const findings: LogFinding[] = [];
-  const files = readSegmentFiles(fileSystem, directory);
-  try {
-    logUuidOf(files, null);
-  } catch (error) {
-    findings.push({ kind: 'foreign', segment: null, position: null, message: String(error) });
-  }
-  let before: SegmentScan | null = null;
-  let i = 0;
-  for (const scan of scanSegments(fileSystem, directory, files)) {
-    findings.push(...segmentFindings(scan, files[i++]!.limitOffset), ...seamFindings(before, scan));
-    if (scan.frames.length > 0) before = scan;
-  }
-  findings.push(...indexFindings(directory, fileSystem));
-  return findings;
+  return [...checkLog(directory, options)].flatMap(({ findings }) => findings);
 }
 
 /** Builds the derived rows of the index from the segments alone. */
@@ -123,94 +75,54 @@ export function* readEntries(
   directory: string,
   options: OfflineOptions & { readonly from: bigint },
 ): Generator<LogEntry> {
+  for (const entry of readEntriesWithState(directory, options)) if (entry.offset >= options.from) yield entry;
+}
+
+/** The same, beginning with the first entry of the segment that holds `from`: what decoding needs is in there (I1). */
+export function* readEntriesWithState(
+  directory: string,
+  options: OfflineOptions & { readonly from: bigint },
+): Generator<LogEntry> {
   const fileSystem = options.fileSystem ?? realFileSystem;
   const durable = findDurablePosition(directory, { fileSystem });
   const reader = openLogReader({ directory, from: options.from, durable, fileSystem });
   try {
     if (options.from === durable.durableOffset) return;
-    for (let frame = reader.nextFrame(); frame !== null; frame = reader.nextFrame()) {
-      for (const entry of frame) if (entry.offset >= options.from) yield entry;
-    }
+    for (let frame = reader.nextFrame(); frame !== null; frame = reader.nextFrame()) yield* frame;
   } finally {
     reader.close();
   }
 }
 
-function summarize(scan: SegmentScan): SegmentSummary {
-  const times = scan.frames.flatMap(({ receivedAtMin, receivedAtMax }) => [receivedAtMin, receivedAtMax]);
-  const pick = (isBetter: (a: bigint, b: bigint) => boolean) =>
-    times.length === 0 ? null : times.reduce((a, b) => (isBetter(b, a) ? b : a));
-  return {
-    fileName: segmentFileName(scan.baseOffset),
-    baseOffset: scan.baseOffset,
-    endOffset: scan.endOffset,
-    entries: scan.frames.reduce((entries, { rows }) => entries + BigInt(rows), 0n),
-    frames: scan.frames.length,
-    fileBytes: scan.fileBytes,
-    sealed: scan.sealed,
-    receivedAtMin: pick((a, b) => a < b),
-    receivedAtMax: pick((a, b) => a > b),
-  };
+/** What a reader of a whole log has to know of it. */
+export interface LogExtent {
+  readonly firstOffset: bigint;
+  readonly durable: DurablePosition;
+  /** Of all segments. */
+  readonly bytes: number;
 }
 
-function segmentFindings(scan: SegmentScan, limitOffset: bigint | null): LogFinding[] {
-  if (isLeftover(scan, limitOffset)) return [];
-  const segment = segmentFileName(scan.baseOffset);
-  const findings: LogFinding[] = scan.damage.map(({ position, reason }) => ({
-    kind: 'damage',
-    segment,
-    position,
-    message: reason,
-  }));
-  if (scan.tail !== null && isTailDamage(scan, limitOffset)) {
-    const { position, reason } = scan.tail;
-    findings.push({ kind: limitOffset === null ? 'torn' : 'damage', segment, position, message: reason });
-  }
-  for (const position of scan.chainBreaks) {
-    findings.push({ kind: 'chain', segment, position, message: 'frame does not follow the frame before it' });
-  }
-  let end = scan.baseOffset;
-  for (const { baseOffset, rows, position } of scan.frames) {
-    if (baseOffset > end) findings.push(missing(segment, position, end, baseOffset));
-    end = baseOffset + BigInt(rows);
-  }
-  return findings;
+/** The UUID of a log, null without a segment whose header can be read. Throws TREASURY_LOG_CORRUPT that names a foreign segment. */
+export function readLogUuid(directory: string, options: OfflineOptions = {}): string | null {
+  return logUuidOf(readSegmentFiles(options.fileSystem ?? realFileSystem, directory), null);
 }
 
-/** What does not fit between a segment and the one before it. */
-function seamFindings(before: SegmentScan | null, scan: SegmentScan): LogFinding[] {
-  if (before === null || scan.header === null) return [];
-  const segment = segmentFileName(scan.baseOffset);
-  const { previousEnd, previousCrc } = scan.header;
-  if (before.endOffset < previousEnd) return [missing(segment, null, before.endOffset, previousEnd)];
-  if (before.endOffset === previousEnd && before.lastCrc !== previousCrc && before.frames.length > 0) {
-    const message = `segment follows a frame with CRC ${crcDigits(previousCrc)}, found ${crcDigits(before.lastCrc)}`;
-    return [{ kind: 'chain', segment, position: null, message }];
+/**
+ * Where a log that no server uses begins and ends. A write at its end that may be torn does not count: the next start decides on it.
+ */
+export function readLogExtent(directory: string, options: OfflineOptions = {}): LogExtent {
+  const fileSystem = options.fileSystem ?? realFileSystem;
+  const files = readSegmentFiles(fileSystem, directory);
+  let durable: DurablePosition | null = null;
+  let bytes = 0;
+  for (const { baseOffset, limitOffset } of files.toReversed()) {
+    const isLast = limitOffset === null;
+    const torn = isLast ? { tornFrom: 0n } : {};
+    const scan = scanSegment({ directory, fileSystem, baseOffset, limitOffset, records: isLast, ...torn });
+    bytes += scan.fileBytes;
+    if (durable !== null || scan.frames.length === 0) continue;
+    durable = { durableOffset: scan.endOffset, segment: baseOffset, segmentBytes: scan.bytes };
   }
-  return [];
-}
-
-function missing(segment: string, position: number | null, from: bigint, to: bigint): LogFinding {
-  return { kind: 'missing', segment, position, message: `entries ${from} to ${to} (exclusive) are missing` };
-}
-
-function indexFindings(directory: string, fileSystem: LogFileSystem): LogFinding[] {
-  const finding = (message: string): LogFinding[] => [{ kind: 'index', segment: null, position: null, message }];
-  let found: IndexContent | null;
-  try {
-    found = readIndex(directory);
-  } catch (error) {
-    return finding(`index cannot be read: ${String(error)}`);
-  }
-  if (found === null) return finding('index is missing');
-  const expected = rebuildIndex(directory, { fileSystem });
-  const tables = Object.keys(expected) as (keyof IndexContent)[];
-  return tables.flatMap((table) => {
-    const isEqual = rowText(found[table]) === rowText(expected[table]);
-    return isEqual ? [] : finding(`index table ${table} is not what the segments say`);
-  });
-}
-
-function rowText(rows: readonly Record<string, unknown>[]): string {
-  return JSON.stringify(rows, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
+  const firstOffset = files[0]?.baseOffset ?? 0n;
+  return { firstOffset, durable: durable ?? { durableOffset: firstOffset, segment: 0n, segmentBytes: 0 }, bytes };
 }

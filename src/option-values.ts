@@ -1,0 +1,100 @@
+/** Values of options and arguments as they are written on a command line. What is not allowed throws an Error that says what is. */
+import { nearest } from './base/index.ts';
+
+/** A host and port to listen on. */
+export interface ListenAddress {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+}
+
+/** Any text but none. */
+export function nonEmpty(text: string): string {
+  if (text === '') throw new Error('it must not be empty');
+  return text;
+}
+
+/** One of the names. */
+export function oneOf<Name extends string>(names: readonly Name[]): (text: string) => Name {
+  return (text) => {
+    const name = names.find((each) => each === text);
+    if (name === undefined)
+      throw new Error(`it must be one of ${names.join(', ')} (did you mean ${nearest(text, names)}?)`);
+    return name;
+  };
+}
+
+/** An offset of the log. */
+export function wholeOffset(text: string): bigint {
+  if (!/^\d{1,20}$/.test(text)) throw new Error('it must be a whole number');
+  return BigInt(text);
+}
+
+/** A whole number between bounds, both included. */
+export function integer(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max)) throw new Error(`it must be a whole number from ${min} to ${max}`);
+    return value;
+  };
+}
+
+/** `HOST:PORT`. */
+export function listenAddress(text: string): ListenAddress {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) throw new Error('it must be HOST:PORT, such as 127.0.0.1:4317 or [::1]:4317');
+  return { host: (match[1] ?? match[2]) as string, port };
+}
+
+/** One `*` for any part of the host or the port; no path behind it. */
+const ORIGIN_PATTERN = /^[a-z][a-z0-9+.-]*:\/\/(?!.*\*.*\*)[^\s/?#@\\]+$/;
+
+/** Origins of web pages, separated by commas. */
+export function webOrigins(text: string): readonly string[] {
+  if (text === '' || text === 'none') return [];
+  const origins = text.split(',').map((origin) => origin.trim().toLowerCase());
+  const isOrigin = (origin: string): boolean => ORIGIN_PATTERN.test(origin) && URL.canParse(origin.replace('*', '1'));
+  if (origins.length === 1 && origins[0] === '*') return origins;
+  if (!origins.every(isOrigin)) {
+    throw new Error(
+      'it must be none, * or origins separated by commas, such as https://app.example.com or https://*.example.com',
+    );
+  }
+  return origins;
+}
+
+/** A base URL, without a slash at its end. */
+export function httpUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !['http:', 'https:'].includes(url.protocol))
+    throw new Error('it must be an http:// or https:// URL');
+  return text.replace(/\/+$/, '');
+}
+
+const LOG_ACTIONS = ['ls', 'cat', 'verify'];
+
+/** Flags of `log` that mean something to `cat` alone. */
+const CAT_FLAGS = ['offset', 'limit', 'decoded', 'raw'];
+
+/** What is wrong with the action, the offset and the flags of `log` together, or null. */
+export function logArgumentsFault(
+  [action, offset]: readonly string[],
+  flags: Readonly<Record<string, string | boolean | undefined>>,
+): string | null {
+  if (action !== undefined && !LOG_ACTIONS.includes(action)) {
+    return `Unknown action ${action} of log: did you mean ${nearest(action, LOG_ACTIONS)}?`;
+  }
+  if (offset !== undefined && (action !== 'cat' || !/^\d{1,20}$/.test(offset))) {
+    return `Cannot use OFFSET: it must be a whole number and goes with cat, value is ${JSON.stringify(offset)}`;
+  }
+  const flag = action === 'cat' ? undefined : CAT_FLAGS.find((name) => flags[name] !== undefined);
+  if (flag !== undefined) return `Cannot use --${flag}: it goes with cat, action is ${action}`;
+  if (offset !== undefined && flags['offset'] !== undefined) {
+    return `Cannot use --offset: OFFSET is given already, value is ${offset}`;
+  }
+  if (flags['raw'] === true && flags['decoded'] === true) {
+    return 'Cannot use --raw: it does not go with --decoded';
+  }
+  return null;
+}
