@@ -171,6 +171,7 @@ async function storedHashes({ from, to }: OffsetRange): Promise<Record<string, u
       SELECT hash(${values.join(', ')}) AS entry FROM store.${table} WHERE entry_offset >= ${from} AND entry_offset < ${to})`;
     [hashes[table]] = await rows(sql);
   }
+  assert.ok('logs_v1' in hashes && 'spans_v1' in hashes && 'samples_v1' in hashes, Object.keys(hashes).join());
   return hashes;
 }
 
@@ -183,8 +184,9 @@ function requestsOf(name: string): Request[] {
 function hasExpectation(name: string): boolean {
   try {
     return requestsOf(name).length > 0;
-  } catch {
-    return false;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
   }
 }
 

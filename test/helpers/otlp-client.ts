@@ -56,21 +56,6 @@ export interface OtlpHttpClient {
   close(): void;
 }
 
-/** Sends one export request to `address` (HOST:PORT) over a connection of its own. Does not reject. */
-export async function exportHttp(
-  address: string,
-  signal: Signal,
-  body: Uint8Array,
-  options: HttpExportOptions = {},
-): Promise<HttpExportEnd> {
-  const client = await createOtlpHttpClient(address);
-  try {
-    return await client.export(signal, body, options);
-  } finally {
-    client.close();
-  }
-}
-
 /** Makes a client for `address` (HOST:PORT). Its exports do not reject. */
 export async function createOtlpHttpClient(address: string): Promise<OtlpHttpClient> {
   await initZstd();

@@ -16,7 +16,9 @@ for (const name of captureNames({ shared: false })) {
   test(`requests of capture ${name} decode to what protobuf-es reads`, () => checkCapture(name));
 }
 
-test('requests of the shared captures decode to what protobuf-es reads', { skip: sharedCapturesMissing() }, async (t) => {
+test('requests of the shared captures decode to what protobuf-es reads', {
+  skip: sharedCapturesMissing(),
+}, async (t) => {
   const own = new Set(captureNames({ shared: false }));
   for (const name of captureNames({ shared: true })) {
     if (own.has(name) || LARGE.test(name)) continue;
