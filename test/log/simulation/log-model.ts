@@ -187,7 +187,10 @@ export class LogModel {
 function checkContiguous(entries: readonly LogEntry[], status: LogStatus): void {
   const ranges = [
     ...entries.map(({ offset }) => ({ from: offset, to: offset + 1n })),
-    ...status.gaps.filter(({ to }) => to > status.firstOffset),
+    // A gap may reach over the end of what was deleted.
+    ...status.gaps
+      .filter(({ to }) => to > status.firstOffset)
+      .map(({ from, to }) => ({ from: max(from, status.firstOffset), to })),
   ].sort((a, b) => Number(a.from - b.from));
   let end = status.firstOffset;
   for (const { from, to } of ranges) {

@@ -21,13 +21,13 @@ export async function runSeed(seed: number): Promise<Outcome | Failure> {
 
 async function report(schedule: Schedule, error: SimulationError): Promise<string> {
   const short = await shrink(schedule, error);
-  const { seed, limits, sectorBytes } = schedule;
+  const { seed, limits, retention, sectorBytes } = schedule;
   return [
     `Seed ${seed} fails: ${error.message}`,
     `Replay it: npm run soak:log -- --seed ${seed}`,
     '',
     `Schedule, cut from ${schedule.steps.length} to ${short.schedule.steps.length} steps, which fails: ${short.error.message}`,
-    `  limits ${JSON.stringify(limits)}, sectors of ${sectorBytes} bytes`,
+    `  limits ${JSON.stringify(limits)}, retention ${JSON.stringify(retention)}, sectors of ${sectorBytes} bytes`,
     ...short.schedule.steps.map((step) => `  ${stepText(step)}`),
     '',
     `What happened last:`,
@@ -37,7 +37,7 @@ async function report(schedule: Schedule, error: SimulationError): Promise<strin
   ].join('\n');
 }
 
-/** Leaves steps out as long as the schedule fails; what the disk does differs with them, so another failure may come out. */
+/** Leaves steps out as long as the schedule fails in the same way; what the disk does differs with them. */
 async function shrink(
   schedule: Schedule,
   error: SimulationError,
@@ -48,11 +48,17 @@ async function shrink(
     for (let at = 0; at < best.schedule.steps.length && runs < SHRINK_RUNS_MAX; runs++) {
       const shorter = { ...best.schedule, steps: best.schedule.steps.toSpliced(at, size) };
       const outcome = await failureOf(shorter);
-      if (outcome instanceof SimulationError) best = { schedule: shorter, error: outcome };
+      if (outcome instanceof SimulationError && kindOf(outcome) === kindOf(error))
+        best = { schedule: shorter, error: outcome };
       else at += size;
     }
   }
   return best;
+}
+
+/** What is wrong, without the numbers of it. */
+function kindOf(error: SimulationError): string {
+  return error.message.split('\n')[0]!.replaceAll(/\d+/g, 'N');
 }
 
 async function failureOf(schedule: Schedule): Promise<Outcome | SimulationError> {

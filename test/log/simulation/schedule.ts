@@ -44,6 +44,7 @@ export type IndexFate = 'kept' | 'lost' | 'older' | 'ahead' | 'garbled';
 export interface Schedule {
   readonly seed: number;
   readonly limits: Readonly<Record<string, number>>;
+  readonly retention: { readonly ageMaxMs: number | null; readonly bytesMax: number | null };
   readonly sectorBytes: number;
   readonly steps: readonly Step[];
 }
@@ -68,6 +69,7 @@ export function makeSchedule(seed: number): Schedule {
     segmentBytesMax: random.pick([1, 3_000, 6_000, 12_000, 40_000]),
     segmentAgeMaxMs: random.pick([1_000, 600_000]),
     inFlightBytesMax: random.pick([3_000, 1_000_000]),
+    diskReserveBytes: random.pick([1, 20_000]),
   };
   const mood: Mood = {
     restarts: random.pick([2, 4, 8]),
@@ -78,7 +80,11 @@ export function makeSchedule(seed: number): Schedule {
   };
   const steps: Step[] = [];
   for (let left = 8 + random.below(STEPS_MAX); left > 0; left--) steps.push(randomStep(random, mood));
-  return { seed, limits, sectorBytes: random.pick([64, 512, 512, 4_096]), steps };
+  const retention = {
+    ageMaxMs: random.pick([null, null, null, 60_000]),
+    bytesMax: random.pick([null, null, null, 30_000]),
+  };
+  return { seed, limits, retention, sectorBytes: random.pick([64, 512, 512, 4_096]), steps };
 }
 
 /** A step as one line. */
@@ -188,7 +194,12 @@ function randomWeather(random: Random): Weather {
     case 6:
       return failing('failing reads', ['read', 'openForReading', 'list']);
     case 7:
-      return { ...FAIR, name: 'full', roomBytes: random.pick([0, 500, 3_000, 10_000]) };
+      return {
+        ...FAIR,
+        name: 'full',
+        roomBytes: random.pick([0, 500, 3_000, 10_000]),
+        tellsRoom: random.below(2) === 0,
+      };
     default:
       return { ...slowness(random), name: 'fair' };
   }

@@ -30,6 +30,8 @@ export interface Weather {
   readonly faults: Partial<Record<DiskOperation, number>>;
   /** Bytes of all files together that fit, beyond those there when the weather began; null: no end. */
   readonly roomBytes: number | null;
+  /** Whether the disk says how little room there is; quotas are not told. */
+  readonly tellsRoom: boolean;
   /** Turns of the event loop that an operation takes at most, before its effect and after it. */
   readonly latencyTurns: number;
   /** Probability that an operation also waits for time to pass, up to `slowMs`. */
@@ -37,8 +39,17 @@ export interface Weather {
   readonly slowMs: number;
 }
 
-export const FAIR: Weather = { name: 'fair', faults: {}, roomBytes: null, latencyTurns: 2, slowRate: 0, slowMs: 0 };
+export const FAIR: Weather = {
+  name: 'fair',
+  faults: {},
+  roomBytes: null,
+  tellsRoom: true,
+  latencyTurns: 2,
+  slowRate: 0,
+  slowMs: 0,
+};
 
+const ENDLESS_BYTES = 2 ** 50;
 /** Nobody reads the file that tries whether a disk is well, and it is large. */
 const PROBE_SECTOR_BYTES = 65_536;
 
@@ -191,7 +202,10 @@ export class SimulatedDisk {
             names.set(to, inode);
           });
         }),
-      freeBytes: async () => (this.#roomEnd === Number.POSITIVE_INFINITY ? 2 ** 50 : this.#roomEnd - this.#usedBytes()),
+      freeBytes: async () => {
+        if (!this.weather.tellsRoom || this.#roomEnd === Number.POSITIVE_INFINITY) return ENDLESS_BYTES;
+        return Math.max(0, this.#roomEnd - this.#usedBytes());
+      },
       syncDirectory: (path) =>
         this.#change(process, 'syncDirectory', path, () => {
           const isOfPath = (change: NameChange) => change.directories.includes(path);

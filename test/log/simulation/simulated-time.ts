@@ -2,11 +2,15 @@
 import type { Clock } from '../../../src/base/index.ts';
 
 interface Timer {
-  readonly dueMs: number;
+  dueMs: number;
   readonly callback: () => void;
+  /** Of a timer that comes again. */
+  readonly intervalMs?: number;
 }
 
 const START_UNIX_NANO = 1_700_000_000_000_000_000n;
+/** Time that passes at once from here on is that of a machine asleep. */
+const SLEEP_MS = 60_000;
 const NANOS_PER_MILLI = 1_000_000n;
 
 export class SimulatedTime implements Clock {
@@ -32,7 +36,9 @@ export class SimulatedTime implements Clock {
     const endMs = this.#nowMs + ms;
     for (let timer = this.#next(endMs); timer !== null; timer = this.#next(endMs)) {
       this.#nowMs = timer.dueMs;
-      this.#timers.delete(timer);
+      if (timer.intervalMs === undefined) this.#timers.delete(timer);
+      // A machine that slept does not make up for what it missed.
+      else timer.dueMs = ms > SLEEP_MS ? endMs + timer.intervalMs : timer.dueMs + timer.intervalMs;
       timer.callback();
       await turn();
     }
@@ -53,18 +59,21 @@ export class SimulatedTime implements Clock {
 
   /** Takes the place of the global timers; returns the function that puts them back. */
   install(): () => void {
-    const real = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
-    const set = (callback: () => void, ms = 0) => {
-      const timer = { dueMs: this.#nowMs + ms, callback, unref: () => timer };
+    const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
+    const add = (facts: Timer) => {
+      const timer = { ...facts, unref: () => timer };
       this.#timers.add(timer);
       return timer;
     };
+    const once = (callback: () => void, ms = 0) => add({ dueMs: this.#nowMs + ms, callback });
+    const again = (callback: () => void, ms: number) => add({ dueMs: this.#nowMs + ms, callback, intervalMs: ms });
     const clear = (timer: Timer) => {
       this.#timers.delete(timer);
     };
-    Object.assign(globalThis, { setTimeout: set, clearTimeout: clear });
+    const simulated = { setTimeout: once, clearTimeout: clear, setInterval: again, clearInterval: clear };
+    Object.assign(globalThis, simulated);
     return () => {
-      Object.assign(globalThis, real);
+      Object.assign(globalThis, { setTimeout, clearTimeout, setInterval, clearInterval });
     };
   }
 

@@ -22,6 +22,7 @@ import {
   openLogReader,
   verifyLog,
 } from '../../../src/log/index.ts';
+import { OffsetOutOfRangeError } from '../../../src/base/index.ts';
 import { indexPath, segmentBaseOffsets, segmentPath } from '../../../src/log/layout.ts';
 import { rebuildIndex } from '../../../src/log/offline.ts';
 import { type Random, seededRandom } from '../../helpers/random.ts';
@@ -77,6 +78,8 @@ const SCRATCH = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 const ROUNDS_MAX = 2_000;
 const ROUND_TURNS = 12;
 const ROUND_MS = 250;
+/** Until a log whose disk is well again takes entries. */
+const RESUMES_WITHIN_MS = 5_000;
 /** Openings that may fail before the weather turns fair. */
 const OPENINGS_MAX = 3;
 /** Appends of which one must be taken when the disk is well again. */
@@ -110,10 +113,13 @@ class Simulation {
   readonly #random: Random;
   #process: Process | null = null;
   #restarts = 0;
+  /** Whether retention has a reason to delete segments. */
+  #mayDelete: boolean;
   #failures: unknown[] = [];
 
   constructor(schedule: Schedule, scratch: string) {
     this.#schedule = schedule;
+    this.#mayDelete = schedule.retention.ageMaxMs !== null || schedule.retention.bytesMax !== null;
     this.#directory = join(scratch, 'log');
     // SQLite is real, and so is the folder of its files.
     mkdirSync(this.#directory);
@@ -164,6 +170,7 @@ class Simulation {
       case 'jump':
         return this.time.jump(step.ms);
       case 'weather':
+        this.#mayDelete ||= step.weather.roomBytes !== null && step.weather.tellsRoom;
         return this.disk.setWeather(step.weather);
       case 'openReader':
         return this.#openReader(process, step.place);
@@ -256,6 +263,14 @@ class Simulation {
     await this.#until(() => process.unanswered === 0, 'appends are answered');
   }
 
+  /** Lets time pass, with turns for what it sets off. */
+  async #pass(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += ROUND_MS) {
+      await this.time.advance(ROUND_MS);
+      for (let turns = ROUND_TURNS; turns > 0; turns--) await turn();
+    }
+  }
+
   async #until(isDone: () => boolean, what: string): Promise<void> {
     for (let round = 0; !isDone(); round++) {
       assert.ok(round < ROUNDS_MAX, `nothing happens until ${what}`);
@@ -274,7 +289,9 @@ class Simulation {
       process.readers[slot]?.reader.close();
       process.readers[slot] = { reader, view: this.#model.watch(from) };
     } catch (error) {
-      if (!isInjected(error)) throw error;
+      // The status may lag behind a deletion.
+      const isGone = this.#mayDelete && error instanceof OffsetOutOfRangeError;
+      if (!isInjected(error) && !isGone) throw error;
     }
   }
 
@@ -297,8 +314,12 @@ class Simulation {
         }
       }
     } catch (error) {
-      if (!isInjected(error)) throw error;
-      this.#note('read failed');
+      const isGone = this.#mayDelete && error instanceof OffsetOutOfRangeError;
+      if (!isInjected(error) && !isGone) throw error;
+      this.#note(isGone ? 'read of what is deleted' : 'read failed');
+      if (!isGone) return;
+      reader.close();
+      process.readers[place] = null;
     }
   }
 
@@ -397,6 +418,7 @@ class Simulation {
       fileSystem,
       openIndex: this.index.open,
       limits: this.#schedule.limits,
+      retention: this.#schedule.retention,
     }).then(
       (log) => {
         result.log = log;
@@ -434,13 +456,19 @@ class Simulation {
   }
 
   #checkAll({ log, fileSystem, durable }: Process): void {
-    const status = log.status();
     const entries: LogEntry[] = [];
-    this.disk.calmly(() => {
-      const reader = openLogReader({ directory: this.#directory, from: status.firstOffset, durable, fileSystem });
+    const status = this.disk.calmly(() => {
+      const { firstOffset, ...rest } = log.status();
+      // In the middle of a deletion the status lags behind the files.
+      const oldest = segmentBaseOffsets(fileSystem.list(this.#directory))[0] ?? firstOffset;
+      const from = this.#mayDelete && oldest > firstOffset ? oldest : firstOffset;
+      const reader = openLogReader({ directory: this.#directory, from, durable, fileSystem });
       for (let frame = reader.nextFrame(); frame !== null; frame = reader.nextFrame()) entries.push(...frame);
       reader.close();
+      return { ...rest, firstOffset: from };
     });
+    // Nothing else deletes.
+    if (this.#mayDelete && status.firstOffset > this.#model.deletedBelow) this.#model.forgetBelow(status.firstOffset);
     this.#model.check(entries, status);
     assert.deepEqual(this.disk.violations, []);
   }
@@ -449,6 +477,7 @@ class Simulation {
   async #end(): Promise<void> {
     this.disk.setWeather(FAIR);
     await this.#settle(this.#process!);
+    await this.#pass(RESUMES_WITHIN_MS);
     const ackedBefore = this.#model.acked;
     for (let append = 0; this.#model.acked === ackedBefore; append++) {
       assert.ok(append < APPENDS_MAX, 'no entry is taken although the disk is well');
@@ -456,7 +485,7 @@ class Simulation {
       await this.#settle(this.#process!);
       this.#throwFailures();
     }
-    await this.time.advance(10 * ROUND_MS);
+    await this.#pass(RESUMES_WITHIN_MS);
     assert.equal(this.#process!.log.status().refusing, null, 'the log refuses entries although the disk is well');
     for (const reader of this.#process!.readers.keys()) this.#read(this.#process!, reader, 1_000);
     this.#checkAll(this.#process!);
