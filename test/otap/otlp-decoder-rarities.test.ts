@@ -271,6 +271,9 @@ test('each string that is not UTF-8 is counted once, replaced ones not at all', 
 test('strings that are valid only with what follows them are repaired', () => {
   const request = rowsRequest(Buffer.concat([lengthField(3, Buffer.of(0xc3)), lengthField(12, Buffer.of(0xbc))]));
   assert.equal(decodeOtlpProtobuf('logs', request).repairedStrings, 2);
+  // The one invalid byte with a single bit.
+  const lone = rowsRequest(lengthField(3, Buffer.of(0x80)));
+  assert.equal(decodeOtlpProtobuf('logs', lone).repairedStrings, 1);
 });
 
 test('rows with a fault of their own are left out with all that is theirs', () => {

@@ -272,6 +272,27 @@ test('a body above the bound on the wire is answered 413, by its announced lengt
   await allReleased(harness);
 });
 
+test('a body in chunks is bounded by what all of them hold, and taken up to the last byte of the bound', async (t) => {
+  const harness = await startOtlpHarness(t, { limits: { bodyBytesMax: 1000 } });
+  for (const [lengths, status] of [
+    [[2, 498, 500], 200],
+    [[2, 498, 500, 1], 413],
+  ] as const) {
+    const { socket, hears, heard } = await harness.connect();
+    const parts = lengths.map((length) => `${length.toString(16)}\r\n${'{}'.padEnd(length).slice(0, length)}\r\n`);
+    // White space behind the request is part of it.
+    const chunks = parts.map((part, index) => (index === 0 ? part : part.replace('{}', '  ')));
+    socket.write(`${postHead('Transfer-Encoding: chunked')}${chunks.join('')}0\r\n\r\n`);
+    await hears(/HTTP\/1\.1 \d+ [^]*\r\n\r\n./);
+    assert.match(heard(), new RegExp(`^HTTP/1\\.1 ${status} `));
+  }
+  assert.deepEqual(
+    harness.log.batches.map(({ record }) => record.length),
+    [1000],
+  );
+  await allReleased(harness);
+});
+
 test('a body in JSON has a bound of its own, on the wire and behind its compression', async (t) => {
   const harness = await startOtlpHarness(t, { limits: { jsonBytesMax: 1000 } });
   const json = (bytes: number): Buffer => Buffer.from('{}'.padEnd(bytes));
