@@ -10,6 +10,7 @@ import type { DuckDBConnection, JS } from '@duckdb/node-api';
 import { errorMessage, TreasuryError } from '../base/index.ts';
 import { DuckDBInstance } from './duckdb.ts';
 import { takeStoreLease } from './store-lease.ts';
+import { shrinkFile } from './table-retention-space.ts';
 import { discardWriters } from './table-writer.ts';
 
 export interface StoreOptions {
@@ -101,12 +102,22 @@ async function openInstance(options: StoreOptions): Promise<Opened> {
     const connection = await instance.connect();
     // Answers must not depend on the machine's zone. Insertion order stays preserved (the default): switching it off measured as no gain.
     await connection.run("SET GLOBAL TimeZone = 'UTC'");
+    await shrink(connection);
     await connection.run('SET lock_configuration = true');
     return { instance, connection };
   } catch (error) {
     instance.closeSync();
     throw error;
   }
+}
+
+/** A file that cannot be made smaller now, for want of space say, is opened as it is; the next start tries again. */
+async function shrink(connection: DuckDBConnection): Promise<void> {
+  const database = {
+    run: async (sql: string) => void (await connection.run(sql)),
+    rows: async (sql: string) => (await connection.runAndReadAll(sql)).getRowObjectsJS(),
+  };
+  await shrinkFile(database).catch(() => connection.run('SET GLOBAL experimental_metadata_reuse = true'));
 }
 
 /** Renames the file and its write-ahead log. Answers the new path. */

@@ -15,7 +15,7 @@ export interface FileSpace {
 }
 
 /** Blocks of the database file. */
-export async function fileSpace(database: Database): Promise<FileSpace> {
+export async function fileSpace(database: Pick<Database, 'rows'>): Promise<FileSpace> {
   const [row] = await database.rows('SELECT block_size, used_blocks, free_blocks FROM pragma_database_size()');
   const blockBytes = Number(row?.['block_size'] ?? 0);
   return {
@@ -27,6 +27,25 @@ export async function fileSpace(database: Database): Promise<FileSpace> {
 /** Whether writing all rows again gives back more than it takes. */
 export function isWorthRewriting({ usedBytes, freeBytes }: FileSpace, bytesMin: number): boolean {
   return freeBytes > usedBytes && freeBytes + usedBytes >= bytesMin;
+}
+
+/**
+ * Cuts a file of which more is free than in use, as far as that goes without moving rows: what the file says about its tables is
+ * written again in full, where DuckDB otherwise leaves parts that did not change where they are, possibly at the end. For a database
+ * that nobody uses yet.
+ */
+export async function shrinkFile(
+  database: Pick<Database, 'run' | 'rows'>,
+  bytesMin: number = LIMITS.rewriteBytesMin,
+): Promise<void> {
+  if (!isWorthRewriting(await fileSpace(database), bytesMin)) return;
+  // A checkpoint with nothing to write does nothing.
+  await database.run(`
+    SET GLOBAL experimental_metadata_reuse = false;
+    CREATE SCHEMA IF NOT EXISTS treasury_shrink;
+    DROP SCHEMA treasury_shrink;
+    CHECKPOINT;
+    SET GLOBAL experimental_metadata_reuse = true`);
 }
 
 /** Writes all rows again, yields after each slice. Row ids change: nothing that holds them may come between slices. */

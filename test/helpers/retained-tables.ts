@@ -59,7 +59,7 @@ export async function openRetainedTables(
   },
 ): Promise<RetainedTables> {
   const store = await storeParts({ memoryLimitMb: 256, threads: 1 }).openStore(file, silentLogger);
-  await migrate(store);
+  if ((await migrate(store)).length > 0) await store.run('CHECKPOINT');
   await store.begin();
   await applyViews(store);
   await store.commit();
