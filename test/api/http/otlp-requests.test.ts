@@ -363,6 +363,24 @@ test('an export that the log refuses is answered 503 with Retry-After and RetryI
   await allReleased(harness);
 });
 
+test('a failure of the server itself is answered 503: the sender still has the data', async (t) => {
+  const harness = await startOtlpHarness(t);
+  const { admission } = harness.intake;
+  const { admit } = admission;
+  admission.admit = () => {
+    throw new TypeError('a bug');
+  };
+  const answer = await harness.post(gzipSync(logsRequest()), { headers: { 'content-encoding': 'gzip' } });
+  assert.equal(answer.status, 503);
+  const { code, hasRetryInfo, message } = readStatus(answer);
+  assert.deepEqual([code, hasRetryInfo], [14, true]);
+  assert.doesNotMatch(message, /a bug/);
+  admission.admit = admit;
+  assert.equal((await harness.post(logsRequest())).status, 200);
+  assert.equal(harness.counts().unavailable, 1);
+  await allReleased(harness);
+});
+
 function flipped(bytes: Buffer, position: number): Buffer {
   const copy = Buffer.from(bytes);
   copy[position]! ^= 0xff;
