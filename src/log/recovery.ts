@@ -143,26 +143,24 @@ async function recover(options: RecoveryOptions, files: SegmentFile[], index: Se
       logger.error('Log segment is damaged', { ...range, segment: segmentFileName(range.segment) });
     }
   }
-  return describe(options, { files, index, indexEnd, logUuid, last });
+  return describe({ files, index, indexEnd, logUuid, last });
 }
 
-function describe(
-  { directory, fileSystem }: RecoveryOptions,
-  found: {
-    files: readonly SegmentFile[];
-    index: SegmentIndex;
-    indexEnd: bigint;
-    logUuid: string;
-    last: SegmentScan | null;
-  },
-): RecoveredLog {
+function describe(found: {
+  files: readonly SegmentFile[];
+  index: SegmentIndex;
+  indexEnd: bigint;
+  logUuid: string;
+  last: SegmentScan | null;
+}): RecoveredLog {
   const { files, index, logUuid, last } = found;
   const rows = index.segments();
   const lastRow = rows.at(-1);
   const lastFrame = index.lastFrame();
   const endOffset = max(lastRow?.endOffset ?? 0n, last?.endOffset ?? 0n);
-  // A file that stays without an entry keeps its name: what it held is lost, and its base offset with it.
-  const lastName = readSegmentFiles(fileSystem, directory).at(-1)?.baseOffset ?? -1n;
+  // A file that stays without an entry keeps its name: what it held is lost, and its base offset with it. Unless it is what is left of
+  // a torn write, of which there is no room for a copy: nothing in it was ever durable.
+  const lastName = last?.baseOffset ?? -1n;
   const durableOffset = max(lastName + 1n, endOffset, found.indexEnd, index.cursorsEnd(logUuid));
   index.keepEnd(logUuid, durableOffset);
   const streamIds = files.map(({ header }) => header?.streamIdNext ?? 0n);

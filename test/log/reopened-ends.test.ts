@@ -103,6 +103,25 @@ test('gap before the durable end begins behind the last entry, also when an empt
   await again.close();
 });
 
+test('torn write that cannot be kept aside for want of room ends the log at its last entry', async (t) => {
+  const directory = scratch(t);
+  const disk = new MemoryFileSystem();
+  const log = await openLog({ directory, fileSystem: disk });
+  const { uuid } = log.status();
+  await log.close();
+  const header = { logUuid: uuid, baseOffset: 0n, previousEnd: 0n, previousCrc: 0, streamIdNext: 1n };
+  const file = await disk.create(segmentPath(directory, 0n));
+  await file.write([encodeSegmentHeader(header), Buffer.alloc(500, 1)], 0);
+  disk.fault = (operation, path) => (operation === 'write' && path.endsWith('.torn') ? 'fail' : 'none');
+  for (let restart = 0; restart < 2; restart++) {
+    const again = await openLog({ directory, fileSystem: disk });
+    assert.equal(again.status().durableOffset, 0n);
+    assert.deepEqual(again.status().gaps, []);
+    await again.close();
+  }
+  assert.deepEqual(readIndex(directory), rebuildIndex(directory, { fileSystem: disk }));
+});
+
 test('seal that reached the disk although it failed is in the index after a restart', async (t) => {
   const directory = scratch(t);
   const disk = new MemoryFileSystem();
