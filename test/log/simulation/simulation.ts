@@ -80,6 +80,7 @@ const ROUND_TURNS = 12;
 const ROUND_MS = 250;
 /** Until a log whose disk is well again takes entries. */
 const RESUMES_WITHIN_MS = 5_000;
+const RESUME_ROUND_MS = 1_000;
 /** Openings that may fail before the weather turns fair. */
 const OPENINGS_MAX = 3;
 /** Appends of which one must be taken when the disk is well again. */
@@ -265,8 +266,8 @@ class Simulation {
 
   /** Lets time pass, with turns for what it sets off. */
   async #pass(ms: number): Promise<void> {
-    for (let passed = 0; passed < ms; passed += ROUND_MS) {
-      await this.time.advance(ROUND_MS);
+    for (let passed = 0; passed < ms; passed += RESUME_ROUND_MS) {
+      await this.time.advance(RESUME_ROUND_MS);
       for (let turns = ROUND_TURNS; turns > 0; turns--) await turn();
     }
   }
