@@ -102,8 +102,9 @@ async function build(config: Config, extent: LogExtent): Promise<EngineStatus> {
     durable: extent.durable,
   };
   const { projection } = config;
-  const engine = await startEngine({ ...options, ...(projection === null ? {} : { rebuild: [projection] }) }, logger);
+  let engine: Engine | null = null;
   try {
+    engine = await startEngine({ ...options, ...(projection === null ? {} : { rebuild: [projection] }) }, logger);
     const status = await untilBuilt(engine, extent, progress);
     await engine.stop();
     await closeCleanly(options, logger);
@@ -111,7 +112,7 @@ async function build(config: Config, extent: LogExtent): Promise<EngineStatus> {
     return status;
   } catch (error) {
     progress.clear();
-    await engine.stop();
+    await engine?.stop();
     throw new TreasuryError(
       'TREASURY_STORE',
       `Cannot rebuild the tables, the old ones are as they were: ${errorMessage(error)}`,

@@ -34,6 +34,11 @@ interface StatusBody {
     readonly materializing?: boolean;
     readonly stuck?: string | null;
     readonly repairedStrings?: number;
+    readonly retention?: {
+      readonly ageMs: number | null;
+      readonly rowsDeleted: Readonly<Record<string, number>>;
+      readonly failing: string | null;
+    };
   };
   readonly quarantine: {
     readonly total: number | null;
@@ -62,6 +67,7 @@ function summary(body: StatusBody): string {
       ],
       ['log keeps', keptText(log.retention)],
       ['tables', engine.tableBytes === undefined ? 'unknown' : bytesText(engine.tableBytes)],
+      ['tables keep', tablesKeptText(engine.retention)],
       ['engine', engineText(engine)],
       ['quarantined entries', quarantine.total ?? 'unknown'],
       ['strings repaired since the start', engine.repairedStrings ?? 'unknown'],
@@ -83,6 +89,14 @@ function keptText({ ageMaxMs, bytesMax, deletedTo }: StatusBody['log']['retentio
   const size = bytesMax === null ? 'any size' : `up to ${bytesText(bytesMax)}`;
   const age = ageMaxMs === null ? 'any age' : `up to ${ageMaxMs / 3_600_000} h`;
   return `${size}, ${age}${deletedTo === null ? '' : `, deleted below offset ${deletedTo}`}`;
+}
+
+function tablesKeptText(retention: StatusBody['engine']['retention']): string {
+  if (retention === undefined) return 'unknown';
+  if (retention.ageMs === null) return 'any age';
+  const deleted = Object.values(retention.rowsDeleted).reduce((sum, rows) => sum + rows, 0);
+  const failing = retention.failing === null ? '' : `, failing: ${retention.failing}`;
+  return `up to ${retention.ageMs / 3_600_000} h, ${deleted} rows deleted since the start${failing}`;
 }
 
 function engineText({ running, reason, materializing, stuck }: StatusBody['engine']): string {

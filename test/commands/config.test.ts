@@ -43,8 +43,8 @@ test('origins of web pages are a list, and none unless named', () => {
 });
 
 test('retention is read with its units, and off or by the disk without', () => {
-  const { retentionAgeMs, retentionBytes } = configOf([]);
-  assert.deepEqual([retentionAgeMs, retentionBytes], [null, null]);
+  const { retentionAgeMs, retentionBytes, tablesRetentionAgeMs } = configOf([]);
+  assert.deepEqual([retentionAgeMs, retentionBytes, tablesRetentionAgeMs], [null, null, null]);
   for (const [text, ms] of [
     ['7d', 604_800_000],
     ['12h', 43_200_000],
@@ -55,6 +55,7 @@ test('retention is read with its units, and off or by the disk without', () => {
     ['none', null],
   ] as const) {
     assert.equal(configOf(['--retention-age', text]).retentionAgeMs, ms);
+    assert.equal(configOf(['--tables-retention-age', text]).tablesRetentionAgeMs, ms);
   }
   for (const [text, bytes] of [
     ['50GB', 50e9],

@@ -202,7 +202,7 @@ test('decoded rows hold every row of every table of a batch, whatever segment it
     };
     assert.deepEqual({ events: found.events, links: found.links, points: found.points }, expected);
     const attributeTables = Object.keys(tables).filter(
-      (name) => /Attrs$/.test(name) && !/^(resource|scope)/.test(name),
+      (name) => name.endsWith('Attrs') && !/^(resource|scope)/.test(name),
     );
     assert.equal(found.attributes, rowsOf(...attributeTables));
   }
