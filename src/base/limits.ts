@@ -124,7 +124,7 @@ export const LIMITS = {
   commitRowsMax: 122_880,
   /** Time after which a DuckDB transaction with rows commits. */
   commitIntervalMs: 1_000,
-  /** Longest time between two runs of the tables' retention: rows are seen for that much longer than their age, and a run costs 50 ms. */
+  /** Longest time between two runs of the tables' retention: rows are seen for that much longer than their age, and a run costs 25 to 200 ms. */
   tablesRetentionIntervalMaxMs: 60_000,
   /** The interval of short ages, which is a tenth of them otherwise. */
   tablesRetentionIntervalMinMs: 1_000,
@@ -138,7 +138,7 @@ export const LIMITS = {
   retentionCheckpointRows: 122_880,
   /** Tables below this are not written again to give disk back. */
   rewriteBytesMin: 64 * MIB,
-  /** Time of one slice of that: as long as a commit may take. */
+  /** Time that one slice of that should take: as long as a commit. Rows a slice are found by it. */
   rewriteSliceMs: 200,
   /** Between two of them: what a reader of old rows has pinned is free by then. */
   rewriteIntervalMs: 60 * 60_000,

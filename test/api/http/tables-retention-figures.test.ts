@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ENGINE_STATUS, startHttpHarness } from './harness.ts';
 
+const sql = () => Promise.reject(new Error('no test asks'));
+
 test('metrics and status tell what the retention of the tables keeps and deleted', async (t) => {
-  const { base, listener } = await startHttpHarness({ engine: { status: () => Promise.resolve(ENGINE_STATUS) } });
+  const { base, listener } = await startHttpHarness({ engine: { sql, status: () => Promise.resolve(ENGINE_STATUS) } });
   t.after(() => listener.stop());
   const text = await (await fetch(`${base}/metrics`)).text();
   for (const line of [
@@ -27,7 +29,7 @@ test('metrics and status tell what the retention of the tables keeps and deleted
 test('metrics of tables that keep their rows have no figures of retention', async (t) => {
   const retention = { ...ENGINE_STATUS.retention, ageMs: null };
   const { base, listener } = await startHttpHarness({
-    engine: { status: () => Promise.resolve({ ...ENGINE_STATUS, retention }) },
+    engine: { sql, status: () => Promise.resolve({ ...ENGINE_STATUS, retention }) },
   });
   t.after(() => listener.stop());
   assert.doesNotMatch(await (await fetch(`${base}/metrics`)).text(), /treasury_tables_/);
