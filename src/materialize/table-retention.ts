@@ -63,6 +63,9 @@ export interface TableRetention {
   readonly waitMs: number | undefined;
 }
 
+/** Slices of deleted rows, at most, that later ones of the same run pass over. */
+const SLICES_PASSED_OVER = 10;
+
 type Work = AsyncGenerator<unknown, void>;
 
 /** Reads what the tables know about the receipt of entries. */
@@ -74,6 +77,8 @@ export async function openTableRetention(options: TableRetentionOptions): Promis
   let run: Work | null = null;
   let rewrite: Work | null = null;
   let rewriteDueMs = dueMs;
+  // Free bytes that writing again did not give back, as something that it does not move lies behind them.
+  let heldBytes = 0;
   let failures = 0;
   // A process that was killed may have left some.
   let mayBeUnreferenced = true;
@@ -90,8 +95,7 @@ export async function openTableRetention(options: TableRetentionOptions): Promis
       mayBeUnreferenced = false;
     }
     if (deletedSinceCheckpoint >= limits.retentionCheckpointRows) {
-      await database.run('CHECKPOINT');
-      deletedSinceCheckpoint = 0;
+      await checkpoint();
       yield;
     }
     for (const { definition } of projections) yield* findOldest(definition, limit, now);
@@ -105,6 +109,10 @@ export async function openTableRetention(options: TableRetentionOptions): Promis
         for await (const rows of sweepRows(database, table, condition, limits.retentionSliceRowsMax)) {
           count(table, rows);
           mayBeUnreferenced = true;
+          yield;
+          // The next slice would pass over all rows deleted before it.
+          if (deletedSinceCheckpoint < SLICES_PASSED_OVER * limits.retentionSliceRowsMax) continue;
+          await checkpoint();
           yield;
         }
         yield;
@@ -138,11 +146,17 @@ export async function openTableRetention(options: TableRetentionOptions): Promis
     deletedSinceCheckpoint += rows;
   }
 
+  async function checkpoint(): Promise<void> {
+    await database.run('CHECKPOINT');
+    deletedSinceCheckpoint = 0;
+  }
+
   async function planRewrite(): Promise<void> {
     const space = await fileSpace(database);
     figures.freeBytes = space.freeBytes;
     if (rewrite !== null || clock.monotonicMs() < rewriteDueMs) return;
-    if (!isWorthRewriting(space, limits.rewriteBytesMin)) return;
+    heldBytes = Math.min(heldBytes, space.freeBytes);
+    if (!isWorthRewriting({ ...space, freeBytes: space.freeBytes - heldBytes }, limits.rewriteBytesMin)) return;
     rewriteDueMs = clock.monotonicMs() + limits.rewriteIntervalMs;
     rewrite = rewriteAll();
   }
@@ -151,10 +165,11 @@ export async function openTableRetention(options: TableRetentionOptions): Promis
     const before = await fileSpace(database);
     logger.info('Writing the tables again to give disk back', { ...before });
     yield* rewriteTables(database, () => clock.monotonicMs());
-    await database.run('CHECKPOINT');
+    await checkpoint();
     const { usedBytes, freeBytes } = await fileSpace(database);
     figures.freeBytes = freeBytes;
     figures.rewrites += 1;
+    heldBytes = freeBytes;
     logger.info('Tables are smaller', { usedBytes, freeBytes });
   }
 
