@@ -82,6 +82,14 @@ const REFUSED: readonly (readonly [readonly string[], Record<string, string>, Re
   [['log', 'cat', '-1x'], {}, /Unknown flag|OFFSET/],
   [['log', 'cat', 'x'], {}, /Cannot use OFFSET: it must be a whole number/],
   [['log', 'ls', '5'], {}, /goes with cat/],
+  [['log', 'verify', '--limit', '5'], {}, /Cannot use --limit: it goes with cat, action is verify/],
+  [['log', 'cat', '5', '--offset', '6'], {}, /Cannot use --offset: OFFSET is given already/],
+  [['log', 'cat', '--offset', 'x'], {}, /Cannot use --offset: it must be a whole number/],
+  [['log', 'cat', '--raw', '--decoded'], {}, /--raw: it does not go with --decoded/],
+  [['log', 'cat', '--raw=yes'], {}, /Cannot read the flags/],
+  [['log', 'cat'], { TREASURY_RAW: 'yes' }, /Cannot use TREASURY_RAW: it must be one of on, off/],
+  [['rebuild', '--projection', 'log'], {}, /must be one of logs, traces, metrics \(did you mean logs\?\)/],
+  [['rebuild', 'logs'], {}, /usage is treasury rebuild/],
   [['--data'], {}, /Cannot read the flags/],
   [['--data', ''], {}, /must not be empty/],
   [
@@ -117,6 +125,24 @@ for (const [argv, environment, reason] of REFUSED) {
     assert.throws(() => parseCommandLine(argv, environment), { code: 'TREASURY_CONFIG', message: reason });
   });
 }
+
+test('switches of log cat are off, on by flag or variable, and OFFSET may stand alone', () => {
+  const configOf = (argv: readonly string[], environment = {}) => {
+    const line = parseCommandLine(['log', 'cat', ...argv], environment);
+    assert.ok(line.kind === 'command');
+    const { offset, limit, raw, decoded } = line.config;
+    return { offset, limit, raw, decoded };
+  };
+  assert.deepEqual(configOf([]), { offset: null, limit: null, raw: false, decoded: false });
+  assert.deepEqual(configOf(['18446744073709551615', '--raw', '--limit', '2']), {
+    offset: 18446744073709551615n,
+    limit: 2,
+    raw: true,
+    decoded: false,
+  });
+  assert.equal(configOf(['--offset', '7'], { TREASURY_DECODED: 'on' }).decoded, true);
+  assert.equal(configOf(['--offset', '7']).offset, 7n);
+});
 
 test('help of serve names every option with its variable and default', () => {
   const line = parseCommandLine(['serve', '--help'], {});
