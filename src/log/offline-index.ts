@@ -2,7 +2,9 @@
  * Compares the index of a log directory with what its segments say (invariant I6), segment by segment: memory does not grow with the
  * log. Changes nothing.
  */
-import { existsSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { indexPath } from './layout.ts';
 import { indexScan, isTailDamage } from './recovery.ts';
 import { openSegmentIndex } from './segment-index.ts';
@@ -23,11 +25,35 @@ export interface IndexComparison {
 export function openIndexComparison(directory: string): IndexComparison | null {
   const path = indexPath(directory);
   if (!existsSync(path)) return null;
+  try {
+    return openComparison(path, () => {});
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'SQLITE_CANTOPEN')) throw error;
+    return openCopy(path);
+  }
+}
+
+/** SQLite has to write beside a file with a write-ahead log, even to read it: on a read-only disk that is done to a copy. */
+function openCopy(path: string): IndexComparison {
+  const folder = mkdtempSync(join(tmpdir(), 'treasury-index-'));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  try {
+    const copy = join(folder, 'index.sqlite');
+    copyFileSync(path, copy);
+    if (existsSync(`${path}-wal`)) copyFileSync(`${path}-wal`, `${copy}-wal`);
+    return openComparison(copy, remove);
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+function openComparison(path: string, onClosed: () => void): IndexComparison {
   const found = openSqlite(path, { readonly: true, fileMustExist: true });
   try {
     found.defaultSafeIntegers(true);
     const uuid = found.prepare("SELECT value FROM meta WHERE key = 'log_uuid'").pluck().get() as string | undefined;
-    return new Comparison(found, uuid ?? null);
+    return new Comparison(found, uuid ?? null, onClosed);
   } catch (error) {
     found.close();
     throw error;
@@ -43,14 +69,16 @@ const SEGMENT_COLUMNS = { segments: 'base_offset', frames: 'segment', quarantine
 class Comparison implements IndexComparison {
   readonly logUuid: string | null;
   readonly #found: ReturnType<typeof openSqlite>;
+  readonly #onClosed: () => void;
   /** What the index should hold of the last segments. */
   readonly #expected = openSegmentIndex(':memory:');
   readonly #compared = new Set<bigint>();
   /** Gaps that begin below were compared. */
   #end = 0n;
 
-  constructor(found: ReturnType<typeof openSqlite>, logUuid: string | null) {
+  constructor(found: ReturnType<typeof openSqlite>, logUuid: string | null, onClosed: () => void) {
     this.#found = found;
+    this.#onClosed = onClosed;
     this.logUuid = logUuid;
   }
 
@@ -93,6 +121,7 @@ class Comparison implements IndexComparison {
   close(): void {
     this.#found.close();
     this.#expected.close({ clean: false });
+    this.#onClosed();
   }
 
   #rows(sql: string, ...parameters: readonly bigint[]): Row[] {

@@ -3,6 +3,7 @@
  * Method: logs on disk, one thing broken in each; the check itself with its decoder, and the real command.
  */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { copyFileSync, cpSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -297,7 +298,6 @@ test('log verify lists findings with their places and ends with 1, on a copy too
   assert.equal(json.code, 1);
   const finding = JSON.parse(json.stdout) as Record<string, unknown>;
   assert.deepEqual([finding['kind'], finding['path'], finding['position']], ['damage', path, Number(first)]);
-  assert.deepEqual(readFileSync(segmentOf(data, 2)), readFileSync(segmentOf(data, 2)));
 });
 
 test('log verify and rebuild name the PID of a server that runs', async (context) => {
@@ -307,5 +307,21 @@ test('log verify and rebuild name the PID of a server that runs', async (context
     const { code, stderr } = await runTreasury([...argv, '--data', data]);
     assert.equal(code, 1);
     assert.match(stderr, new RegExp(`\\b${server.child.pid}\\b`));
+  }
+});
+
+test('log verify reads a backup on a read-only disk', async (context) => {
+  const data = temporaryDirectory(context);
+  await makeLog(data, 6, ONE_ENTRY_A_SEGMENT);
+  const mounted = spawnSync('sh', ['-c', 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"', 'sh', data]);
+  try {
+    if (mounted.status !== 0) {
+      context.skip(`this machine mounts no read-only disk: ${mounted.stderr.toString().trim()}`);
+      return;
+    }
+    const { code, stdout, stderr } = await runTreasury(['log', 'verify', '--data', data]);
+    assert.deepEqual([code, stdout], [0, 'The log is whole\n'], stderr);
+  } finally {
+    spawnSync('umount', ['-l', data]);
   }
 });
