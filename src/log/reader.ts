@@ -41,7 +41,8 @@ export function openLogReader(options: LogReaderOptions): LogReader {
   const bases = listBases(fileSystem, options.directory);
   const { durable } = options;
   const durableOffset = durable?.durableOffset ?? options.from;
-  const firstOffset = bases.find((base) => durable === undefined || hasDurable(base, durable)) ?? durableOffset;
+  const readable = bases.find((base) => durable === undefined || hasDurable(base, durable));
+  const firstOffset = readable ?? (bases[0] !== undefined && bases[0] < durableOffset ? bases[0] : durableOffset);
   if (options.from < firstOffset || options.from > durableOffset) {
     throw new OffsetOutOfRangeError(options.from, firstOffset, durableOffset);
   }

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { errorMessage, type Logger, LogUnavailableError } from '../base/index.ts';
 import type { LogFile, LogFileSystem } from './file-system.ts';
 import { parseFrame } from './frame.ts';
-import { indexPath, quarantinePath, segmentFileName, segmentPath } from './layout.ts';
+import { END_OF_STREAM, indexPath, quarantinePath, segmentFileName, segmentPath } from './layout.ts';
 import { logUuidOf, readSegmentFiles, type SegmentFile } from './log-directory.ts';
 import { segmentBytes } from './segment-bytes.ts';
 import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
@@ -202,7 +202,7 @@ function isConsistent(options: RecoveryOptions, files: readonly SegmentFile[], i
   };
   for (const row of rows) {
     const file = byBase.get(row.baseOffset);
-    if (file === undefined || sizeOf(row.baseOffset) < row.bytes) return false;
+    if (file === undefined || !holds(options, row)) return false;
     if ((file.header?.previousEnd ?? null) !== row.previousEnd) return false;
     if ((file.header?.previousCrc ?? null) !== row.previousCrc) return false;
     byBase.delete(row.baseOffset);
@@ -234,6 +234,20 @@ function settleIndexed(
   if (row === undefined || row.sealed) return;
   const scan = scanFrom(options, file, { row });
   if (scan.frames.length === 0 && scan.sealed) index.putSegment(segmentRow(scan));
+}
+
+/** Whether a segment is as long as the index says, with its seal. A seal whose sync failed may be seen once and gone later. */
+function holds({ directory, fileSystem }: RecoveryOptions, { baseOffset, bytes, sealed }: SegmentRow): boolean {
+  const file = fileSystem.openForReading(segmentPath(directory, baseOffset));
+  try {
+    if (file.size() < bytes) return false;
+    if (!sealed) return true;
+    const seal = Buffer.alloc(END_OF_STREAM.length);
+    file.read(seal, bytes - seal.length);
+    return seal.equals(END_OF_STREAM);
+  } finally {
+    file.close();
+  }
 }
 
 function scanFrom(

@@ -138,6 +138,11 @@ test('seal that reached the disk although it failed is in the index after a rest
   disk.fault = () => 'none';
   await (await openLog({ directory, fileSystem: disk })).close();
   assert.deepEqual(readIndex(directory), rebuildIndex(directory, { fileSystem: disk }));
+  // The kernel took the seal for written: it is gone with its memory.
+  const sealed = await disk.openForWriting(segmentPath(directory, 0n));
+  await sealed.write([Buffer.alloc(8)], disk.bytes(segmentPath(directory, 0n)).length - 8);
+  await (await openLog({ directory, fileSystem: disk })).close();
+  assert.deepEqual(readIndex(directory), rebuildIndex(directory, { fileSystem: disk }));
 });
 
 test('reader takes no segment in which nothing is durable yet', async (t) => {
@@ -160,6 +165,17 @@ test('reader takes no segment in which nothing is durable yet', async (t) => {
   );
   reader.close();
   await log.close();
+});
+
+test('reader begins at an empty segment below the durable end of a log that has lost everything', async (t) => {
+  const directory = scratch(t);
+  const disk = new MemoryFileSystem();
+  await disk.create(segmentPath(directory, 0n));
+  const durable = { durableOffset: 1n, segment: 0n, segmentBytes: 0 };
+  const reader = openLogReader({ directory, from: 0n, durable, fileSystem: disk });
+  assert.equal(reader.nextFrame(), null);
+  assert.deepEqual(reader.skipped, [{ from: 0n, to: 1n, reason: 'entries are missing' }]);
+  reader.close();
 });
 
 test('index file alone says whether it is in use or was closed cleanly', (t) => {

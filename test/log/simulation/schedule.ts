@@ -78,13 +78,43 @@ export function makeSchedule(seed: number): Schedule {
     /** Few, for much of what they bring about is nobody's fault and not checked. */
     hasIndexAhead: random.below(10) === 0,
   };
-  const steps: Step[] = [];
-  for (let left = 8 + random.below(STEPS_MAX); left > 0; left--) steps.push(randomStep(random, mood));
+  // A reader may be there before the first entry is.
+  const steps: Step[] = random.below(4) > 0 ? [] : coldStart(random);
+  for (let left = 8 + random.below(STEPS_MAX); left > 0; left--)
+    steps.push(...(random.below(60) === 0 ? lostSync() : [randomStep(random, mood)]));
   const retention = {
     ageMaxMs: random.pick([null, null, null, 60_000]),
     bytesMax: random.pick([null, null, null, 30_000]),
   };
   return { seed, limits, retention, sectorBytes: random.pick([64, 512, 512, 4_096]), steps };
+}
+
+function coldStart(random: Random): Step[] {
+  return [
+    { type: 'weather', weather: randomWeather(random) },
+    { type: 'openReader', place: 0 },
+    { type: 'otlp', ...body(random) },
+    { type: 'turns', count: 1 + random.below(8) },
+    { type: 'read', reader: 0, frames: 1 },
+    { type: 'settle' },
+    { type: 'weather', weather: FAIR },
+  ];
+}
+
+/** A frame is refused, and yet found again by the next process: from then on it stays. */
+function lostSync(): Step[] {
+  const restart = { type: 'restart', index: 'kept', interruptions: [], dropOldest: 0 } as const;
+  const faults = { dataSync: 1, truncate: 1 };
+  return [
+    { type: 'otlp', bytes: 20, looksLikeLog: false, headers: false },
+    { type: 'settle' },
+    { type: 'weather', weather: { ...FAIR, name: 'no syncs, no cuts', faults } },
+    { type: 'otlp', bytes: 100, looksLikeLog: false, headers: false },
+    { type: 'settle' },
+    { type: 'weather', weather: FAIR },
+    { ...restart, end: 'kill' },
+    { ...restart, end: 'powerCut' },
+  ];
 }
 
 /** A step as one line. */

@@ -378,7 +378,8 @@ class Simulation {
       fileSystem.makeDirectory(this.#directory);
       return listSegments(this.#directory, { fileSystem }).filter(({ entries }) => entries > 0n);
     });
-    const first = kept[Math.min(count, kept.length - 1)];
+    // What the last one seems to hold may be a torn write.
+    const first = kept[Math.min(count, kept.length - 2)];
     if (first === undefined) return;
     const names = this.disk.calmly(() => segmentBaseOffsets(fileSystem.list(this.#directory)));
     for (const baseOffset of names) {
@@ -468,8 +469,9 @@ class Simulation {
       reader.close();
       return { ...rest, firstOffset: from };
     });
-    // Nothing else deletes.
-    if (this.#mayDelete && status.firstOffset > this.#model.deletedBelow) this.#model.forgetBelow(status.firstOffset);
+    // Nothing else deletes. An index that claims too much makes an empty log begin where it says that the log ends.
+    const mayHaveDeleted = this.#mayDelete && (entries.length > 0 || !this.#model.expectsFindings);
+    if (mayHaveDeleted && status.firstOffset > this.#model.deletedBelow) this.#model.forgetBelow(status.firstOffset);
     this.#model.check(entries, status);
     assert.deepEqual(this.disk.violations, []);
   }
@@ -479,6 +481,7 @@ class Simulation {
     this.disk.setWeather(FAIR);
     await this.#settle(this.#process!);
     await this.#pass(RESUMES_WITHIN_MS);
+    assert.equal(this.#process!.log.status().refusing, null, 'the log refuses entries although the disk is well');
     const ackedBefore = this.#model.acked;
     for (let append = 0; this.#model.acked === ackedBefore; append++) {
       assert.ok(append < APPENDS_MAX, 'no entry is taken although the disk is well');
@@ -486,8 +489,6 @@ class Simulation {
       await this.#settle(this.#process!);
       this.#throwFailures();
     }
-    await this.#pass(RESUMES_WITHIN_MS);
-    assert.equal(this.#process!.log.status().refusing, null, 'the log refuses entries although the disk is well');
     for (const reader of this.#process!.readers.keys()) this.#read(this.#process!, reader, 1_000);
     this.#checkAll(this.#process!);
     await this.#endProcess(this.#process!, 'close');
