@@ -287,7 +287,7 @@ export class SimulatedDisk {
     const outcome = this.#outcome('dataSync');
     const hasFailed = outcome !== 'well';
     if (!hasFailed || outcome === 'lie') {
-      inode.sync();
+      inode.sync(this.#options.random);
     } else {
       inode.failSync(this.#options.random);
       this.#lossy.add(inode);

@@ -17,9 +17,9 @@ export class SimulatedInode {
     this.#sectorBytes = sectorBytes;
   }
 
-  /** The size that is on the disk. */
-  get durableBytes(): number {
-    return this.#disk.length;
+  /** The size that the disk gets when everything dirty is written. */
+  get #nextDiskBytes(): number {
+    return this.#sizes.at(-1) ?? this.#disk.length;
   }
 
   write(position: number, bytes: Uint8Array): void {
@@ -27,7 +27,7 @@ export class SimulatedInode {
     const sizeBefore = this.cache.length;
     if (end > sizeBefore) this.cache = Buffer.concat([this.cache], end);
     this.cache.set(bytes, position);
-    if (end > sizeBefore) this.#sizes.push(end);
+    if (end > this.#nextDiskBytes) this.#sizes.push(end);
     this.#touch(Math.min(position, sizeBefore), end);
   }
 
@@ -38,9 +38,9 @@ export class SimulatedInode {
     this.#touch(Math.min(bytes, before), Math.max(bytes, before));
   }
 
-  /** All of it is on the disk. */
-  sync(): void {
-    this.#disk = Buffer.from(this.cache);
+  /** All that counts as dirty is on the disk. What an earlier sync has lost is not: nobody remembers that it is missing. */
+  sync(random: Random): void {
+    this.#disk = this.#resolve(random, 'all');
     this.#dirty.clear();
     this.#sizes = [];
   }
@@ -75,7 +75,7 @@ export class SimulatedInode {
   #resolve(random: Random, survival: Survival): Buffer {
     if (survival === 'none') return this.#disk;
     const sizes = [this.#disk.length, ...this.#sizes];
-    const size = survival === 'all' ? sizes.at(-1)! : random.pick(sizes);
+    const size = survival === 'all' ? this.#nextDiskBytes : random.pick(sizes);
     const resolved = Buffer.alloc(size);
     this.#disk.copy(resolved);
     // As if the disk took sectors in order of their places and stopped somewhere.
