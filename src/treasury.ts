@@ -15,6 +15,7 @@ import type { Config } from './config.ts';
 import { acquireDataDirectoryLock, type Log, openLog } from './log/index.ts';
 import { startEngine, superviseEngine, type SupervisedEngine } from './materialize/index.ts';
 import { createTablesHold } from './tables-hold.ts';
+import { letHeapsGrow } from './v8-flags.ts';
 
 /** A running server. */
 export interface Treasury {
@@ -110,6 +111,10 @@ async function startSupervised(config: Config, log: Log, logger: Logger): Promis
   };
   const engine = await superviseEngine({ start, logger });
   log.onDurable((position) => engine.advance(position));
+  const first = log.onDurable(() => {
+    first();
+    letHeapsGrow();
+  });
   // What became durable while the engine started.
   engine.advance(log.status());
   return engine;

@@ -28,15 +28,31 @@ export async function decompress(
   return content;
 }
 
-/** One trip to zlib's thread gives this much. Its default of 16 KiB makes a usual message 20 trips. */
-const OUTPUT_PART_BYTES = 64 * 1024;
+/**
+ * One trip to zlib's thread gives this much. Its default of 16 KiB makes a usual message 20 trips; with enough for all of it, it is one,
+ * and nothing is put together afterwards.
+ */
+const OUTPUT_PART_BYTES = { MIN: 64 * 1024, MAX: 1024 * 1024 } as const;
+/** What telemetry is worth behind deflate, which does not say its size. */
+const USUAL_RATIO = 8;
+const GZIP_SIZE_BYTES = 4;
 
 type Inflater = ReturnType<typeof createGunzip | typeof createInflate>;
 
 function inflaterOf(bytes: Uint8Array, format: 'gzip' | 'deflate'): Inflater {
-  const options = { chunkSize: OUTPUT_PART_BYTES };
+  const options = { chunkSize: outputPartBytes(bytes, format) };
   if (format === 'gzip') return createGunzip(options);
   return hasZlibHeader(bytes) ? createInflate(options) : createInflateRaw(options);
+}
+
+/** About the whole content, as the end of a gzip member has it (RFC 1952): only a hint, since anybody may write it. */
+function outputPartBytes(bytes: Uint8Array, format: 'gzip' | 'deflate'): number {
+  const { length } = bytes;
+  const isGzip = format === 'gzip' && length > GZIP_SIZE_BYTES;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, length);
+  // With a byte to spare the end of the content is seen on the same trip.
+  const hint = isGzip ? view.getUint32(length - GZIP_SIZE_BYTES, true) + 1 : length * USUAL_RATIO;
+  return Math.min(OUTPUT_PART_BYTES.MAX, Math.max(OUTPUT_PART_BYTES.MIN, hint));
 }
 
 /** Section 2.2 of RFC 1950. Raw deflate would have to begin with a stored block whose padding is not zero to look like it. */
@@ -71,7 +87,7 @@ function inflateWhole(inflater: Inflater, bytes: Uint8Array, options: Decompress
     });
     inflater.on('end', () => {
       const { bytesWritten: position } = inflater;
-      if (position === bytes.length) resolve(Buffer.concat(parts, outputBytes));
+      if (position === bytes.length) resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts, outputBytes));
       else reject(new BatchMalformedError(`Cannot decompress: the content ends at byte ${position}`, { position }));
     });
     inflater.on('error', (error) => fail(isSenderFault(error) ? malformed(error) : error));
