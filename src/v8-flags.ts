@@ -10,9 +10,9 @@ setFlagsFromString('--optimize-for-size');
 
 /**
  * To be called when the first telemetry has come. A small heap through which megabytes of messages go is collected every few of them, at
- * half of all CPU (bench/otlp.ts): from now on what a collection left may grow elevenfold before the next one, which is some 100 MB
- * of messages on the main thread's 10 MB. An idle process stays as small as it is.
+ * half of all CPU (bench/otlp.ts): from now on what a collection left may grow sixfold before the next one, which is some 50 MB of
+ * messages on the main thread's 10 MB. An idle process stays as small as it is.
  */
 export function letHeapsGrow(): void {
-  setFlagsFromString('--heap-growing-percent=1000');
+  setFlagsFromString('--heap-growing-percent=500');
 }
