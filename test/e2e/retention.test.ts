@@ -38,6 +38,8 @@ test('log stays within its bytes and one segment under load, and every row is in
   }
   assert.ok(most > RETENTION_BYTES, `the load was enough: ${most}`);
   assert.ok(most <= RETENTION_BYTES + SEGMENT_BYTES_MAX, `${most} bytes`);
+  await until(async () => segmentBytes(data) <= RETENTION_BYTES);
+  await until(async () => (await statusOf(server)).log.retention.deletedTo === firstKeptOffset(data));
   const { firstOffset, log } = await statusOf(server);
   assert.ok(firstOffset > 0);
   assert.equal(log.retention.deletedTo, firstOffset);
@@ -122,6 +124,12 @@ function segmentBytes(data: string): number {
   return readdirSync(join(data, 'log'))
     .filter((name) => name.endsWith('.arrows'))
     .reduce((sum, name) => sum + (statSync(join(data, 'log', name), { throwIfNoEntry: false })?.size ?? 0), 0);
+}
+
+/** Where the oldest segment that is left begins: a sweep deletes files first, and tells of them last. */
+function firstKeptOffset(data: string): number {
+  const bases = readdirSync(join(data, 'log')).filter((name) => name.endsWith('.arrows'));
+  return Math.min(...bases.map((name) => Number.parseInt(name, 10)));
 }
 
 interface RetentionBody {
