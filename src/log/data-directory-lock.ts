@@ -3,9 +3,10 @@
  * recognised by its PID, and by the process's start time where the kernel tells it (a PID may have been given to another process).
  */
 import { randomBytes } from 'node:crypto';
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TreasuryError } from '../base/index.ts';
+import { makeDurableDirectory } from './durable-directory.ts';
 
 /** A lock that is held. */
 export interface DataDirectoryLock {
@@ -29,7 +30,7 @@ const ATTEMPTS_MAX = 16;
  * process, or this one, holds it; else what the file system throws.
  */
 export function acquireDataDirectoryLock(directory: string): DataDirectoryLock {
-  mkdirSync(directory, { recursive: true });
+  makeDurableDirectory(directory);
   const path = join(directory, 'lock');
   const own = JSON.stringify(describeProcess(process.pid));
   // Linked into place whole, so that nobody ever reads half a lock.

@@ -10,7 +10,6 @@ import {
   fstatSync,
   fsync,
   ftruncate,
-  mkdirSync,
   open,
   openSync,
   readdirSync,
@@ -20,6 +19,7 @@ import {
   unlink,
   writev,
 } from 'node:fs';
+import { makeDurableDirectory } from './durable-directory.ts';
 
 /** An open file. Positions and sizes in bytes. */
 export interface LogFile {
@@ -41,6 +41,7 @@ export interface LogReadFile {
 
 /** All methods fail with the error of the operating system (`code` as in errno). */
 export interface LogFileSystem {
+  /** Makes a folder and those that lead to it; their names are on the disk when it returns. */
   makeDirectory(path: string): void;
   /** Names in a directory, in no order. */
   list(directory: string): string[];
@@ -60,7 +61,7 @@ export interface LogFileSystem {
 /** The file system of the machine. */
 export const realFileSystem: LogFileSystem = {
   makeDirectory(path) {
-    mkdirSync(path, { recursive: true });
+    makeDurableDirectory(path);
   },
   list(directory) {
     return readdirSync(directory);
