@@ -25,11 +25,15 @@ export interface ServerProcess {
   end(signal: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Starts `serve`; resolves after its ready line. `grpc` may name a fixed address, for a server that comes back. */
+/**
+ * Starts `serve`; resolves after its ready line. `grpc` may name a fixed address, for a server that comes back. `env` is added to the
+ * environment of this process.
+ */
 export async function startServerProcess(
   data: string,
   grpc = '127.0.0.1:0',
   flags: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<ServerProcess> {
   const child = spawn(
     process.execPath,
@@ -48,7 +52,7 @@ export async function startServerProcess(
       '127.0.0.1:0',
       ...flags,
     ],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } },
   );
   let errors = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
