@@ -1,6 +1,6 @@
 /**
  * One frame: the record batch message of one group commit. Written as parts, so that records are not copied. The frame's CRC covers
- * metadata, columns and headers; the rows' CRCs, which are among the columns, cover the records: data is read once.
+ * its position, metadata, columns and headers; the rows' CRCs, which are among the columns, cover the records: data is read once.
  */
 import { crc32 } from 'node:zlib';
 import { FRAME_TEMPLATE } from './arrow-messages.ts';
@@ -53,10 +53,23 @@ const WIDTHS = FIXED_COLUMNS.map(({ bits }) => bits / 8);
 const CRC_ZERO = Buffer.from(crcDigits(0));
 const CRC_DIGITS = 8;
 const [OFFSET, RECEIVED_AT, STREAM_ID, STREAM_SEQ, BATCH_ID, SIGNAL, KIND, FLAGS, CRC] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+/** Scratch of `headCrc`: u64, little-endian. */
+const POSITION = new DataView(new ArrayBuffer(8));
 const NO_HEADERS: ReadonlyMap<string, string> = new Map();
 
-/** Encodes the rows as one frame. `previousCrc` is that of the frame before it in the log. */
-export function encodeFrame(baseOffset: bigint, rows: readonly FrameRow[], previousCrc: number): EncodedFrame {
+/** Where a frame goes. */
+export interface FramePlace {
+  /** Of its first byte in the segment file. */
+  readonly position: number;
+  /** Offset of its first row. */
+  readonly baseOffset: bigint;
+  /** CRC of the frame before it in the log. */
+  readonly previousCrc: number;
+}
+
+/** Encodes the rows as one frame. */
+export function encodeFrame(place: FramePlace, rows: readonly FrameRow[]): EncodedFrame {
+  const { position, baseOffset, previousCrc } = place;
   const count = rows.length;
   const places = columnPlaces(count);
   let headersBytes = 0;
@@ -98,7 +111,7 @@ export function encodeFrame(baseOffset: bigint, rows: readonly FrameRow[], previ
   const bodyBytes = headBytes - FRAME_METADATA_BYTES + recordEnd + padding;
   writeMetadata(view, { count, places, headersBytes, headBytes, recordBytes: recordEnd, bodyBytes });
   head.write(crcDigits(previousCrc), FRAME_TEMPLATE.previousCrc, 'latin1');
-  const crc = headCrc(head);
+  const crc = headCrc(head, position);
   head.write(crcDigits(crc), FRAME_TEMPLATE.crc, 'latin1');
   return { parts, bytes: FRAME_METADATA_BYTES + bodyBytes, crc };
 }
@@ -133,7 +146,7 @@ export function parseFrame(
   if (headersBytes < 0 || headBytes > bytes) return 'frame is too short for its headers';
   const data = whole ?? read(position, headBytes);
   if (data === null) return 'frame is cut off';
-  const crc = headCrc(data.subarray(0, headBytes));
+  const crc = headCrc(data.subarray(0, headBytes), position);
   if (crcDigits(crc) !== data.toString('latin1', FRAME_TEMPLATE.crc, FRAME_TEMPLATE.crc + CRC_DIGITS)) {
     return 'frame does not match its CRC';
   }
@@ -295,8 +308,11 @@ function setInt64(view: DataView, position: number, value: number): void {
   view.setUint32(position + 4, Math.floor(value / 0x1_0000_0000), true);
 }
 
-function headCrc(head: Buffer): number {
-  const before = crc32(head.subarray(0, FRAME_TEMPLATE.crc));
+/** Begins with the position: a whole frame that lies elsewhere, be it in a sender's record, is no frame. */
+function headCrc(head: Buffer, position: number): number {
+  POSITION.setUint32(0, position >>> 0, true);
+  POSITION.setUint32(4, Math.floor(position / 0x1_0000_0000), true);
+  const before = crc32(head.subarray(0, FRAME_TEMPLATE.crc), crc32(POSITION));
   return crc32(head.subarray(FRAME_TEMPLATE.crc + CRC_DIGITS), crc32(CRC_ZERO, before));
 }
 

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 
 /** Written into every segment. Raised when an older program could misread a file. */
-export const SEGMENT_FORMAT_VERSION = '1';
+export const SEGMENT_FORMAT_VERSION = '2';
 
 /** An encapsulated Arrow message without metadata: the end of a stream, and of a sealed segment. */
 export const END_OF_STREAM = Buffer.from('ffffffff00000000', 'hex');

@@ -88,7 +88,8 @@ export class SegmentWriter {
   async append(rows: readonly FrameRow[]): Promise<bigint> {
     const active = this.#active!;
     const baseOffset = this.#nextOffset;
-    const frame = encodeFrame(baseOffset, rows, this.#lastCrc);
+    const { position } = active;
+    const frame = encodeFrame({ position, baseOffset, previousCrc: this.#lastCrc }, rows);
     try {
       const written = await active.file.write(frame.parts, active.position);
       if (written !== frame.bytes)

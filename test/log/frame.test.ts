@@ -30,14 +30,20 @@ function row(record: string, changes: Partial<FrameRow> = {}): FrameRow {
   };
 }
 
+const PLACE = { position: 0, baseOffset: 41n, previousCrc: 5 };
+
 function reader(bytes: Buffer) {
   return (position: number, length: number) =>
     position + length <= bytes.length ? bytes.subarray(position, position + length) : null;
 }
 
 test('frames and header make a stream that apache-arrow reads', () => {
-  const first = encodeFrame(41n, [row('hello'), row('', { headers: Buffer.from('{"a":"b"}') })], 0xdeadbeef);
-  const second = encodeFrame(43n, [row('another record')], first.crc);
+  const first = encodeFrame({ position: 0, baseOffset: 41n, previousCrc: 0xdeadbeef }, [
+    row('hello'),
+    row('', { headers: Buffer.from('{"a":"b"}') }),
+  ]);
+  const place = { position: first.bytes, baseOffset: 43n, previousCrc: first.crc };
+  const second = encodeFrame(place, [row('another record')]);
   const stream = Buffer.concat([encodeSegmentHeader(HEADER), ...first.parts, ...second.parts, END_OF_STREAM]);
   const arrow = RecordBatchReader.from(stream).open();
   const schema = arrow.schema;
@@ -80,7 +86,7 @@ test('frames and header make a stream that apache-arrow reads', () => {
 
 test('header reads back and every flipped bit of it is noticed', () => {
   const bytes = Buffer.from(encodeSegmentHeader(HEADER));
-  assert.deepEqual(decodeSegmentHeader(bytes), { version: '1', ...HEADER });
+  assert.deepEqual(decodeSegmentHeader(bytes), { version: '2', ...HEADER });
   for (let bit = 0; bit < bytes.length * 8; bit++) {
     bytes[bit >> 3]! ^= 1 << (bit & 7);
     assert.equal(typeof decodeSegmentHeader(bytes), 'string', `bit ${bit}`);
@@ -89,7 +95,7 @@ test('header reads back and every flipped bit of it is noticed', () => {
 });
 
 test('frame reads back as the entries that went in', () => {
-  const frame = encodeFrame(41n, [row('hello'), row('x', { headers: Buffer.from('{"a":"b"}') })], 5);
+  const frame = encodeFrame(PLACE, [row('hello'), row('x', { headers: Buffer.from('{"a":"b"}') })]);
   const bytes = Buffer.concat(frame.parts);
   assert.equal(bytes.length, frame.bytes);
   assert.equal(bytes.length % 8, 0);
@@ -103,8 +109,18 @@ test('frame reads back as the entries that went in', () => {
   assert.equal(view.previousCrc, 5);
 });
 
+test('frame is one only where it was written', () => {
+  const position = 6 * 1024 ** 3;
+  const bytes = Buffer.concat(encodeFrame({ ...PLACE, position }, [row('hello')]).parts);
+  const at = (start: number) => parseFrame((from, length) => reader(bytes)(from - start, length), start, true);
+  assert.ok(typeof at(position) !== 'string');
+  for (const elsewhere of [0, 8, position - 8, position + 8, position % 2 ** 32]) {
+    assert.equal(at(elsewhere), 'frame does not match its CRC');
+  }
+});
+
 test('every flipped bit of a frame is noticed', () => {
-  const bytes = Buffer.concat(encodeFrame(41n, [row('hello'), row('you'), row('there!')], 5).parts);
+  const bytes = Buffer.concat(encodeFrame(PLACE, [row('hello'), row('you'), row('there!')]).parts);
   for (let bit = 0; bit < bytes.length * 8; bit++) {
     bytes[bit >> 3]! ^= 1 << (bit & 7);
     const view = parseFrame(reader(bytes), 0, true);

@@ -27,7 +27,8 @@ test('worked example of docs/format/segment.md is what is written', () => {
     record: [entry.record],
     recordBytes: entry.record.length,
   }));
-  const written = Buffer.concat(encodeFrame(frame.baseOffset, rows, header.previousCrc).parts);
+  const place = { position: SEGMENT_HEADER_BYTES, baseOffset: frame.baseOffset, previousCrc: header.previousCrc };
+  const written = Buffer.concat(encodeFrame(place, rows).parts);
   assert.deepEqual(written, BYTES.subarray(SEGMENT_HEADER_BYTES, BYTES.length - 8));
 });
 
