@@ -118,6 +118,11 @@ export const LIMITS = {
   tablesHoldIntervalMs: 2_000,
   /** How long a deletion waits for a consumer to say where it is: the log may be refusing entries meanwhile. */
   holdAnswerMaxMs: 1_000,
+  /**
+   * No segment begins at or above it: a million entries a second reach it after 142 years, and the offsets behind it are still exact in
+   * JavaScript's numbers and in SQLite. A file name or an index that says more is not of this log.
+   */
+  baseOffsetMax: 2 ** 52,
   /** One read of a segment: large enough for sequential speed, small enough to allocate per read. */
   logReadBytes: 1 * MIB,
   /** Rows at which a DuckDB transaction commits: one row group. */
@@ -153,6 +158,8 @@ export const LIMITS = {
   entryMemoryAttemptsMax: 6,
   /** Quarantined entries shown in the status; the table has all. */
   quarantineShownMax: 20,
+  /** Ranges of offsets shown in the status that were deleted before they were in the tables; each was logged. */
+  lostRangesShownMax: 20,
   /** Length of a quarantine reason: enough for two names from the wire. */
   quarantineReasonCharsMax: 1024,
   /** Dictionary bytes over all streams in the materializer. Past it the stream used longest ago is forgotten and read again. */

@@ -40,6 +40,7 @@ interface StatusBody {
       readonly failing: string | null;
     };
   };
+  readonly lost: { readonly total: number | null };
   readonly quarantine: {
     readonly total: number | null;
     readonly newest: readonly { readonly offset: number; readonly projection: string; readonly reason: string }[];
@@ -55,7 +56,7 @@ export async function status({ server, format }: Config): Promise<number> {
 }
 
 function summary(body: StatusBody): string {
-  const { log, engine, quarantine } = body;
+  const { log, engine, lost, quarantine } = body;
   const facts = tableText(
     ['what', 'value'],
     [
@@ -69,6 +70,7 @@ function summary(body: StatusBody): string {
       ['tables', engine.tableBytes === undefined ? 'unknown' : bytesText(engine.tableBytes)],
       ['tables keep', tablesKeptText(engine.retention)],
       ['engine', engineText(engine)],
+      ['offsets deleted before they were in the tables', lost.total ?? 'unknown'],
       ['quarantined entries', quarantine.total ?? 'unknown'],
       ['strings repaired since the start', engine.repairedStrings ?? 'unknown'],
     ],

@@ -5,6 +5,7 @@ import { createRetentionClock } from '../log/index.ts';
 import type { EngineCommand, EngineEvent, PostEvent } from './engine-protocol.ts';
 import { type EngineParts, moveTablesAside, openSession, type Session } from './engine-session.ts';
 import { createFailedRange } from './failed-range.ts';
+import { noLostOffsets } from './lost-offsets.ts';
 import type { MaterializerCounters, MaterializerEnd } from './materializer.ts';
 import { createSqlRequests } from './sql-requests.ts';
 import { createRetentionFigures, retentionStatus } from './table-retention-figures.ts';
@@ -26,6 +27,7 @@ export async function hostEngine(port: MessagePort, options: EngineOptions, part
     entriesDecoded: 0,
     repairedStrings: 0,
     lastCommitMs: 0,
+    lost: noLostOffsets(),
     projectionRows: new Map(),
   };
   const retentionFigures = createRetentionFigures(options.retentionAgeMs ?? null);
@@ -113,6 +115,7 @@ export async function hostEngine(port: MessagePort, options: EngineOptions, part
       quarantinedTotal: quarantine.total,
       quarantined: quarantine.newest,
       repairedStrings: counters.repairedStrings,
+      lost: counters.lost,
       tableBytes: session === null ? 0 : session.tableBytes(),
       writer: shown.writer,
       lastCommitMs: counters.lastCommitMs,

@@ -2,6 +2,7 @@
 import { errorMessage, type Signal, signalOfCode } from '../base/index.ts';
 import { ENTRY_FLAGS, ENTRY_KINDS, type LogEntry } from '../log/index.ts';
 import { type CanonicalBatch, createStreamDecoder, initZstd } from '../otap/index.ts';
+import { ReadFailure } from './loop-failures.ts';
 import { decodeOtlpEntry } from './otlp-entry.ts';
 import { createStreamDecoders, type StreamDecoders, type StreamDecodersOptions } from './stream-decoders.ts';
 
@@ -38,7 +39,7 @@ export interface EntryDecoderParts {
   readonly decodeOtlp: (signal: Signal, entry: LogEntry) => CanonicalBatch;
 }
 
-/** The batch of an entry, the reason why there is none, or null for an entry without rows. */
+/** The batch of an entry, the reason why there is none, or null for an entry without rows. Throws ReadFailure. */
 export function decodeEntry(
   entry: LogEntry,
   signal: Signal | undefined,
@@ -59,6 +60,8 @@ export function decodeEntry(
         return `Cannot decode the entry: kind is ${entry.kind}`;
     }
   } catch (error) {
+    // Says nothing about the entry.
+    if (error instanceof ReadFailure) throw error;
     return errorMessage(error);
   }
 }

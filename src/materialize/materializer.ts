@@ -11,7 +11,6 @@ import {
   errorMessage,
   LIMITS,
   type Logger,
-  OffsetOutOfRangeError,
   type Signal,
   signalOfCode,
 } from '../base/index.ts';
@@ -21,13 +20,23 @@ import { type Checkpoint, retireOlderVersions, writeCheckpoints } from './checkp
 import { type Database, inTransaction, rollbackQuietly } from './database.ts';
 import { decodeEntry, isUndecodable } from './entry-decoder.ts';
 import type { FailedRange } from './failed-range.ts';
-import { BeginFailure, EntryFailure, flushing, ReadFailure, reading } from './loop-failures.ts';
+import {
+  BeginFailure,
+  deletedBelow,
+  EntryFailure,
+  flushing,
+  ReadFailure,
+  reading,
+  readingAgain,
+} from './loop-failures.ts';
+import { withLost } from './lost-offsets.ts';
 import type { ProjectionDefinition, Projector } from './projection.ts';
 import { NO_PROJECTION, type Quarantine } from './quarantine.ts';
 import { blamesData, storeFailure } from './store-failures.ts';
 import { createStreamDecoders } from './stream-decoders.ts';
 import type { TableRetention } from './table-retention.ts';
-import type { ProjectionStatus } from './types.ts';
+import type { LostOffsets, ProjectionStatus } from './types.ts';
+import { emptyTransaction } from './uncommitted.ts';
 import { createWake } from './wake.ts';
 
 /** Totals since the engine's start. They outlive a store that had to be opened again. */
@@ -37,6 +46,7 @@ export interface MaterializerCounters {
   entriesDecoded: number;
   repairedStrings: number;
   lastCommitMs: number;
+  lost: LostOffsets;
   /** By projection name. */
   readonly projectionRows: Map<string, number>;
 }
@@ -99,17 +109,6 @@ interface Running {
   rows: number;
 }
 
-/** What the open transaction holds. */
-interface Uncommitted {
-  open: boolean;
-  rows: number;
-  logBytes: number;
-  decoded: number;
-  repaired: number;
-  firstAtMs: number;
-  readonly offsets: bigint[];
-}
-
 export function createMaterializer(options: MaterializerOptions): Materializer {
   const { database, quarantine, failedRange, counters, retention, logger, clock } = options;
   const commitRowsMax = options.commitRowsMax ?? LIMITS.commitRowsMax;
@@ -147,7 +146,13 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
 
   /** One frame, or one wait for news. */
   async function step(): Promise<void> {
-    const frame = reading(() => openedReader().nextFrame());
+    let frame: readonly LogEntry[] | null;
+    try {
+      frame = reading(() => openedReader().nextFrame());
+    } catch (error) {
+      if (await passDeleted(error)) return;
+      throw error;
+    }
     if (frame === null) {
       tellSkipped(openedReader());
       if (commitDue() || buildReady()) await commit();
@@ -170,6 +175,24 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
       sliceEndMs = clock.monotonicMs() + LIMITS.materializeSliceMs;
     }
     await nextTurn();
+  }
+
+  /**
+   * Goes on where the log begins now, if that is why it cannot be read. What was decoded of deleted entries is committed: they cannot be
+   * read again.
+   */
+  async function passDeleted(error: unknown): Promise<boolean> {
+    const firstOffset = deletedBelow(error);
+    if (firstOffset === null) return false;
+    if (reader !== null) tellSkipped(reader);
+    const to = firstOffset < durable.durableOffset ? firstOffset : durable.durableOffset;
+    if (to <= position) return false;
+    closeReader();
+    if (!uncommitted.open) await begin();
+    uncommitted.lost = { from: position, to };
+    position = to;
+    await commit();
+    return true;
   }
 
   async function retain(isIdle: boolean): Promise<void> {
@@ -197,6 +220,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
       if (entry.kind === ENTRY_KINDS.STATE) decoders.restoreState(entry, signal);
       if (entry.kind === ENTRY_KINDS.BAR && !isUndecodable(entry)) decoders.applyState(entry, signal);
     } catch (error) {
+      if (error instanceof ReadFailure) throw error;
       if (!(error instanceof BatchMalformedError))
         logger.debug('Replayed state failed', { offset: entry.offset, error });
     }
@@ -303,6 +327,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     counters.entriesDecoded += uncommitted.decoded;
     counters.repairedStrings += uncommitted.repaired;
     counters.lastCommitMs = durationMs;
+    if (uncommitted.lost !== null) tellLost(uncommitted.lost);
     uncommitted = emptyTransaction();
     stuck = null;
     failures = 0;
@@ -390,23 +415,15 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     if (reader === null) {
       decoders.clear();
       position = committedOffset();
-      reader = openReaderFrom(position);
+      reader = options.openReader(position, durable);
       skippedTold = 0;
     }
     return reader;
   }
 
-  function openReaderFrom(from: bigint): LogReader {
-    try {
-      return options.openReader(from, durable);
-    } catch (error) {
-      if (!(error instanceof OffsetOutOfRangeError)) throw error;
-      const firstOffset = BigInt(error.facts['firstOffset'] ?? from);
-      if (firstOffset <= from) throw error;
-      logger.warn('Older entries are gone from the log, going on behind them', { from, firstOffset });
-      position = firstOffset;
-      return options.openReader(firstOffset, durable);
-    }
+  function tellLost({ from, to }: { readonly from: bigint; readonly to: bigint }): void {
+    counters.lost = withLost(counters.lost, from, to);
+    logger.warn('Older entries are gone from the log, going on behind them', { from, to, offsets: to - from });
   }
 
   /** Entries that damage has taken are passed by like the others; the log keeps the bytes. */
@@ -422,14 +439,17 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     reader = null;
   }
 
+  /** Throws ReadFailure, or OffsetOutOfRangeError when the segment was deleted meanwhile: only the entry that needs it is lost then. */
   function* readSegment(_segment: bigint, end: bigint): Iterable<LogEntry> {
-    const again = options.openReader(end, durable);
+    const again = readingAgain(() => options.openReader(end, durable));
     try {
-      for (let frame = again.nextFrame(); frame !== null; frame = again.nextFrame()) {
-        for (const entry of frame) {
+      for (;;) {
+        const frame = readingAgain(() => again.nextFrame());
+        for (const entry of frame ?? []) {
           if (entry.offset >= end) return;
           yield entry;
         }
+        if (frame === null) return;
       }
     } finally {
       again.close();
@@ -472,8 +492,4 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
       return stuck;
     },
   };
-}
-
-function emptyTransaction(): Uncommitted {
-  return { open: false, rows: 0, logBytes: 0, decoded: 0, repaired: 0, firstAtMs: 0, offsets: [] };
 }

@@ -35,6 +35,14 @@ export interface QuarantinedEntry {
   readonly reason: string;
 }
 
+/** Offsets that retention deleted from the log before they were in the tables. */
+export interface LostOffsets {
+  /** Since start. Of tables built anew: from the log's very beginning. */
+  readonly total: bigint;
+  /** The newest ranges, newest first. */
+  readonly newest: readonly { readonly from: bigint; readonly to: bigint }[];
+}
+
 /** What retention has done to the tables. Totals since start. */
 export interface TablesRetentionStatus {
   /** Null: rows stay. */
@@ -68,6 +76,7 @@ export interface EngineStatus {
   /** The newest ones, newest first. */
   readonly quarantined: readonly QuarantinedEntry[];
   readonly repairedStrings: number;
+  readonly lost: LostOffsets;
   readonly tableBytes: number;
   readonly writer: 'raw' | 'safe';
   readonly lastCommitMs: number;

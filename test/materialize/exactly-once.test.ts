@@ -159,6 +159,7 @@ async function runSession(
         entriesDecoded: 0,
         repairedStrings: 0,
         lastCommitMs: 0,
+        lost: { total: 0n, newest: [] },
         projectionRows: new Map(),
       },
       durable: positionAt(end),

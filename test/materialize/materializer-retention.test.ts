@@ -62,6 +62,7 @@ async function run(
       entriesDecoded: 0,
       repairedStrings: 0,
       lastCommitMs: 0,
+      lost: { total: 0n, newest: [] },
       projectionRows: new Map(),
     },
     durable: positionAt(40n),

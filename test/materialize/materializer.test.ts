@@ -66,6 +66,7 @@ async function materialize(store: SmallStore, entries: readonly LogEntry[], opti
     entriesDecoded: 0,
     repairedStrings: 0,
     lastCommitMs: 0,
+    lost: { total: 0n, newest: [] },
     projectionRows: new Map(),
   };
   const projections = [];

@@ -228,6 +228,11 @@ function engineFamilies({ engine, log }: Snapshot): Family[] {
       'Entries that could not be decoded or projected.',
       engine.quarantinedTotal,
     ),
+    counter(
+      'treasury_lost_offsets_total',
+      'Offsets that retention deleted from the log before they were in the tables.',
+      engine.lost.total,
+    ),
     counter('treasury_repaired_strings_total', 'Strings of invalid UTF-8 repaired.', engine.repairedStrings),
     gauge('treasury_table_bytes', 'Bytes of the DuckDB file.', engine.tableBytes),
     gauge('treasury_last_commit_seconds', 'Duration of the last commit.', engine.lastCommitMs / 1000),

@@ -33,6 +33,10 @@ export function statusBody(snapshot: Snapshot, services: HttpServices): Readonly
       retention: retentionFigures(retention),
     },
     engine: { ...engineHealth, reason: engineHealth.reason ?? engineReason, ...engineFigures(snapshot) },
+    lost: {
+      total: engine === null ? null : Number(engine.lost.total),
+      newest: (engine?.lost.newest ?? []).map(({ from, to }) => ({ from: Number(from), to: Number(to) })),
+    },
     quarantine: {
       total: engine?.quarantinedTotal ?? null,
       newest: (engine?.quarantined ?? []).map((entry) => ({ ...entry, offset: Number(entry.offset) })),

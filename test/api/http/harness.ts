@@ -20,6 +20,7 @@ export const ENGINE_STATUS: EngineStatus = {
   quarantinedTotal: 1,
   quarantined: [{ offset: 3n, projection: 'logs', reason: 'a "reason"' }],
   repairedStrings: 0,
+  lost: { total: 3n, newest: [{ from: 1n, to: 4n }] },
   tableBytes: 4096,
   writer: 'raw',
   lastCommitMs: 12,

@@ -62,7 +62,7 @@ test('readyz is red while the server stops, healthz is not', async (context) => 
   assert.equal((await fetch(`${base}/healthz`)).status, 200);
 });
 
-test('status names offsets as numbers, lag and quarantine', async (context) => {
+test('status names offsets as numbers, lag, losses and quarantine', async (context) => {
   const { base } = await start(context);
   const body = (await (await fetch(`${base}/treasury/v1/status`)).json()) as Record<string, unknown>;
   assert.equal(body['version'], '9.9.9');
@@ -70,6 +70,7 @@ test('status names offsets as numbers, lag and quarantine', async (context) => {
   assert.deepEqual(body['projections'], [{ name: 'logs', version: 1, materializedOffset: 5, lag: 3, rowsWritten: 50 }]);
   const otlp = body['otlp'] as { inFlight: number; requests: { http: { logs: { rejectedRows: number } } } };
   assert.deepEqual([otlp.inFlight, otlp.requests.http.logs.rejectedRows], [2, 5]);
+  assert.deepEqual(body['lost'], { total: 3, newest: [{ from: 1, to: 4 }] });
   assert.deepEqual(body['quarantine'], {
     total: 1,
     newest: [{ offset: 3, projection: 'logs', reason: 'a "reason"' }],
