@@ -16,6 +16,8 @@ export interface IndexComparison {
   /** UUID of the log that was indexed, or null in an index of none. */
   readonly logUuid: string | null;
   compare(scan: SegmentScan, limitOffset: bigint | null): string[];
+  /** Whether the index knows entries of a segment. */
+  knowsEntries(segment: bigint): boolean;
   /** What the index holds beside all segments. */
   finish(): string[];
   close(): void;
@@ -103,6 +105,10 @@ class Comparison implements IndexComparison {
     // Not behind a segment without frames: the gap in front of the next one begins before it.
     if (scan.frames.length > 0) this.#expected.trim(scan.baseOffset);
     return texts;
+  }
+
+  knowsEntries(segment: bigint): boolean {
+    return this.#rows('SELECT 1 FROM frames WHERE segment = ? LIMIT 1', segment).length > 0;
   }
 
   finish(): string[] {

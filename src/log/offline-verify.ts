@@ -10,6 +10,7 @@ import { readDeletions } from './offline-deletions.ts';
 import { type IndexComparison, openIndexComparison } from './offline-index.ts';
 import { openLogReader } from './reader.ts';
 import { isLeftover, isTailDamage } from './recovery.ts';
+import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import { type SegmentScan, scanSegment } from './segment-scan.ts';
 import type { LogEntry } from './types.ts';
 
@@ -74,7 +75,8 @@ export function* checkLog(directory: string, options: LogCheckOptions = {}): Gen
     yield { bytesDone, bytesTotal, offset, findings };
     for (const [i, { baseOffset, limitOffset }] of files.entries()) {
       const scan = scanSegment({ directory, fileSystem, baseOffset, limitOffset, records: true });
-      const found = [...segmentFindings(scan, limitOffset), ...seamFindings(before, scan)];
+      const isKnown = comparison !== null && knowsEntries(comparison, baseOffset);
+      const found = [...segmentFindings(scan, limitOffset, isKnown), ...seamFindings(before, scan)];
       if (comparison !== null) {
         found.push(...compared(comparison, scan, limitOffset));
       }
@@ -161,11 +163,13 @@ function beginningFindings(files: readonly SegmentFile[], deletedTo: bigint): Lo
   return [missing(segmentFileName(first.baseOffset), null, deletedTo, previousEnd)];
 }
 
-function segmentFindings(scan: SegmentScan, limitOffset: bigint | null): LogFinding[] {
+function segmentFindings(scan: SegmentScan, limitOffset: bigint | null, isKnown: boolean): LogFinding[] {
   if (isLeftover(scan, limitOffset)) return [];
+  // A segment that was being made when its process ended: the next start takes it away.
+  const isUnfinished = limitOffset === null && !isKnown && scan.fileBytes <= SEGMENT_HEADER_BYTES;
   const segment = segmentFileName(scan.baseOffset);
   const findings: LogFinding[] = scan.damage.map(({ position, bytes, reason }) => ({
-    kind: 'damage',
+    kind: isUnfinished ? 'torn' : 'damage',
     segment,
     position,
     bytes,
@@ -229,6 +233,15 @@ function compared(comparison: IndexComparison, scan: SegmentScan, limitOffset: b
 
 function finished(comparison: IndexComparison): LogFinding[] {
   return reading(() => comparison.finish()).map((message) => indexFinding(null, message));
+}
+
+/** Not when it cannot be read: that is told by the comparison. */
+function knowsEntries(index: IndexComparison, baseOffset: bigint): boolean {
+  try {
+    return index.knowsEntries(baseOffset);
+  } catch {
+    return false;
+  }
 }
 
 function reading(read: () => string[]): string[] {
