@@ -63,13 +63,15 @@ export async function startServerProcess(
     ready = line;
     break;
   }
-  clearTimeout(timer);
   child.stdout.resume();
   const match = /^ready grpc=(\S+) otlp_http=(\S+) http=(\S+) data=(.*)$/.exec(ready);
   if (match === null) {
-    child.kill('SIGKILL');
-    throw new Error(`The server did not get ready: ${ready || errors}`);
+    if (ready !== '') child.kill('SIGKILL');
+    const [code] = (await exited) as [number | null];
+    clearTimeout(timer);
+    throw new ServerStartError(code, ready || errors);
   }
+  clearTimeout(timer);
   return {
     child,
     data,
@@ -83,6 +85,20 @@ export async function startServerProcess(
       return code;
     },
   };
+}
+
+/** A server that ended, or had to be ended, before it was ready. */
+export class ServerStartError extends Error {
+  /** Its exit code; null when it was killed. */
+  readonly code: number | null;
+  /** What it wrote to standard error. */
+  readonly stderr: string;
+
+  constructor(code: number | null, stderr: string) {
+    super(`The server did not get ready: ${stderr}`);
+    this.code = code;
+    this.stderr = stderr;
+  }
 }
 
 /** A scratch directory that goes when the test ends. */
