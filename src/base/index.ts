@@ -22,5 +22,6 @@ export {
 } from './logger.ts';
 export { type AppliedStep, type MigrationStep, pendingSteps, readMigrationSteps } from './migration-steps.ts';
 export { nearest } from './nearest.ts';
+export { refuseOtherThanFile } from './regular-file.ts';
 export { type Signal, SIGNAL_CODES, signalOfCode, SIGNALS } from './signals.ts';
 export { VERSION } from './version.ts';

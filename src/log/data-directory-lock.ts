@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { linkSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { TreasuryError } from '../base/index.ts';
+import { refuseOtherThanFile, TreasuryError } from '../base/index.ts';
 import { makeDurableDirectory } from './durable-directory.ts';
 
 /** A lock that is held. */
@@ -39,6 +39,7 @@ export function acquireDataDirectoryLock(directory: string): DataDirectoryLock {
     writeFileSync(draft, own, { flag: 'wx' });
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       if (linkNew(draft, path)) return { path, release: () => release(path, own) };
+      refuseOtherThanFile(path, 'TREASURY_DATA_DIRECTORY_LOCKED');
       refuseIfHeld(directory, read(path));
       takeAway(directory, path);
     }
@@ -110,7 +111,8 @@ function describeProcess(pid: number): Holder {
 function parseHolder(content: string): Holder | null {
   try {
     const holder = JSON.parse(content) as Partial<Holder> | null;
-    if (!Number.isSafeInteger(holder?.pid)) return null;
+    // Zero and below mean groups of processes to kill(2), and would always be alive.
+    if (!Number.isSafeInteger(holder?.pid) || holder!.pid! <= 0) return null;
     return { pid: holder!.pid!, startTicks: holder!.startTicks ?? null, bootId: holder!.bootId ?? null };
   } catch {
     return null;

@@ -19,6 +19,7 @@ import {
   unlink,
   writev,
 } from 'node:fs';
+import { TreasuryError } from '../base/index.ts';
 import { makeDurableDirectory } from './durable-directory.ts';
 
 /** An open file. Positions and sizes in bytes. */
@@ -73,7 +74,12 @@ export const realFileSystem: LogFileSystem = {
     return openFile(path, constants.O_RDWR);
   },
   openForReading(path) {
-    const descriptor = openSync(path, 'r');
+    // Not blocking: opening a pipe would wait for its other end.
+    const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    if (!fstatSync(descriptor).isFile()) {
+      closeSync(descriptor);
+      throw new TreasuryError('TREASURY_LOG_CORRUPT', `Cannot read ${path}: it is no file`, { facts: { path } });
+    }
     return {
       read(buffer, position) {
         let end = 0;

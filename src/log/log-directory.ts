@@ -1,7 +1,7 @@
 /** What lies in a log directory: its segments in order and what their headers say. */
-import { TreasuryError } from '../base/index.ts';
+import { LIMITS, TreasuryError } from '../base/index.ts';
 import type { LogFileSystem } from './file-system.ts';
-import { SEGMENT_FORMAT_VERSION, segmentBaseOffsets, segmentFileName } from './layout.ts';
+import { SEGMENT_FORMAT_VERSION, segmentBaseOffsets, segmentFileName, segmentPath } from './layout.ts';
 import type { SegmentHeader } from './segment-header.ts';
 import { readSegmentHeader, type SegmentScan, scanSegment } from './segment-scan.ts';
 
@@ -13,9 +13,18 @@ export interface SegmentFile {
   readonly limitOffset: bigint | null;
 }
 
-/** The segments of a directory by base offset. Throws TREASURY_LOG_CORRUPT for a segment of another format version. */
+/**
+ * The segments of a directory by base offset. Throws TREASURY_LOG_CORRUPT for a segment of another format version, and for what only has
+ * the name of a segment.
+ */
 export function readSegmentFiles(fileSystem: LogFileSystem, directory: string): SegmentFile[] {
   const files = segmentBaseOffsets(fileSystem.list(directory)).map((baseOffset) => {
+    if (baseOffset >= LIMITS.baseOffsetMax) {
+      throw new TreasuryError(
+        'TREASURY_LOG_CORRUPT',
+        `Cannot open the log: ${segmentPath(directory, baseOffset)} is named by an offset that no log reaches`,
+      );
+    }
     const header = readSegmentHeader(fileSystem, directory, baseOffset);
     if (typeof header === 'string') return { baseOffset, header: null };
     if (header.version !== SEGMENT_FORMAT_VERSION) {

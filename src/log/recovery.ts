@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
-import { errorMessage, type Logger, LogUnavailableError } from '../base/index.ts';
+import { errorMessage, LIMITS, type Logger, LogUnavailableError, TreasuryError } from '../base/index.ts';
 import type { LogFile, LogFileSystem } from './file-system.ts';
 import { parseFrame } from './frame.ts';
 import { END_OF_STREAM, indexPath, quarantinePath, segmentFileName, segmentPath } from './layout.ts';
@@ -50,7 +50,7 @@ export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog
   const files = readSegmentFiles(fileSystem, directory);
   const index = openIndexOrNone(options);
   try {
-    if (index !== null) return await recover(options, files, index);
+    if (index !== null) return await recoverWith(options, files, index);
   } catch (error) {
     if (!isNoRoom(error)) {
       index?.close({ clean: false });
@@ -65,6 +65,23 @@ export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog
     inMemory.close({ clean: false });
     throw error;
   }
+}
+
+/** Recovers with what the index says or, where that cannot be, without. */
+async function recoverWith(options: RecoveryOptions, files: SegmentFile[], index: SegmentIndex): Promise<RecoveredLog> {
+  try {
+    return await recover(options, files, index);
+  } catch (error) {
+    if (error instanceof TreasuryError || isNoRoom(error) || isOfSystem(error)) throw error;
+    options.logger.warn('The log index contradicts the segments', { error: errorMessage(error) });
+    const again = readSegmentFiles(options.fileSystem, options.directory);
+    return await recover(options, again, { ...index, isTrusted: false });
+  }
+}
+
+/** Whether a call of the operating system failed: that says nothing about what a file holds. */
+function isOfSystem(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error;
 }
 
 /** The index, or null when its disk has no room for it. */
@@ -113,7 +130,8 @@ async function recover(options: RecoveryOptions, files: SegmentFile[], index: Se
   const isOwnIndex = index.logUuid === logUuid;
   const lastFrame = isOwnIndex ? index.lastFrame() : null;
   // Entries up to here were durable, whatever the segments hold now.
-  const indexEnd = max(index.keptEnd(logUuid), lastFrame === null ? 0n : lastFrame.baseOffset + BigInt(lastFrame.rows));
+  const framesEnd = lastFrame === null ? 0n : lastFrame.baseOffset + BigInt(lastFrame.rows);
+  const indexEnd = max(index.keptEnd(logUuid), framesEnd < LIMITS.baseOffsetMax ? framesEnd : 0n);
   index.markChanging();
   if (isOwnIndex && index.isTrusted) forgetDeleted(files, index);
   if (!isOwnIndex || !index.isTrusted || !isConsistent(options, files, index)) {
@@ -189,6 +207,7 @@ function forgetDeleted(files: readonly SegmentFile[], index: SegmentIndex): void
 /** Whether the index is a prefix of what the segments hold, as far as can be told without reading them. */
 function isConsistent(options: RecoveryOptions, files: readonly SegmentFile[], index: SegmentIndex): boolean {
   const { directory, fileSystem } = options;
+  if (!index.isCoherent()) return false;
   const rows = index.segments();
   const lastBase = rows.at(-1)?.baseOffset ?? -1n;
   const byBase = new Map(files.map((file) => [file.baseOffset, file]));

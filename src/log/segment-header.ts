@@ -1,5 +1,6 @@
 /** The schema message that heads a segment: who the segment is and where the log stood when it was made. */
 import { crc32 } from 'node:zlib';
+import { LIMITS } from '../base/index.ts';
 import { SCHEMA_TEMPLATE } from './arrow-messages.ts';
 import { crcDigits, offsetDigits } from './layout.ts';
 
@@ -23,6 +24,9 @@ export interface SegmentHeader {
 export const SEGMENT_HEADER_BYTES = SCHEMA_TEMPLATE.bytes.length;
 
 const { values } = SCHEMA_TEMPLATE;
+const DECIMAL = /^\d+$/;
+/** The index counts with 64 bits and a sign. */
+const STREAM_IDS_END = 1n << 63n;
 const CRC_ZERO = Buffer.from(crcDigits(0));
 
 /** The bytes of a segment's header, `SEGMENT_HEADER_BYTES` long. */
@@ -47,14 +51,15 @@ export function decodeSegmentHeader(bytes: Uint8Array): SegmentHeader | string {
   const read = ({ position, length }: { position: number; length: number }) =>
     header.toString('latin1', position, position + length);
   if (read(values.headerCrc) !== crcDigits(headerCrc(header))) return 'header does not match its CRC';
-  return {
-    version: read(values.version),
-    logUuid: read(values.logUuid),
-    baseOffset: BigInt(read(values.baseOffset)),
-    previousEnd: BigInt(read(values.previousEnd)),
-    previousCrc: Number.parseInt(read(values.previousCrc), 16),
-    streamIdNext: BigInt(read(values.streamIdNext)),
-  };
+  const numbers = [values.baseOffset, values.previousEnd, values.streamIdNext].map(read);
+  if (!numbers.every((digits) => DECIMAL.test(digits))) return 'header has a number that is none';
+  const [baseOffset, previousEnd, streamIdNext] = numbers.map(BigInt) as [bigint, bigint, bigint];
+  const previousCrc = Number.parseInt(read(values.previousCrc), 16);
+  if (baseOffset >= LIMITS.baseOffsetMax || streamIdNext >= STREAM_IDS_END)
+    return 'header has a number that no log reaches';
+  if (previousEnd > baseOffset || Number.isNaN(previousCrc)) return 'header contradicts itself';
+  const [version, logUuid] = [read(values.version), read(values.logUuid)];
+  return { version, logUuid, baseOffset, previousEnd, previousCrc, streamIdNext };
 }
 
 /** CRC of the header with the digits of its own CRC as zeros. */

@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import type Sqlite from 'better-sqlite3';
-import { TreasuryError } from '../base/index.ts';
+import { LIMITS, refuseOtherThanFile, TreasuryError } from '../base/index.ts';
 import { migrateIndex } from './index-schema.ts';
 import type { DamagedRange, FrameFacts } from './segment-scan.ts';
 import { openSqlite } from './sqlite.ts';
@@ -49,6 +49,8 @@ export interface SegmentIndex {
   gaps(): OffsetRange[];
   quarantinedRanges(): DamagedRange[];
   streamIdMax(): bigint;
+  /** Whether the last frame and the row of each segment fit each other. What a frame says of itself is not compared. */
+  isCoherent(): boolean;
   /** The highest offset that a named consumer of the log stands at, 0 without consumers. */
   cursorsEnd(logUuid: string): bigint;
   /** The end of a log as `keepEnd` noted it last, 0 when it did not. */
@@ -76,6 +78,8 @@ export interface SegmentIndex {
 }
 
 const DERIVED_TABLES = ['segments', 'frames', 'gaps', 'quarantined_ranges'] as const;
+/** What SQLite keeps beside a database goes with it. */
+const INDEX_FILES = ['', '-wal', '-shm', '-journal'] as const;
 const NO_ROOM = new Set<unknown>(['SQLITE_FULL', 'ENOSPC', 'EDQUOT']);
 const TRIM = [
   'DELETE FROM segments WHERE base_offset < @first',
@@ -84,6 +88,18 @@ const TRIM = [
   'DELETE FROM gaps WHERE to_offset <= @first',
   'UPDATE gaps SET from_offset = @first WHERE from_offset < @first',
 ] as const;
+const DECIMAL = /^\d{1,20}$/;
+/** Per segment it looks at two frames only, found by their key. A frame that belongs to no segment is the last below some segment. */
+const CONTRADICTIONS = `
+  WITH s AS (SELECT *, lead(base_offset, 1, @end) OVER (ORDER BY base_offset) AS below FROM segments)
+  SELECT 1 FROM s LEFT JOIN frames AS f
+    ON f.base_offset = (SELECT max(base_offset) FROM frames WHERE base_offset >= s.base_offset AND base_offset < s.below)
+  WHERE s.base_offset < 0 OR s.end_offset > s.below OR s.end_offset >= @end OR s.bytes < 0
+    OR s.end_offset <> coalesce(f.base_offset + f."rows", s.base_offset)
+    OR f.segment <> s.base_offset OR f."rows" < 1 OR f.position < 0 OR f.bytes < 0 OR f.position + f.bytes > s.bytes
+  UNION ALL
+  SELECT 1 FROM frames WHERE base_offset < coalesce((SELECT min(base_offset) FROM segments), @end) OR base_offset >= @end
+  LIMIT 1`;
 /** A holder keeps its lock as long as it runs: waiting for it would only delay the answer. */
 const LOCK_WAIT_MS = 0;
 const BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id';
@@ -99,6 +115,7 @@ interface OpenOptions {
  * has open too: TREASURY_DATA_DIRECTORY_LOCKED. Throws what SQLite throws when the file cannot be written.
  */
 export function openSegmentIndex(path: string, options: OpenOptions = {}): SegmentIndex {
+  if (path !== ':memory:') for (const suffix of INDEX_FILES) refuseOtherThanFile(path + suffix, 'TREASURY_LOG_CORRUPT');
   if (options.readOnly === true) return createIndex(openSqlite(path, { readonly: true, fileMustExist: true }));
   try {
     return createIndex(openDatabase(path));
@@ -106,7 +123,7 @@ export function openSegmentIndex(path: string, options: OpenOptions = {}): Segme
     if (isBusy(error)) throw lockedElsewhere(path, error);
     if (isNoRoom(error)) throw error;
     if (error instanceof TreasuryError || path === ':memory:' || !existsSync(path)) throw error;
-    for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
+    for (const suffix of INDEX_FILES) rmSync(path + suffix, { force: true });
     return createIndex(openDatabase(path));
   }
 }
@@ -186,6 +203,9 @@ function createIndex(database: Sqlite.Database): SegmentIndex {
   const addFrame = database.prepare('INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const addGap = database.prepare('INSERT INTO gaps VALUES (?, ?)');
   const addRange = database.prepare('INSERT OR REPLACE INTO quarantined_ranges VALUES (?, ?, ?, ?)');
+  const cursorsEnd = database
+    .prepare('SELECT max(0, max(next_offset)) FROM cursors WHERE log_uuid = ? AND next_offset < ?')
+    .pluck();
   // The end of what is indexed; null until there is a segment.
   const endNow = () =>
     one('SELECT coalesce(max(base_offset + "rows"), (SELECT min(base_offset) FROM segments)) AS o FROM frames');
@@ -247,10 +267,13 @@ function createIndex(database: Sqlite.Database): SegmentIndex {
       return one('SELECT max(stream_id_max) AS id FROM frames')['id'] ?? 0n;
     },
     cursorsEnd(logUuid) {
-      const end = database.prepare('SELECT max(next_offset) FROM cursors WHERE log_uuid = ?').pluck().get(logUuid);
-      return (end as bigint | null) ?? 0n;
+      return (cursorsEnd.get(logUuid, BigInt(LIMITS.baseOffsetMax)) as bigint | null) ?? 0n;
     },
-    keptEnd: (logUuid) => BigInt(meta(keptEndKey(logUuid)) ?? 0),
+    keptEnd(logUuid) {
+      const text = meta(keptEndKey(logUuid)) ?? '';
+      return DECIMAL.test(text) && BigInt(text) < LIMITS.baseOffsetMax ? BigInt(text) : 0n;
+    },
+    isCoherent: () => database.prepare(CONTRADICTIONS).all({ end: BigInt(LIMITS.baseOffsetMax) }).length === 0,
     keepEnd(logUuid, keptEnd) {
       setMeta.run(keptEndKey(logUuid), String(keptEnd));
     },

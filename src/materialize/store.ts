@@ -7,7 +7,7 @@
 import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DuckDBConnection, JS } from '@duckdb/node-api';
-import { errorMessage, TreasuryError } from '../base/index.ts';
+import { errorMessage, refuseOtherThanFile, TreasuryError } from '../base/index.ts';
 import { DuckDBInstance } from './duckdb.ts';
 import { takeStoreLease } from './store-lease.ts';
 import { shrinkFile } from './table-retention-space.ts';
@@ -51,11 +51,11 @@ export interface Store {
 const CHECKPOINT_THRESHOLD = '64MB';
 
 /**
- * What DuckDB says about a file whose bytes are wrong, or are of a format it does not know. Everything else (lock, permission, no
+ * What DuckDB says about a file whose bytes are wrong, or are of a format that it does not know or knows an extension for. Everything else (lock, permission, no
  * space, no memory) is about the surroundings, and the file must stay where it is.
  */
 const DAMAGE =
-  /not a valid DuckDB database|corrupt|checksum|not read enough bytes|version number|storage version|replaying WAL|seriali[sz]|INTERNAL Error/i;
+  /not a valid DuckDB database|corrupt|checksum|not read enough bytes|version number|storage version|replaying WAL|seriali[sz]|INTERNAL Error|external extensions is disabled/i;
 const LOCKED = /Could not set lock on file/;
 const NO_TRANSACTION = /no transaction is active/;
 
@@ -63,6 +63,7 @@ const NO_TRANSACTION = /no transaction is active/;
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { file } = options;
   mkdirSync(dirname(file), { recursive: true });
+  for (const path of [file, `${file}.wal`]) refuseOtherThanFile(path, 'TREASURY_STORE');
   const lease = takeStoreLease(file);
   try {
     let recreated: string | null = null;
