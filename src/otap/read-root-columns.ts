@@ -1,4 +1,4 @@
-import type { RootColumns } from './canonical.ts';
+import type { RootColumns, U16Column } from './canonical.ts';
 import { readDeltaIds } from './read-ids.ts';
 import type { TableColumns } from './table-columns.ts';
 
@@ -8,7 +8,7 @@ export function readRootColumns(table: TableColumns): RootColumns {
   const scope = table.struct('scope');
   return {
     rowCount: table.rowCount,
-    id: readDeltaIds(table, table.u16('id'), 'id'),
+    id: distinctIds(table, readDeltaIds(table, table.u16('id'), 'id')),
     resourceId: resource === null ? null : readDeltaIds(resource, resource.u16('id'), 'id'),
     resourceSchemaUrl: resource?.utf8('schema_url') ?? null,
     resourceDroppedAttributesCount: resource?.u32('dropped_attributes_count') ?? null,
@@ -19,3 +19,13 @@ export function readRootColumns(table: TableColumns): RootColumns {
     schemaUrl: table.utf8('schema_url'),
   };
 }
+
+/** More rows with an id than 16 bits tell apart have wrapped: their attributes would be of several rows each. */
+function distinctIds(table: TableColumns, ids: U16Column | null): U16Column | null {
+  if (ids === null || table.rowCount <= IDS_MAX) return ids;
+  const count = ids.validity === null ? table.rowCount : ids.validity.reduce((sum, isValid) => sum + isValid, 0);
+  if (count > IDS_MAX) throw table.malformed('id', `${count} rows have one, above ${IDS_MAX}`);
+  return ids;
+}
+
+const IDS_MAX = 65_536;
