@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { serverEnvironment } from '../helpers/server-process.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
@@ -71,6 +72,7 @@ export async function startServer(
 function start(argv: readonly string[]): ChildProcess {
   const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), MAIN, ...argv], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: serverEnvironment(),
   });
   child.stdout?.setEncoding('utf8');
   child.stderr?.setEncoding('utf8');

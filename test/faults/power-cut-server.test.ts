@@ -29,7 +29,7 @@ import { type ServerProcess, startServerProcess, untilMaterialized } from '../he
 import { openStoppedTables } from '../helpers/stopped-tables.ts';
 
 const SEED = Number(process.env['TREASURY_TEST_SEED'] ?? 20_261_122);
-const CUTS = Number(process.env['TREASURY_POWER_CUTS_SERVER'] ?? 3);
+const CUTS = Number(process.env['TREASURY_TEST_SERVER_CUTS'] ?? 3);
 const DELAY_MIN_MS = 100;
 const DELAY_MAX_MS = 900;
 /** Acknowledged before the first cut: every view then has rows. */

@@ -5,7 +5,7 @@
  * file system has not written out; the copy is mounted, which replays its journal, and the log is opened there. Cuts come before every
  * kind of change that the log makes to the disk, from the first folder on, and at seeded moments under load. The control does the same
  * with syncs left out.
- * The whole server, its index and its tables are cut in power-cut-server.test.ts. More cuts: TREASURY_POWER_CUTS, TREASURY_TEST_SEED.
+ * The whole server, its index and its tables are cut in power-cut-server.test.ts. More cuts: TREASURY_TEST_POWER_CUTS, TREASURY_TEST_SEED.
  * Invariant: no acknowledged entry is lost, all that is there was sent, in order and byte for byte, I1 to I7 hold, a torn end is all that
  * recovery ever finds, `log verify` finds nothing afterwards. The control loses acknowledged entries.
  */
@@ -19,7 +19,7 @@ import { seededRandom } from '../helpers/random.ts';
 
 const SEED = Number(process.env['TREASURY_TEST_SEED'] ?? 20_261_122);
 /** Cuts at seeded moments, each file system. */
-const CUTS = Number(process.env['TREASURY_POWER_CUTS'] ?? 8);
+const CUTS = Number(process.env['TREASURY_TEST_POWER_CUTS'] ?? 8);
 const CONTROL_CUTS = 2;
 const DELAY_MAX_MS = 120;
 /** Folders that are missing: the first moments of a data directory are among those cut. */

@@ -52,7 +52,7 @@ export async function startServerProcess(
       '127.0.0.1:0',
       ...flags,
     ],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } },
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...serverEnvironment(), ...env } },
   );
   let errors = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
@@ -99,6 +99,11 @@ export class ServerStartError extends Error {
     this.code = code;
     this.stderr = stderr;
   }
+}
+
+/** Without the variables of tests (TREASURY_TEST_SEED): a server refuses those that it does not know. */
+export function serverEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('TREASURY_TEST_')));
 }
 
 /** A scratch directory that goes when the test ends. */
