@@ -38,7 +38,7 @@ const random = seededRandom(SEED);
 const garbage = (bytes: number) => Buffer.from(Array.from({ length: bytes }, () => random.below(256)));
 const write = (content: string | Buffer) => (path: string) => writeFileSync(path, content);
 const folder = (path: string) => mkdirSync(path);
-const pipe = (path: string) => void assert.equal(spawnSync('mkfifo', [path]).status, 0);
+const pipe = (path: string) => assert.equal(spawnSync('mkfifo', [path]).status, 0);
 const link = (target: string) => (path: string) => symlinkSync(target, path);
 const segment = (base: bigint) => `log/${String(base).padStart(20, '0')}.arrows`;
 const change = (sql: string) => (path: string) => {
