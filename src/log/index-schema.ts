@@ -13,10 +13,7 @@ export function migrateIndex(database: Database, directory: string = MIGRATIONS_
   database.exec(
     'CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL) STRICT',
   );
-  const applied = database
-    .prepare('SELECT version, name AS file, checksum FROM migrations ORDER BY version')
-    .all() as AppliedStep[];
-  for (const step of pendingSteps(readMigrationSteps(directory), applied, 'log index')) {
+  for (const step of pendingSteps(readMigrationSteps(directory), appliedSteps(database), 'log index')) {
     database.transaction(() => {
       database.exec(step.sql);
       database
@@ -24,4 +21,24 @@ export function migrateIndex(database: Database, directory: string = MIGRATIONS_
         .run(step.version, step.file, step.checksum);
     })();
   }
+}
+
+/**
+ * Whether the steps that a database says it has had are the first ones of this release, maybe followed by those of a later one. A database
+ * that has had none, or does not know of steps, has a prefix of nothing.
+ */
+export function isPrefixOfSteps(database: Database, directory: string = MIGRATIONS_DIRECTORY): boolean {
+  const has = database.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'migrations'").pluck().get();
+  if (has === 0) return true;
+  const applied = appliedSteps(database);
+  return readMigrationSteps(directory).every((step, at) => {
+    const found = applied[at];
+    return found === undefined || (found.version === step.version && found.checksum === step.checksum);
+  });
+}
+
+function appliedSteps(database: Database): AppliedStep[] {
+  return database
+    .prepare('SELECT version, name AS file, checksum FROM migrations ORDER BY version')
+    .all() as AppliedStep[];
 }

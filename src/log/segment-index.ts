@@ -5,7 +5,8 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import type Sqlite from 'better-sqlite3';
 import { LIMITS, refuseOtherThanFile, TreasuryError } from '../base/index.ts';
-import { migrateIndex } from './index-schema.ts';
+import { createIndexCheck, type IndexCheck, hasIndexSchema } from './index-check.ts';
+import { isPrefixOfSteps, migrateIndex } from './index-schema.ts';
 import type { DamagedRange, FrameFacts } from './segment-scan.ts';
 import { openSqlite } from './sqlite.ts';
 
@@ -39,7 +40,10 @@ export type IndexContent = Readonly<Record<(typeof DERIVED_TABLES)[number], read
 export interface SegmentIndex {
   /** UUID of the log that was indexed, or null in a new index. */
   readonly logUuid: string | null;
-  /** Whether all that was written before is still there: closed cleanly, or the machine has not been restarted since. */
+  /**
+   * Whether all that was written before is still there, as it was: closed cleanly, or the machine has not been restarted since. Derived
+   * rows that were changed are gone when the index is open.
+   */
   readonly isTrusted: boolean;
   segments(): SegmentRow[];
   /** By base offset; segments without frames are left out. */
@@ -81,6 +85,7 @@ const DERIVED_TABLES = ['segments', 'frames', 'gaps', 'quarantined_ranges'] as c
 /** What SQLite keeps beside a database goes with it. */
 const INDEX_FILES = ['', '-wal', '-shm', '-journal'] as const;
 const NO_ROOM = new Set<unknown>(['SQLITE_FULL', 'ENOSPC', 'EDQUOT']);
+const END_SQL = 'SELECT coalesce(max(base_offset + "rows"), (SELECT min(base_offset) FROM segments)) AS o FROM frames';
 const TRIM = [
   'DELETE FROM segments WHERE base_offset < @first',
   'DELETE FROM frames WHERE segment < @first',
@@ -118,13 +123,23 @@ export function openSegmentIndex(path: string, options: OpenOptions = {}): Segme
   if (path !== ':memory:') for (const suffix of INDEX_FILES) refuseOtherThanFile(path + suffix, 'TREASURY_LOG_CORRUPT');
   if (options.readOnly === true) return createIndex(openSqlite(path, { readonly: true, fileMustExist: true }));
   try {
-    return createIndex(openDatabase(path));
+    return openIndex(path);
   } catch (error) {
     if (isBusy(error)) throw lockedElsewhere(path, error);
     if (isNoRoom(error)) throw error;
     if (error instanceof TreasuryError || path === ':memory:' || !existsSync(path)) throw error;
     for (const suffix of INDEX_FILES) rmSync(path + suffix, { force: true });
-    return createIndex(openDatabase(path));
+    return openIndex(path);
+  }
+}
+
+function openIndex(path: string): SegmentIndex {
+  const database = openDatabase(path);
+  try {
+    return createIndex(database);
+  } catch (error) {
+    database.close();
+    throw error;
   }
 }
 
@@ -137,7 +152,13 @@ function openDatabase(path: string): Sqlite.Database {
     // The index is derived: what a power cut takes is rebuilt, so few writes need to wait for the disk.
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; BEGIN EXCLUSIVE; COMMIT');
     if (database.prepare('PRAGMA quick_check').pluck().get() !== 'ok') throw new Error('Index does not pass its check');
+    // Damage can make a file one that may only be read, which shows when it is written.
+    const hasMeta = database.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'").pluck().get();
+    if (hasMeta !== 0) database.exec("DELETE FROM meta WHERE key = ''");
+    // Steps that differ are damage; those of a later release are refused by what follows.
+    if (!isPrefixOfSteps(database)) throw new Error('Index has other steps than it was made with');
     migrateIndex(database);
+    if (!hasIndexSchema(database)) throw new Error('Index has other tables than its steps make');
     return database;
   } catch (error) {
     database.close();
@@ -207,14 +228,36 @@ function createIndex(database: Sqlite.Database): SegmentIndex {
     .prepare('SELECT max(0, max(next_offset)) FROM cursors WHERE log_uuid = ? AND next_offset < ?')
     .pluck();
   // The end of what is indexed; null until there is a segment.
-  const endNow = () =>
-    one('SELECT coalesce(max(base_offset + "rows"), (SELECT min(base_offset) FROM segments)) AS o FROM frames');
-  let end = endNow()['o'] ?? null;
+  let end: bigint | null = null;
+  const check = createIndexCheck(database);
+  const inTransaction = (writes: () => void): void => {
+    const before = { end, sums: check.save() };
+    try {
+      database.transaction(() => {
+        writes();
+        check.note();
+      })();
+    } catch (error) {
+      end = before.end;
+      check.restore(before.sums);
+      throw error;
+    }
+  };
+  /** Changes that belong to a transaction already are noted with the rest of it. */
+  const change = (writes: () => void): void => (database.inTransaction ? writes() : inTransaction(writes));
+  let areRowsRight = true;
+  if (!database.readonly) {
+    const verdict = check.verify();
+    if (!verdict.facts) throw new Error('Index says something else than was written');
+    areRowsRight = verdict.rows;
+    if (!areRowsRight) inTransaction(() => clearDerived(database, check));
+  }
+  end = one(END_SQL)['o'] ?? null;
   const boot = bootId();
 
   return {
     logUuid: meta('log_uuid') ?? null,
-    isTrusted: meta('clean') === '1' || (boot !== null && meta('boot_id') === boot),
+    isTrusted: areRowsRight && (meta('clean') === '1' || (boot !== null && meta('boot_id') === boot)),
     segments() {
       return all('SELECT * FROM segments ORDER BY base_offset').map((row) => ({
         baseOffset: row['base_offset']!,
@@ -275,14 +318,17 @@ function createIndex(database: Sqlite.Database): SegmentIndex {
     },
     isCoherent: () => database.prepare(CONTRADICTIONS).all({ end: BigInt(LIMITS.baseOffsetMax) }).length === 0,
     keepEnd(logUuid, keptEnd) {
-      setMeta.run(keptEndKey(logUuid), String(keptEnd));
+      change(() => {
+        check.changesFacts();
+        setMeta.run(keptEndKey(logUuid), String(keptEnd));
+      });
     },
     reset(logUuid) {
-      database.transaction(() => {
-        for (const table of DERIVED_TABLES) database.exec(`DELETE FROM ${table}`);
+      change(() => {
+        clearDerived(database, check);
         setMeta.run('log_uuid', logUuid);
-      })();
-      end = null;
+        end = null;
+      });
     },
     markChanging() {
       synced(database, () => {
@@ -293,32 +339,31 @@ function createIndex(database: Sqlite.Database): SegmentIndex {
     markOpen() {
       setMeta.run('boot_id', boot ?? '');
     },
-    write(writes) {
-      const before = end;
-      try {
-        database.transaction(writes)();
-      } catch (error) {
-        end = before;
-        throw error;
-      }
-    },
+    write: inTransaction,
     putSegment(row) {
       const { baseOffset, previousEnd, previousCrc, streamIdNext, endOffset, lastCrc, bytes, sealed } = row;
-      putSegment.run(baseOffset, previousEnd, previousCrc, streamIdNext, endOffset, lastCrc, bytes, sealed ? 1 : 0);
+      const values = [previousEnd, previousCrc, streamIdNext, endOffset, lastCrc, bytes, sealed ? 1 : 0];
+      change(() => check.changesSegment(baseOffset, () => putSegment.run(baseOffset, ...values)));
       end ??= baseOffset;
     },
     addFrame(frame) {
-      if (end !== null && frame.baseOffset > end) addGap.run(end, frame.baseOffset);
-      for (const lost of offsetRuns(frame.lostOffsets)) addGap.run(lost.from, lost.to);
+      const gaps = offsetRuns(frame.lostOffsets);
+      if (end !== null && frame.baseOffset > end) gaps.unshift({ from: end, to: frame.baseOffset });
+      if (gaps.length > 0) check.changesFacts();
+      for (const { from, to } of gaps) addGap.run(from, to);
+      check.addsFrame(frame.baseOffset);
       const { baseOffset, segment, position, bytes, rows, crc, receivedAtMin, receivedAtMax, streamIdMax } = frame;
       addFrame.run(baseOffset, segment, position, bytes, rows, crc, receivedAtMin, receivedAtMax, streamIdMax);
       end = baseOffset + BigInt(rows);
     },
     addQuarantinedRange({ segment, position, bytes, reason }) {
+      check.changesFacts();
       addRange.run(segment, position, bytes, reason);
     },
     trim(firstOffset) {
-      for (const sql of TRIM) database.prepare(sql).run({ first: firstOffset });
+      check.trims(firstOffset, () => {
+        for (const sql of TRIM) database.prepare(sql).run({ first: firstOffset });
+      });
       if (end !== null && end < firstOffset) end = firstOffset;
     },
     content() {
@@ -336,6 +381,11 @@ function createIndex(database: Sqlite.Database): SegmentIndex {
       }
     },
   };
+}
+
+function clearDerived(database: Sqlite.Database, check: IndexCheck): void {
+  for (const table of DERIVED_TABLES) database.exec(`DELETE FROM ${table}`);
+  check.clears();
 }
 
 /**
