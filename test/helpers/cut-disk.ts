@@ -158,6 +158,9 @@ function isAlive(pid: number): boolean {
 
 /** Ends who still uses the disks, thaws and unmounts what is mounted, innermost first; loop devices go with their mounts. */
 function remove(root: string): void {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    if (commandLineOf(pid).includes(`${root}/`)) process.kill(Number(pid), 'SIGKILL');
+  }
   spawnSync('fsfreeze', ['-u', join(root, 'outer')]);
   const mounted = readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')
@@ -167,4 +170,13 @@ function remove(root: string): void {
     if (spawnSync('umount', [path]).status !== 0) spawnSync('umount', ['-l', path]);
   }
   rmSync(root, { recursive: true, force: true });
+}
+
+/** Of a process that works on a disk: its arguments name the data directory. Empty when it is gone. */
+function commandLineOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
 }
