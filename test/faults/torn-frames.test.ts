@@ -107,19 +107,22 @@ async function assertRecovered(
     directory,
     openIndex: () => ({ ...index, isTrusted: false, logUuid: null, close() {} }),
   });
-  const { durableOffset, segmentBytes, quarantinedRanges, gaps } = log.status();
-  assert.deepEqual([durableOffset, segmentBytes, quarantinedRanges, gaps], [offset, last, 0, []]);
-  const kept = readFileSync(path);
-  assert.deepEqual(kept.subarray(0, last), torn.bytes.subarray(0, last));
-  assert.ok(kept.subarray(last).every((byte) => byte === 0));
-  assertKeptAside(directory, bytes.subarray(last));
-  if (bytes.length % APPEND_EVERY === 0) {
-    assert.equal(await append(log, 'next'), offset);
-    const read = readAll(log, directory).map((entry) => Buffer.from(entry.record).toString());
-    assert.equal(read.at(-1), 'next');
-    assert.equal(BigInt(read.length), offset - baseOffset + 1n);
+  try {
+    const { durableOffset, segmentBytes, quarantinedRanges, gaps } = log.status();
+    assert.deepEqual([durableOffset, segmentBytes, quarantinedRanges, gaps], [offset, last, 0, []]);
+    const kept = readFileSync(path);
+    assert.deepEqual(kept.subarray(0, last), torn.bytes.subarray(0, last));
+    assert.ok(kept.subarray(last).every((byte) => byte === 0));
+    assertKeptAside(directory, bytes.subarray(last));
+    if (bytes.length % APPEND_EVERY === 0) {
+      assert.equal(await append(log, 'next'), offset);
+      const read = readAll(log, directory).map((entry) => Buffer.from(entry.record).toString());
+      assert.equal(read.at(-1), 'next');
+      assert.equal(BigInt(read.length), offset - baseOffset + 1n);
+    }
+  } finally {
+    await log.close();
   }
-  await log.close();
   rmSync(directory, { recursive: true });
 }
 
