@@ -2,7 +2,7 @@
  * Goal: a disk that becomes full at any moment costs refusals, and nothing else (row 6 of the fault tests).
  * Method: real servers whose files are stood in front of by a library. Clients send OTAP and OTLP entries of all signals; the log rotates
  * twice and deletes, tables commit, the index is flushed, in every cycle. In the n-th cycle the n-th call that takes room fails with
- * ENOSPC, and all after it, until space returns: for every n of the log, for a seeded choice of the index, of the tables (DuckDB's
+ * ENOSPC, and all after it, until space returns (and the same for syncs): for every n of the log, for a seeded choice of the index, of the tables (DuckDB's
  * checkpoint is at the stop), of starts on empty and used directories, and of stops (TREASURY_FAULT_POINTS=all: every n).
  * Invariant: an acknowledged entry is in the log byte for byte; refusals are UNAVAILABLE or 503; health and a figure say which part is
  * full; SQL answers; a full index or full tables refuse nothing; intake resumes within 5 s; nobody writes to or syncs a descriptor
@@ -10,9 +10,9 @@
  */
 import { test } from 'node:test';
 import {
-  failDerivedPoints,
-  failLogPoints,
   failStartsAndStops,
+  failWorkingPoints,
+  FULL_AT_SYNC,
   FULL_DISK,
   POINTS_SEED,
 } from '../helpers/write-points.ts';
@@ -24,11 +24,8 @@ test(
   concurrently,
   async (t) => {
     await Promise.all([
-      t.test('log full at every call of a cycle refuses entries, and takes them when there is room', (each) =>
-        failLogPoints(each, FULL_DISK),
-      ),
-      t.test('index and tables on a full disk refuse nothing and catch up', (each) =>
-        failDerivedPoints(each, FULL_DISK),
+      t.test('log full at every call of a cycle refuses entries; a full index and full tables refuse nothing', (each) =>
+        failWorkingPoints(each, [FULL_DISK, FULL_AT_SYNC]),
       ),
       t.test('server that starts or stops on a full disk says so or works, and loses nothing', (each) =>
         failStartsAndStops(each, FULL_DISK),

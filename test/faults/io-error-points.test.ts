@@ -5,23 +5,15 @@
  * Invariant: as there; the server stays up, or ends with 1 and says why.
  */
 import { test } from 'node:test';
-import {
-  FAILING_DISK,
-  failDerivedPoints,
-  failLogPoints,
-  failStartsAndStops,
-  POINTS_SEED,
-} from '../helpers/write-points.ts';
+import { FAILING_DISK, failStartsAndStops, failWorkingPoints, POINTS_SEED } from '../helpers/write-points.ts';
 
 const concurrently = { concurrency: 2 };
 
 test(`failing disk at any point loses nothing acknowledged (seed ${POINTS_SEED})`, concurrently, async (t) => {
   await Promise.all([
-    t.test('log whose disk fails at every call of a cycle refuses entries and goes on', (each) =>
-      failLogPoints(each, FAILING_DISK),
-    ),
-    t.test('index and tables on a failing disk refuse nothing and catch up', (each) =>
-      failDerivedPoints(each, FAILING_DISK),
+    t.test(
+      'log that fails at every call of a cycle refuses entries and goes on; index and tables refuse nothing',
+      (each) => failWorkingPoints(each, [FAILING_DISK]),
     ),
     t.test('server that starts or stops on a failing disk says so or works, and loses nothing', (each) =>
       failStartsAndStops(each, FAILING_DISK),
