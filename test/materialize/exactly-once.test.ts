@@ -69,7 +69,7 @@ const record: fc.Arbitrary<SmallRecord> = fc
   .map((one): SmallRecord => (one.fault === 'refused' && one.rows === 0 ? { ...one, rows: 1 } : one));
 const entry: fc.Arbitrary<SmallEntry> = fc.record({
   stream: fc.constantFrom(1n, 2n),
-  kind: fc.constantFrom(ENTRY_KINDS.BAR, ENTRY_KINDS.BAR, ENTRY_KINDS.BAR, ENTRY_KINDS.STREAM_CLOSE),
+  kind: fc.constantFrom(ENTRY_KINDS.BAR, ENTRY_KINDS.BAR, ENTRY_KINDS.BAR, ENTRY_KINDS.OTLP, ENTRY_KINDS.STREAM_CLOSE),
   record: fc.oneof({ weight: 8, arbitrary: record }, { weight: 1, arbitrary: fc.constant('bad') }),
 });
 const session: fc.Arbitrary<Session> = fc.record({
@@ -240,15 +240,16 @@ function model(entries: readonly LogEntry[]): { rows: unknown[][]; quarantined: 
       continue;
     }
     const text = Buffer.from(bytes).toString();
+    const isAlone = kind === ENTRY_KINDS.OTLP;
     if (text === 'bad') {
       // What was known of the stream is lost with it.
-      states.delete(streamId);
+      if (!isAlone) states.delete(streamId);
       quarantined.push(offset);
       continue;
     }
     const { set = {}, use, rows: count = 1, fault } = JSON.parse(text) as SmallRecord;
-    const state = states.get(streamId) ?? new Map<string, string>();
-    states.set(streamId, state);
+    const state = (isAlone ? undefined : states.get(streamId)) ?? new Map<string, string>();
+    if (!isAlone) states.set(streamId, state);
     for (const [name, value] of Object.entries(set)) state.set(name, value);
     const value = use === undefined ? '' : state.get(use);
     if (value === undefined || fault !== undefined) quarantined.push(offset);
