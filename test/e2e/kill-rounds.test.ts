@@ -1,6 +1,6 @@
 /**
  * Goal: an acknowledged batch survives kill -9 of the whole server, and is in the tables exactly once.
- * Method: 25 rounds on one data directory. In each, clients stream batches of all signals, every batch under an id of its own, and
+ * Method: 25 rounds (TREASURY_TEST_KILL_ROUNDS) on one data directory. In each, clients stream batches of all signals, every batch under an id of its own, and
  * the server is killed after a seeded delay. In the end the log is read for the ids and the tables for their rows.
  * Invariant: every acknowledged id is one log entry; every log entry's rows are in the tables, each (entry_offset, row) once.
  */

@@ -1,6 +1,6 @@
 /**
  * Goal: an OTLP request that was answered with success survives kill -9 of the whole server, and is in the tables exactly once.
- * Method: 25 rounds on one data directory. In each, clients export requests of all signals over gRPC, HTTP with protobuf and HTTP with
+ * Method: 25 rounds (TREASURY_TEST_KILL_ROUNDS) on one data directory. In each, clients export requests of all signals over gRPC, HTTP with protobuf and HTTP with
  * JSON; every request has a resource with an attribute of its own. The server is killed after a seeded delay. In the end the log is
  * read for the attributes and the tables for their rows.
  * Invariant: every acknowledged request is one log entry, every other one at most one; the rows of every entry are in the tables under

@@ -14,7 +14,8 @@ import {
 import { openStoppedTables, ROW_VIEWS } from './stopped-tables.ts';
 
 export const KILL_SEED = Number(process.env['TREASURY_TEST_SEED'] ?? 20_261_122);
-export const KILL_ROUNDS = 25;
+/** More by night: TREASURY_TEST_KILL_ROUNDS=1000. */
+export const KILL_ROUNDS = Number(process.env['TREASURY_TEST_KILL_ROUNDS'] ?? 25);
 
 const DELAY_MAX_MS = 900;
 
