@@ -85,6 +85,10 @@ export const LIMITS = {
   /** One group commit, unless a single record is larger. */
   frameBytesMax: 8 * MIB,
   frameEntriesMax: 4096,
+  /** Zeros written ahead of small frames: dozens of frames to a commit of the file system's journal, and a write that delays none. */
+  logZeroedBytes: 256 * KIB,
+  /** Frames above it take longer than the commit that they would spare. */
+  logZeroedFrameBytesMax: 128 * KIB,
   /** A segment is sealed at this size or age, whichever comes first. */
   segmentBytesMax: 64 * MIB,
   segmentAgeMaxMs: 10 * 60_000,

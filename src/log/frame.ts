@@ -20,6 +20,8 @@ export interface FrameRow {
   readonly headers: Uint8Array;
   readonly record: readonly Uint8Array[];
   readonly recordBytes: number;
+  /** `crcOf` the record. */
+  readonly recordCrc: number;
 }
 
 export interface EncodedFrame {
@@ -85,12 +87,7 @@ export function encodeFrame(place: FramePlace, rows: readonly FrameRow[]): Encod
   let recordEnd = 0;
   for (let i = 0; i < count; i++) {
     const row = rows[i]!;
-    let crc = 0;
-    for (const part of row.record) {
-      if (part.length === 0) continue;
-      crc = crc32(part, crc);
-      parts.push(part);
-    }
+    for (const part of row.record) if (part.length > 0) parts.push(part);
     view.setBigUint64(column[OFFSET!]! + 8 * i, baseOffset + BigInt(i), true);
     view.setBigInt64(column[RECEIVED_AT!]! + 8 * i, row.receivedAtUnixNano, true);
     view.setBigUint64(column[STREAM_ID!]! + 8 * i, row.streamId, true);
@@ -99,7 +96,7 @@ export function encodeFrame(place: FramePlace, rows: readonly FrameRow[]): Encod
     view.setUint8(column[SIGNAL!]! + i, row.signal);
     view.setUint8(column[KIND!]! + i, row.kind);
     view.setUint8(column[FLAGS!]! + i, row.flags);
-    view.setUint32(column[CRC!]! + 4 * i, crc, true);
+    view.setUint32(column[CRC!]! + 4 * i, row.recordCrc, true);
     head.set(row.headers, places.headers + headersEnd);
     headersEnd += row.headers.length;
     recordEnd += row.recordBytes;
@@ -114,6 +111,13 @@ export function encodeFrame(place: FramePlace, rows: readonly FrameRow[]): Encod
   const crc = headCrc(head, position);
   head.write(crcDigits(crc), FRAME_TEMPLATE.crc, 'latin1');
   return { parts, bytes: FRAME_METADATA_BYTES + bodyBytes, crc };
+}
+
+/** CRC-32 of a record that lies in parts. */
+export function crcOf(record: readonly Uint8Array[]): number {
+  let crc = 0;
+  for (const part of record) crc = crc32(part, crc);
+  return crc;
 }
 
 /** A frame whose head is whole and good, while its records reach beyond the end of the source. */

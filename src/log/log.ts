@@ -21,6 +21,7 @@ import {
   type QueuedStream,
 } from './append-queue.ts';
 import { type LogFileSystem, realFileSystem } from './file-system.ts';
+import { crcOf } from './frame.ts';
 import { createIndexFeeder, type IndexFeeder } from './index-feeder.ts';
 import { KeptSegments } from './kept-segments.ts';
 import { openRetention, type Retention, type RetentionSettings } from './retention.ts';
@@ -128,6 +129,7 @@ class GroupCommitLog implements RetainedLog {
   #frames = 0;
   #appendFailures = 0;
   #refusing: string | null = null;
+  #written: { readonly frame: PendingFrame; readonly baseOffset: bigint } | null = null;
   #pump: Promise<void> | null = null;
   #closed: Promise<void> | null = null;
   #waitTimer: NodeJS.Timeout | null = null;
@@ -263,6 +265,8 @@ class GroupCommitLog implements RetainedLog {
           headers: headersBytes,
           record,
           recordBytes,
+          // Here, not when its frame is made: the disk is busy with the frame before it.
+          recordCrc: crcOf(record),
         };
         this.#queue.push({
           type: 'entry',
@@ -318,7 +322,15 @@ class GroupCommitLog implements RetainedLog {
 
   async #run(): Promise<void> {
     while (this.#queue.length > 0) await this.#commit();
+    this.#settle();
     this.#pump = null;
+  }
+
+  /** Tells those who wait for the frame written last. While the disk is busy with the next one, if there is one. */
+  #settle(): void {
+    const written = this.#written;
+    this.#written = null;
+    if (written !== null) this.#succeed(written.frame, written.baseOffset);
   }
 
   async #commit(): Promise<void> {
@@ -328,6 +340,7 @@ class GroupCommitLog implements RetainedLog {
     if (this.#queue.length === 0) return;
     let segment: bigint;
     try {
+      if (!this.#writer.isReady()) this.#settle();
       segment = await this.#writer.prepare();
     } catch (error) {
       this.#fail(this.#queue.take({ segment: NO_SEGMENT, ...limits }), error);
@@ -337,8 +350,9 @@ class GroupCommitLog implements RetainedLog {
     const frame = this.#queue.take({ segment, ...limits });
     if (frame.rows.length === 0) return;
     try {
-      const baseOffset = await this.#writer.append(frame.rows);
-      this.#succeed(frame, baseOffset);
+      const appending = this.#writer.append(frame.rows);
+      this.#settle();
+      this.#written = { frame, baseOffset: await appending };
     } catch (error) {
       this.#fail(frame, error);
     }

@@ -176,7 +176,8 @@ function segmentFindings(scan: SegmentScan, limitOffset: bigint | null, isKnown:
     offset: null,
     message: reason,
   }));
-  if (scan.tail !== null && isTailDamage(scan, limitOffset)) {
+  const isRoom = scan.isTailBlank && limitOffset === null;
+  if (scan.tail !== null && !isRoom && isTailDamage(scan, limitOffset)) {
     const { position, bytes, reason } = scan.tail;
     const kind = limitOffset === null ? 'torn' : 'damage';
     findings.push({ kind, segment, position, bytes, offset: null, message: reason });

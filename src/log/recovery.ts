@@ -282,7 +282,7 @@ function scanFrom(
 }
 
 /**
- * Makes the last segment durable as it was scanned: a torn tail is copied aside and cut, a file without any entry is taken away.
+ * Makes the last segment durable as it was scanned: a torn tail is copied aside and cut, zeros are cut, a file without any entry is taken away.
  * Returns what is left of it, or null when the file is gone.
  */
 async function settleLastSegment(
@@ -295,7 +295,8 @@ async function settleLastSegment(
   const hasEntries = scan.endOffset > scan.baseOffset;
   // Entries that were known to be durable are missing: this is no torn write.
   const isTorn = scan.endOffset >= indexEnd && !scan.sealed;
-  if (!hasEntries && isTorn && scan.fileBytes <= SEGMENT_HEADER_BYTES) {
+  const isEmpty = scan.fileBytes <= SEGMENT_HEADER_BYTES || (scan.isTailBlank && scan.header !== null);
+  if (!hasEntries && isTorn && isEmpty) {
     if (scan.header === null && scan.fileBytes > 0) {
       await fileSystem.rename(path, join(quarantinePath(directory), `${segmentFileName(scan.baseOffset)}.torn`));
     } else {
@@ -306,8 +307,9 @@ async function settleLastSegment(
   }
   if (scan.sealed) return scan;
   const cutsTail = scan.tail !== null && isTorn && (hasEntries || scan.header !== null);
-  const keepsCopy = cutsTail && (await tryCopyTail(options, scan));
-  if (cutsTail && keepsCopy) {
+  const hasCopy = cutsTail && !scan.isTailBlank && (await tryCopyTail(options, scan));
+  const isCut = hasCopy || (cutsTail && scan.isTailBlank);
+  if (hasCopy) {
     logger.warn('Cut a torn write off the log', {
       segment: segmentFileName(scan.baseOffset),
       position: scan.bytes,
@@ -316,7 +318,7 @@ async function settleLastSegment(
   }
   const file = await fileSystem.openForWriting(path);
   try {
-    if (keepsCopy) await file.truncate(scan.bytes);
+    if (isCut) await file.truncate(scan.bytes);
     // A process that was killed between write and sync has left frames that only the page cache holds.
     await writeAgain(options, scan, file);
     await file.dataSync();
@@ -325,7 +327,7 @@ async function settleLastSegment(
   }
   if (!cutsTail) return scan;
   // Left behind like the end of an abandoned segment: the next one's header says where the log really ended.
-  if (!keepsCopy) return hasEntries ? { ...scan, tail: null } : null;
+  if (!isCut) return hasEntries ? { ...scan, tail: null } : null;
   if (hasEntries) return { ...scan, tail: null, fileBytes: scan.bytes };
   await fileSystem.remove(path);
   await fileSystem.syncDirectory(directory);

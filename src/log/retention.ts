@@ -123,10 +123,14 @@ export class Retention {
     return this.#sweeps;
   }
 
-  /** Asks the disk before the log takes more of it. Rejects when the reserve is touched and retention cannot help. */
+  /**
+   * Asks the disk before the log takes more of it, and lets deletions catch up: however slow they are, senders do not outrun them. Rejects
+   * when the reserve is touched and retention cannot help.
+   */
   async beforeSegment(): Promise<void> {
     await this.look();
-    if (this.#shortage !== null) await this.sweep();
+    const isTooLong = this.#bytesMax !== null && this.#options.segments.bytes > this.#bytesMax;
+    if (this.#shortage !== null || isTooLong) await this.sweep();
     if (this.#shortage !== null) throw new Error(this.#shortage);
   }
 

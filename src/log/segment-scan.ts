@@ -52,6 +52,8 @@ export interface SegmentScan {
   readonly damage: readonly DamagedRange[];
   /** Bytes behind the last good frame that are no seal, and why they are no frame. Not among `damage`. */
   readonly tail: DamagedRange | null;
+  /** Whether the tail is nothing but zeros, with or without a seal before them: room for frames, written ahead of them. */
+  readonly isTailBlank: boolean;
   /** Frames whose `prev` is not the CRC of the frame before them though no entry is missing between. */
   readonly chainBreaks: readonly number[];
 }
@@ -179,6 +181,7 @@ class Scan {
         continue;
       }
       if (this.#sealAt(this.#position)) return this.#result(null, true);
+      if (this.#isBlankFrom(this.#position)) return this.#result(frame, false, true);
       if (frame === RECORDS_CUT_OFF && this.#isUnsynced()) return this.#endWith(frame);
       const next = findFrame(this.#source, this.#position + 1, this.#endOffset);
       if (next === null || !this.#isBelowLimit(next)) return this.#endWith(frame);
@@ -211,6 +214,18 @@ class Scan {
   #sealAt(position: number): boolean {
     if (position + END_OF_STREAM.length !== this.#fileBytes) return false;
     return this.#source.read(position, END_OF_STREAM.length)?.equals(END_OF_STREAM) ?? false;
+  }
+
+  #isBlankFrom(position: number): boolean {
+    const { end } = this.#source;
+    const head = this.#source.read(position, Math.min(END_OF_STREAM.length, end - position));
+    let at = head?.equals(END_OF_STREAM) ? position + END_OF_STREAM.length : position;
+    while (at < end) {
+      const window = this.#source.read(at, Math.min(LIMITS.logZeroedBytes, end - at));
+      if (window === null || window.some((byte) => byte !== 0)) return false;
+      at += window.length;
+    }
+    return true;
   }
 
   /** Whether a frame with a good head and damaged records is the last that was written, and not known to be durable. */
@@ -257,7 +272,7 @@ class Scan {
     this.#damage.push({ segment: this.#options.baseOffset, position, bytes, reason });
   }
 
-  #result(tailReason: string | null, sealed: boolean): SegmentScan {
+  #result(tailReason: string | null, sealed: boolean, isTailBlank = false): SegmentScan {
     const position = this.#position;
     const segment = this.#options.baseOffset;
     const tailBytes = this.#fileBytes - position;
@@ -272,6 +287,7 @@ class Scan {
       frames: this.#frames,
       damage: this.#damage,
       tail: tailReason === null ? null : { segment, position, bytes: tailBytes, reason: tailReason },
+      isTailBlank,
       chainBreaks: this.#chainBreaks,
     };
   }

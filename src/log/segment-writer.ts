@@ -40,12 +40,15 @@ interface ActiveSegment {
   readonly openedAtMs: number;
   /** End of the durable bytes. */
   position: number;
+  /** Behind `position` the file holds zeros. */
+  fileBytes: number;
   /** Bytes of STATE entries among them. */
   stateBytes: number;
 }
 
 /** Names that may be taken by files which could not be removed; each costs one offset. */
 const NAME_ATTEMPTS_MAX = 64;
+const ZEROS = Buffer.alloc(LIMITS.logZeroedBytes);
 
 export class SegmentWriter {
   readonly #options: SegmentWriterOptions;
@@ -76,6 +79,11 @@ export class SegmentWriter {
     return this.#fsyncMs;
   }
 
+  /** Whether `prepare` has nothing to do. */
+  isReady(): boolean {
+    return this.#active !== null && !this.#isDue(this.#active);
+  }
+
   /** Rotates when it is time and opens a segment when there is none; returns its base offset. Rejects with what the disk says. */
   async prepare(): Promise<bigint> {
     const active = this.#active;
@@ -91,9 +99,11 @@ export class SegmentWriter {
     const { position } = active;
     const frame = encodeFrame({ position, baseOffset, previousCrc: this.#lastCrc }, rows);
     try {
-      const written = await active.file.write(frame.parts, active.position);
-      if (written !== frame.bytes)
+      const zeros = this.#zerosBehind(active, position + frame.bytes);
+      const written = await active.file.write(zeros === null ? frame.parts : [...frame.parts, zeros], position);
+      if (written < frame.bytes)
         throw new Error(`Cannot write the frame: ${written} of ${frame.bytes} bytes were taken`);
+      active.fileBytes = Math.max(active.fileBytes, position + written);
     } catch (error) {
       await this.#cutBack(active, rows.length);
       throw error;
@@ -130,6 +140,16 @@ export class SegmentWriter {
     return baseOffset;
   }
 
+  /**
+   * Zero bytes to write behind a frame that makes the file longer, or null. The next frames are written over them: a file that keeps its
+   * length is synced without a commit of the file system's journal, which takes half of a small sync and waits for everybody else's data.
+   */
+  #zerosBehind(active: ActiveSegment, end: number): Uint8Array | null {
+    if (end <= active.fileBytes || end - active.position > LIMITS.logZeroedFrameBytesMax) return null;
+    const bytes = Math.min(LIMITS.logZeroedBytes, this.#options.segmentBytesMax - end);
+    return bytes > 0 ? ZEROS.subarray(0, bytes) : null;
+  }
+
   /** Ends the active segment. Never rejects: its frames are durable without the seal. */
   async seal(): Promise<void> {
     const active = this.#active;
@@ -141,6 +161,7 @@ export class SegmentWriter {
         await this.#discard(active.baseOffset);
         return;
       }
+      if (active.fileBytes > active.position) await this.#truncate(active);
       const written = await active.file.write([END_OF_STREAM], active.position);
       if (written !== END_OF_STREAM.length) throw new Error(`Cannot write the seal: ${written} bytes were taken`);
       await active.file.dataSync();
@@ -152,6 +173,11 @@ export class SegmentWriter {
     } finally {
       await this.#giveUp('close a segment', active.file.close());
     }
+  }
+
+  async #truncate(active: ActiveSegment): Promise<void> {
+    await active.file.truncate(active.position);
+    active.fileBytes = active.position;
   }
 
   #isDue(active: ActiveSegment): boolean {
@@ -184,7 +210,14 @@ export class SegmentWriter {
       await this.#giveUp('close a segment', file.close());
       throw error;
     }
-    return { ...header, file, openedAtMs: clock.monotonicMs(), position: SEGMENT_HEADER_BYTES, stateBytes: 0 };
+    return {
+      ...header,
+      file,
+      openedAtMs: clock.monotonicMs(),
+      position: SEGMENT_HEADER_BYTES,
+      fileBytes: SEGMENT_HEADER_BYTES,
+      stateBytes: 0,
+    };
   }
 
   /** A new file at the next offset; an offset whose name is taken is given up. */
@@ -204,7 +237,7 @@ export class SegmentWriter {
 
   async #cutBack(active: ActiveSegment, rows: number): Promise<void> {
     try {
-      await active.file.truncate(active.position);
+      await this.#truncate(active);
     } catch (error) {
       this.#warn('Cannot cut a segment back', active.baseOffset, error);
       await this.#abandon(active, rows);

@@ -9,7 +9,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openLog } from '../../src/log/index.ts';
-import { encodeFrame, FRAME_PREFIX } from '../../src/log/frame.ts';
+import { crcOf, encodeFrame, FRAME_PREFIX } from '../../src/log/frame.ts';
 import { END_OF_STREAM } from '../../src/log/layout.ts';
 import { readAll, scratch } from './log-helpers.ts';
 
@@ -62,6 +62,12 @@ function kept(log: Parameters<typeof readAll>[0], directory: string): [bigint, s
 function forgedFrame() {
   const record = Buffer.from('forged');
   const facts = { receivedAtUnixNano: 1n, streamId: 0n, streamSeq: 0, batchId: 0n, signal: 1, kind: 3, flags: 0 };
-  const row = { ...facts, headers: new Uint8Array(), record: [record], recordBytes: record.length };
+  const row = {
+    ...facts,
+    headers: new Uint8Array(),
+    record: [record],
+    recordBytes: record.length,
+    recordCrc: crcOf([record]),
+  };
   return encodeFrame({ position: 0, baseOffset: FORGED_OFFSET, previousCrc: 0 }, [row]);
 }

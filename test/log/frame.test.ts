@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { crc32 } from 'node:zlib';
 import { RecordBatchReader } from 'apache-arrow';
 import { damagedRows, encodeFrame, type FrameRow, frameEntries, parseFrame } from '../../src/log/frame.ts';
 import { END_OF_STREAM } from '../../src/log/layout.ts';
@@ -26,6 +27,7 @@ function row(record: string, changes: Partial<FrameRow> = {}): FrameRow {
     headers: new Uint8Array(),
     record: [bytes.subarray(0, 2), bytes.subarray(2)],
     recordBytes: bytes.length,
+    recordCrc: crc32(bytes),
     ...changes,
   };
 }

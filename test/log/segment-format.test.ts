@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { crc32 } from 'node:zlib';
 import { RecordBatchReader } from 'apache-arrow';
 import { SCHEMA_TEMPLATE, SEGMENT_METADATA_KEYS } from '../../src/log/arrow-messages.ts';
 import { encodeFrame, frameEntries, parseFrame } from '../../src/log/frame.ts';
@@ -26,6 +27,7 @@ test('worked example of docs/format/segment.md is what is written', () => {
       entry.headers.size === 0 ? new Uint8Array() : Buffer.from(JSON.stringify(Object.fromEntries(entry.headers))),
     record: [entry.record],
     recordBytes: entry.record.length,
+    recordCrc: crc32(entry.record),
   }));
   const place = { position: SEGMENT_HEADER_BYTES, baseOffset: frame.baseOffset, previousCrc: header.previousCrc };
   const written = Buffer.concat(encodeFrame(place, rows).parts);
