@@ -219,6 +219,14 @@ export const LIMITS = {
   engineRestartMinMs: 1_000,
   /** An engine that has lived this long has recovered: its next death is a new one. */
   engineRecoveredMs: 10 * 60_000,
+  /** Deaths of the engine's thread over one entry before it is left out: the first may be the fault of what was beside it in memory. */
+  entryThreadDeathsMax: 2,
+  /** The same where the process ended too: it may have been killed from outside twice in one entry's milliseconds, not three times. */
+  entryDeathsMax: 3,
+  /** Longest work on one entry before its thread counts as hanging: the largest batch takes some seconds on a busy machine. */
+  entryWorkMaxMs: 60_000,
+  /** How often that is looked at. A process that was stopped for a while does not count the time. */
+  engineWatchIntervalMs: 1_000,
   /** How long a rebuild waits for tables that do not take rows: what passes by itself has passed by then. */
   rebuildStuckMaxMs: 30_000,
   /** Time from SIGTERM to a forced exit. */

@@ -1,35 +1,40 @@
 /** The engine inside its thread: one session at a time, the materializer's loop, and the calls of the main thread. */
+import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
 import { errorMessage, LIMITS, type Logger, type LogLevel, systemClock, TreasuryError } from '../base/index.ts';
 import { createRetentionClock } from '../log/index.ts';
-import type { EngineCommand, EngineEvent, PostEvent } from './engine-protocol.ts';
+import type { EngineCommand, EngineEvent, HostOptions, PostEvent } from './engine-protocol.ts';
 import { type EngineParts, moveTablesAside, openSession, type Session } from './engine-session.ts';
+import { openEntryAttempts } from './entry-attempts.ts';
 import { createFailedRange } from './failed-range.ts';
-import { noLostOffsets } from './lost-offsets.ts';
-import type { MaterializerCounters, MaterializerEnd } from './materializer.ts';
+import type { MaterializerEnd } from './materializer.ts';
+import { createCounters } from './materializer-counters.ts';
+import { createPulse } from './pulse.ts';
 import { createSqlRequests } from './sql-requests.ts';
 import { createRetentionFigures, retentionStatus } from './table-retention-figures.ts';
-import type { EngineOptions, EngineStatus } from './types.ts';
+import type { EngineStatus } from './types.ts';
 import { createWake } from './wake.ts';
+
+/** In the folder of the tables. Gone when the engine ends in order. */
+const ATTEMPTS_FILE = 'attempts.json';
 
 /**
  * Serves `port` until `stop`. Resolves when everything is committed and closed, or when the engine could not start (posted as
  * `refused`). A bug (an uncaught exception, a broken invariant) is posted as `died` and ends the engine the same orderly way: a
  * thread that ends while DuckDB works for it takes the process down, and a file that stays open cannot be opened again.
  */
-export async function hostEngine(port: MessagePort, options: EngineOptions, parts: EngineParts): Promise<void> {
+export async function hostEngine(port: MessagePort, options: HostOptions, parts: EngineParts): Promise<void> {
   const post: PostEvent = (event, transfer) => port.postMessage(event, transfer ?? []);
   const logger = portLogger(post);
   const failedRange = createFailedRange();
-  const counters: MaterializerCounters = {
-    commits: 0,
-    rowsWritten: 0,
-    entriesDecoded: 0,
-    repairedStrings: 0,
-    lastCommitMs: 0,
-    lost: noLostOffsets(),
-    projectionRows: new Map(),
-  };
+  const attempts = openEntryAttempts({
+    ...options,
+    file: join(options.tablesDirectory, ATTEMPTS_FILE),
+    pulse: createPulse(options.pulse),
+    failedRange,
+    logger,
+  });
+  const counters = createCounters();
   const retentionFigures = createRetentionFigures(options.retentionAgeMs ?? null);
   const retentionClock = createRetentionClock(systemClock, logger);
   const isMaterializing = options.materialize ?? true;
@@ -56,6 +61,7 @@ export async function hostEngine(port: MessagePort, options: EngineOptions, part
       durable,
       rebuild,
       failedRange,
+      attempts,
       counters,
       retentionFigures,
       retentionNow: () => retentionClock.now(),
@@ -193,12 +199,14 @@ export async function hostEngine(port: MessagePort, options: EngineOptions, part
     current = await open();
   } catch (error) {
     const refusal = error instanceof TreasuryError ? error : new TreasuryError('TREASURY_STORE', errorMessage(error));
+    attempts.close();
     post({ type: 'refused', error: refusal.toJSON() });
     return;
   }
   post({ type: 'ready' });
   while (current !== null) current = (await runSession(current)) === 'stopped' ? null : await reopen();
   await requests.close();
+  attempts.close();
   post({ type: 'stopped' });
 }
 

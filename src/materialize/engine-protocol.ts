@@ -5,7 +5,15 @@ import type { EngineOptions, EngineStatus, SqlRequest } from './types.ts';
 
 /** `workerData` of the engine's thread. */
 export interface EngineWorkerData {
-  readonly options: EngineOptions;
+  readonly options: HostOptions;
+}
+
+/** What an engine is started with, and what ties its thread to the one that started it. */
+export interface HostOptions extends EngineOptions {
+  /** Differs from process to process. */
+  readonly processLife: string;
+  /** Of `watchPulse`. */
+  readonly pulse: SharedArrayBuffer;
 }
 
 /** To the engine's thread. `id` names a call: chosen by the main thread, never used again. */

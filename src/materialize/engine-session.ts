@@ -10,14 +10,15 @@ import type { DurablePosition, LogEntry, LogReader } from '../log/index.ts';
 import type { CanonicalBatch, StreamDecoder } from '../otap/index.ts';
 import { type Checkpoint, openCheckpoints, staleReason } from './checkpoint.ts';
 import { type Database, inTransaction } from './database.ts';
+import type { EntryAttempts } from './entry-attempts.ts';
 import type { FailedRange } from './failed-range.ts';
 import {
   createMaterializer,
   type Materializer,
-  type MaterializerCounters,
   type MaterializerOptions,
   type RunningProjection,
 } from './materializer.ts';
+import type { MaterializerCounters } from './materializer-counters.ts';
 import { applyViews, MIGRATIONS_DIRECTORY, migrate } from './migrator.ts';
 import type { ProjectionDefinition } from './projection.ts';
 import { forgetProjections } from './forget-projections.ts';
@@ -70,6 +71,7 @@ export interface SessionOptions {
   /** Names of projections whose rows are forgotten before the materializer begins. */
   readonly rebuild?: readonly string[];
   readonly failedRange: FailedRange;
+  readonly attempts: EntryAttempts;
   readonly counters: MaterializerCounters;
   readonly retentionFigures: RetentionFigures;
   /** The time that rows age by, in nanoseconds. */

@@ -1,8 +1,10 @@
 /** The main thread's side of the engine: starts the worker that owns DuckDB, passes calls on, and notices its death. */
+import { randomUUID } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import { errorMessage, LIMITS, type Logger, TreasuryError } from '../base/index.ts';
 import type { DurablePosition } from '../log/index.ts';
 import type { EngineCommand, EngineEvent, EngineWorkerData } from './engine-protocol.ts';
+import { watchPulse } from './pulse.ts';
 import { createIncomingAnswer, type IncomingAnswer } from './sql-answer.ts';
 import type { Engine, EngineOptions, EngineStatus } from './types.ts';
 
@@ -28,9 +30,21 @@ interface StatusCall {
   reject(error: TreasuryError): void;
 }
 
+const PROCESS_LIFE = randomUUID();
+
+/** Replace single ones of `LIMITS`. */
+type WatchLimits = { readonly [name in 'entryWorkMaxMs' | 'engineWatchIntervalMs']: number };
+
 /** `startEngine` with the worker's module named. */
-export async function startEngineWorker(module: URL, options: EngineOptions, logger: Logger): Promise<Engine> {
-  const workerData: EngineWorkerData = { options };
+export async function startEngineWorker(
+  module: URL,
+  options: EngineOptions,
+  logger: Logger,
+  limits: Partial<WatchLimits> = {},
+): Promise<Engine> {
+  const { entryWorkMaxMs, engineWatchIntervalMs }: WatchLimits = { ...LIMITS, ...limits };
+  const pulse = watchPulse();
+  const workerData: EngineWorkerData = { options: { ...options, processLife: PROCESS_LIFE, pulse: pulse.memory } };
   const worker = new Worker(FROM_SOURCES ? sourcesLoader(module) : module, {
     workerData,
     name: 'engine',
@@ -59,6 +73,14 @@ export async function startEngineWorker(module: URL, options: EngineOptions, log
     failure = error instanceof Error ? error : new Error(String(error));
   });
   worker.on('exit', (code) => onExit(code));
+
+  let looksAtSameWork = 0;
+  const watching = setInterval(() => {
+    looksAtSameWork = pulse.isAtSameWork() ? looksAtSameWork + 1 : 0;
+    if (looksAtSameWork * engineWatchIntervalMs < entryWorkMaxMs) return;
+    failure = new Error(`The engine has worked on one entry for ${entryWorkMaxMs} ms`);
+    void worker.terminate();
+  }, engineWatchIntervalMs).unref();
 
   function send(command: EngineCommand): void {
     if (death === null) worker.postMessage(command);
@@ -112,6 +134,7 @@ export async function startEngineWorker(module: URL, options: EngineOptions, log
     endBy(cause);
     exited = true;
     clearTimeout(force);
+    clearInterval(watching);
     ended.resolve();
     if (stopping !== null) return;
     logger.error('Engine died', { reason: errorMessage(cause) });
@@ -169,6 +192,7 @@ export async function startEngineWorker(module: URL, options: EngineOptions, log
       });
     },
     failed: failed.promise,
+    hasCommitted: () => pulse.commits > 0,
     stop() {
       stopping ??= stop();
       return stopping;

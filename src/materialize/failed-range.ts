@@ -14,6 +14,8 @@ export interface FailedRange {
   failed(offsets: readonly bigint[], reason: string, attemptsMax?: number): bigint | null;
   /** One entry failed for itself, behind `before` good ones of its transaction, which are to be committed without it. */
   poison(offset: bigint, reason: string, before: number): void;
+  /** Transactions hold at most `entries` until everything up to `last` is settled. */
+  narrow(entries: number, last: bigint): void;
   /** A transaction succeeded; everything below `nextOffset` is settled. */
   succeeded(nextOffset: bigint): void;
 }
@@ -55,6 +57,10 @@ export function createFailedRange(): FailedRange {
       mark(offset, reason);
       if (offset >= end) end = offset + 1n;
       entriesMax = Math.max(1, before);
+    },
+    narrow(entries, last) {
+      entriesMax = Math.max(1, entries);
+      if (last >= end) end = last + 1n;
     },
     succeeded(nextOffset) {
       attempts = 0;

@@ -19,6 +19,7 @@ import type { CanonicalBatch, StreamDecoder } from '../otap/index.ts';
 import { type Checkpoint, retireOlderVersions, writeCheckpoints } from './checkpoint.ts';
 import { type Database, inTransaction, rollbackQuietly } from './database.ts';
 import { decodeEntry, isUndecodable } from './entry-decoder.ts';
+import { type EntryAttempts, NO_ATTEMPTS } from './entry-attempts.ts';
 import type { FailedRange } from './failed-range.ts';
 import {
   BeginFailure,
@@ -30,26 +31,15 @@ import {
   readingAgain,
 } from './loop-failures.ts';
 import { withLost } from './lost-offsets.ts';
+import type { MaterializerCounters } from './materializer-counters.ts';
 import type { ProjectionDefinition, Projector } from './projection.ts';
 import { NO_PROJECTION, type Quarantine } from './quarantine.ts';
 import { blamesData, storeFailure } from './store-failures.ts';
 import { createStreamDecoders } from './stream-decoders.ts';
 import type { TableRetention } from './table-retention.ts';
-import type { LostOffsets, ProjectionStatus } from './types.ts';
+import type { ProjectionStatus } from './types.ts';
 import { emptyTransaction } from './uncommitted.ts';
 import { createWake } from './wake.ts';
-
-/** Totals since the engine's start. They outlive a store that had to be opened again. */
-export interface MaterializerCounters {
-  commits: number;
-  rowsWritten: number;
-  entriesDecoded: number;
-  repairedStrings: number;
-  lastCommitMs: number;
-  lost: LostOffsets;
-  /** By projection name. */
-  readonly projectionRows: Map<string, number>;
-}
 
 export interface RunningProjection {
   readonly checkpoint: Checkpoint;
@@ -66,6 +56,8 @@ export interface MaterializerOptions {
   readonly decodeOtlp: (signal: Signal, entry: LogEntry) => CanonicalBatch;
   readonly quarantine: Quarantine;
   readonly failedRange: FailedRange;
+  /** Default: none. */
+  readonly attempts?: EntryAttempts;
   readonly counters: MaterializerCounters;
   readonly durable: DurablePosition;
   /** Runs inside the transaction that retires older versions: makes the public views anew. */
@@ -110,7 +102,7 @@ interface Running {
 }
 
 export function createMaterializer(options: MaterializerOptions): Materializer {
-  const { database, quarantine, failedRange, counters, retention, logger, clock } = options;
+  const { database, quarantine, failedRange, counters, retention, logger, clock, attempts = NO_ATTEMPTS } = options;
   const commitRowsMax = options.commitRowsMax ?? LIMITS.commitRowsMax;
   const commitIntervalMs = options.commitIntervalMs ?? LIMITS.commitIntervalMs;
   const running = options.projections.map(({ checkpoint, projector }): Running => {
@@ -118,7 +110,9 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     return { definition, projector, state, nextOffset, rows: 0 };
   });
   const buildTarget = options.durable.durableOffset;
-  const decoders = createStreamDecoders({ createDecoder: options.createDecoder, readSegment });
+  const verdictOn = (offset: bigint) => attempts.verdictOn(offset) ?? quarantine.deadlyReason(offset);
+  const isSkipped = ({ offset }: LogEntry) => verdictOn(offset) !== undefined;
+  const decoders = createStreamDecoders({ createDecoder: options.createDecoder, readSegment, isSkipped });
   const work = createWake();
   const stopped = createWake();
   let durable = options.durable;
@@ -165,6 +159,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     let sliceEndMs = clock.monotonicMs() + LIMITS.materializeSliceMs;
     for (const entry of frame) {
       if (stopping) return;
+      if (uncommitted.open && attempts.isSuspect(entry.offset)) await commit();
       await take(entry);
       if (commitDue()) {
         await commit();
@@ -215,10 +210,11 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
 
   /** Entries below the checkpoint only build up what later ones need. Their failures were told when they were new. */
   function replayState(entry: LogEntry, signal: Signal | undefined): void {
-    if (signal === undefined) return;
+    const isState = entry.kind === ENTRY_KINDS.STATE;
+    if (signal === undefined || !(isState || (entry.kind === ENTRY_KINDS.BAR && !isUndecodable(entry)))) return;
+    if (verdictOn(entry.offset) !== undefined) return decoders.skip(entry);
     try {
-      if (entry.kind === ENTRY_KINDS.STATE) decoders.restoreState(entry, signal);
-      if (entry.kind === ENTRY_KINDS.BAR && !isUndecodable(entry)) decoders.applyState(entry, signal);
+      attempts.working(entry.offset, () => decoders[isState ? 'restoreState' : 'applyState'](entry, signal));
     } catch (error) {
       if (error instanceof ReadFailure) throw error;
       if (!(error instanceof BatchMalformedError))
@@ -234,7 +230,10 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
       replayState(entry, signal);
       return;
     }
-    const decoded = decodeEntry(entry, signal, { decoders, decodeOtlp: options.decodeOtlp });
+    const verdict = verdictOn(entry.offset);
+    if (verdict !== undefined) decoders.skip(entry);
+    const parts = { decoders, decodeOtlp: options.decodeOtlp };
+    const decoded = verdict ?? attempts.working(entry.offset, () => decodeEntry(entry, signal, parts));
     if (decoded === null) return;
     if (!uncommitted.open) await begin();
     uncommitted.logBytes += entry.record.byteLength;
@@ -254,7 +253,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
       return;
     }
     try {
-      const rows = target.projector.project(entry, batch);
+      const rows = attempts.working(entry.offset, () => target.projector.project(entry, batch));
       target.rows += rows;
       uncommitted.rows += rows;
       if (uncommitted.offsets.at(-1) !== entry.offset) uncommitted.offsets.push(entry.offset);
@@ -291,6 +290,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
       uncommitted.rows >= commitRowsMax ||
       uncommitted.logBytes >= LIMITS.commitBytesMax ||
       uncommitted.offsets.length >= failedRange.entriesMax ||
+      attempts.isSuspect(position - 1n) ||
       clock.monotonicMs() - uncommitted.firstAtMs >= commitIntervalMs
     );
   }
@@ -298,6 +298,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
   async function commit(): Promise<void> {
     const startMs = clock.monotonicMs();
     if (!uncommitted.open) await begin();
+    attempts.committing(uncommitted.offsets);
     for (const { projector, rows } of running) if (rows > 0) await flushing(projector.beforeCommit());
     await quarantine.write();
     await retention?.beforeCommit();
@@ -313,6 +314,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     quarantine.committed();
     retention?.afterCommit();
     failedRange.succeeded(position);
+    attempts.settled(position);
     for (const one of running) {
       if (one.rows > 0) one.projector.afterCommit();
       counters.projectionRows.set(
@@ -366,6 +368,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
       one.rows = 0;
     }
     quarantine.rolledBack();
+    attempts.takenBack();
     retention?.afterRollback();
     uncommitted = emptyTransaction();
     position = committedOffset();

@@ -1,6 +1,7 @@
 /** Log entries that could not become rows: written in the transaction that passes them by, counted, shown, never lost. */
 import { LIMITS } from '../base/index.ts';
 import { type Database, sqlString } from './database.ts';
+import { DEADLY_REASON } from './entry-attempts.ts';
 import type { QuarantinedEntry } from './types.ts';
 
 /** The projection of an entry that belongs to none. */
@@ -19,6 +20,8 @@ export interface Quarantine {
   readonly total: number;
   /** The newest ones in the table, newest first. */
   readonly newest: readonly QuarantinedEntry[];
+  /** Why the engine must not touch an entry of the table again, or undefined. */
+  deadlyReason(offset: bigint): string | undefined;
   /** Records of the open transaction. */
   readonly pending: number;
   add(record: QuarantineRecord): void;
@@ -43,6 +46,9 @@ export async function openQuarantine(database: Database): Promise<Quarantine> {
     projection: String(row['projection']),
     reason: String(row['reason']),
   }));
+  const deadly = new Map<bigint, string>();
+  const dead = `SELECT entry_offset, reason FROM meta.quarantine WHERE starts_with(reason, ${sqlString(DEADLY_REASON)})`;
+  for (const row of await database.rows(dead)) deadly.set(BigInt(row['entry_offset'] as bigint), String(row['reason']));
   let pending: QuarantineRecord[] = [];
 
   return {
@@ -52,6 +58,7 @@ export async function openQuarantine(database: Database): Promise<Quarantine> {
     get newest() {
       return newest;
     },
+    deadlyReason: (offset) => deadly.get(offset),
     get pending() {
       return pending.length;
     },
@@ -64,6 +71,7 @@ export async function openQuarantine(database: Database): Promise<Quarantine> {
     },
     committed() {
       total += pending.length;
+      for (const { offset, reason } of pending) if (reason.startsWith(DEADLY_REASON)) deadly.set(offset, reason);
       const shown = pending.map(({ offset, projection, reason }) => ({ offset, projection, reason })).reverse();
       newest = [...shown, ...newest].slice(0, LIMITS.quarantineShownMax);
       pending = [];

@@ -60,7 +60,8 @@ export async function superviseEngine({ start, logger, ...options }: SuperviseOp
   async function watch(current: Engine): Promise<void> {
     const death = await current.failed;
     engine = null;
-    if (performance.now() - startedAtMs > limits.engineRecoveredMs) deathsInRow = 0;
+    // One that has moved on has left the entries behind that the ones before it died of.
+    if (performance.now() - startedAtMs > limits.engineRecoveredMs || current.hasCommitted()) deathsInRow = 0;
     await revive(death);
   }
 
@@ -108,6 +109,7 @@ export async function superviseEngine({ start, logger, ...options }: SuperviseOp
     },
     sql: async (request, signal) => running().sql(request, signal),
     status: async () => running().status(),
+    hasCommitted: () => engine?.hasCommitted() ?? false,
     health: () => ({ running: engine !== null, restarts, reason }),
     async stop() {
       isStopping = true;

@@ -116,6 +116,8 @@ export interface Engine {
   status(): Promise<EngineStatus>;
   /** The worker's death: rejects no calls by itself, every pending call rejects with TREASURY_ENGINE_UNAVAILABLE. */
   readonly failed: Promise<Error>;
+  /** Whether a transaction was committed since it was started; also of one that is dead. */
+  hasCommitted(): boolean;
   /** Commits what is materialized and ends the worker. */
   stop(): Promise<void>;
 }

@@ -26,7 +26,8 @@ import {
 import { openCheckpoints } from '../../src/materialize/checkpoint.ts';
 import { createFailedRange } from '../../src/materialize/failed-range.ts';
 import { noLostOffsets } from '../../src/materialize/lost-offsets.ts';
-import { createMaterializer, type MaterializerCounters } from '../../src/materialize/materializer.ts';
+import { createMaterializer } from '../../src/materialize/materializer.ts';
+import type { MaterializerCounters } from '../../src/materialize/materializer-counters.ts';
 import { migrate } from '../../src/materialize/migrator.ts';
 import { openQuarantine } from '../../src/materialize/quarantine.ts';
 import type { Engine, EngineStatus } from '../../src/materialize/types.ts';

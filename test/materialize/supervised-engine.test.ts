@@ -89,12 +89,13 @@ function mortal() {
     die = resolve;
   });
   const advanced: bigint[] = [];
-  const life = { engine: null as unknown as Engine, die, advanced, stops: 0 };
+  const life = { engine: null as unknown as Engine, die, advanced, stops: 0, hasCommitted: false };
   life.engine = {
     failed,
     advance: ({ durableOffset }) => advanced.push(durableOffset),
     sql: () => Promise.reject(new Error('not asked')),
     status: () => Promise.reject(new Error('not asked')),
+    hasCommitted: () => life.hasCommitted,
     stop: () => {
       life.stops++;
       return Promise.resolve();
