@@ -60,7 +60,7 @@ export async function streamUntilCut(server: ServerProcess, signal: Signal, load
 }
 
 /** The message with another batch id: protobuf takes the last occurrence of a field, so one is put behind. */
-function withBatchId(message: Uint8Array, id: bigint): Uint8Array {
+export function withBatchId(message: Uint8Array, id: bigint): Uint8Array {
   const field = [0x08];
   for (let rest = id; ; rest >>= 7n) {
     if (rest < 0x80n) {
