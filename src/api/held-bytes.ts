@@ -1,7 +1,7 @@
 /** The part of a single request in the bytes that all transports have in memory. */
 import type { Admission } from './admission.ts';
 
-/** Bytes of one request, from their decompression to its answer. */
+/** Bytes of one request, from their decompression until the log is done with them. */
 export interface HeldBytes {
   /** Takes more in, or says that there is no room. A request that is the only one is always taken. */
   take(bytes: number): boolean;
@@ -9,6 +9,8 @@ export interface HeldBytes {
   give(bytes: number): void;
   /** Gives everything back. */
   giveAll(): void;
+  /** Leaves what is held to somebody else: it is given back by the function, once. */
+  pass(): () => void;
 }
 
 /** Makes an account of zero bytes in `admission`. */
@@ -36,6 +38,11 @@ export function holdBytes(admission: Admission): HeldBytes {
     give,
     giveAll() {
       if (held > 0) give(held);
+    },
+    pass() {
+      const passed = held;
+      held = 0;
+      return () => admission.release(passed);
     },
   };
 }

@@ -63,8 +63,9 @@ export function createOtlpService(options: { intake: OtlpIntake; limits: GrpcLim
       contentType: OTLP_CONTENT_TYPES.PROTOBUF,
       body,
       headers: headersOf(call.metadata, encoding),
+      waitedMs: performance.now() - arrivedMs,
+      onSettled: () => intake.admission.release(body.length),
     });
-    intake.admission.release(body.length);
     if (answered.kind !== 'accepted') callback(statusOf(answered));
     else callback(null, encodeExportResponse(signal, answered, OTLP_CONTENT_TYPES.PROTOBUF));
   }

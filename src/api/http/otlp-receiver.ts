@@ -5,7 +5,7 @@ import { OTLP_CONTENT_TYPES, type OtlpContentType } from '../../otap/index.ts';
 import { decompress } from '../decompress.ts';
 import { type HeldBytes, holdBytes } from '../held-bytes.ts';
 import { encodeExportResponse } from '../otlp/otlp-answers.ts';
-import type { OtlpIntake } from '../otlp/otlp-intake.ts';
+import type { OtlpIntake, OtlpRequest } from '../otlp/otlp-intake.ts';
 import { roomUntil } from '../room.ts';
 import { createTurns } from '../turns.ts';
 import type { Cors } from './cors.ts';
@@ -122,7 +122,7 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
       try {
         const body = await decode(received, head, held);
         reading.release();
-        await logAndAnswer(exchange, signal, head.contentType, body);
+        await logAndAnswer(exchange, { signal, contentType: head.contentType, body, onSettled: held.pass() });
       } finally {
         atWork--;
       }
@@ -168,12 +168,11 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): OtlpReceiver {
 
   async function logAndAnswer(
     exchange: OtlpExchange,
-    signal: Signal,
-    contentType: OtlpContentType,
-    body: Buffer,
+    request: Pick<OtlpRequest, 'signal' | 'contentType' | 'body' | 'onSettled'>,
   ): Promise<void> {
+    const { signal, contentType } = request;
     const headers = storableHeaders(exchange.request);
-    const answer = await intake.take({ signal, transport: 'http', contentType, body, headers });
+    const answer = await intake.take({ ...request, transport: 'http', headers });
     if (answer.kind === 'accepted') sendAnswer(exchange, 200, encodeExportResponse(signal, answer, contentType));
     else sendError(exchange, new OtlpHttpError(answer.kind === 'malformed' ? 400 : 503, answer.message));
   }

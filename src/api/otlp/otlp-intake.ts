@@ -2,7 +2,15 @@
  * What becomes of an OTLP export request, whichever transport brought it: checked, appended to the log as it came, answered when it is
  * durable. The transports read bodies and write answers in their own form.
  */
-import { BatchMalformedError, errorMessage, type Logger, type Signal, SIGNAL_CODES } from '../../base/index.ts';
+import {
+  BatchMalformedError,
+  errorMessage,
+  LIMITS,
+  type Logger,
+  LogUnavailableError,
+  type Signal,
+  SIGNAL_CODES,
+} from '../../base/index.ts';
 import type { Log } from '../../log/index.ts';
 import { inspectOtlp, isKeptHeader, type OtlpContentType } from '../../otap/index.ts';
 import type { Admission } from '../admission.ts';
@@ -12,10 +20,14 @@ export interface OtlpRequest {
   readonly signal: Signal;
   readonly transport: OtlpTransport;
   readonly contentType: OtlpContentType;
-  /** Kept until the request is answered: do not change it. Its bytes must be admitted (`Admission`) by the caller. */
+  /** Kept until `onSettled` is called: do not change it. Its bytes must be admitted (`Admission`) by the caller until then. */
   readonly body: Uint8Array;
   /** Metadata or header fields of the request, names in lower case; only those that may reach the disk are stored. */
   readonly headers: Iterable<readonly [name: string, value: string]>;
+  /** How long it has been here already: its sender's clock has run. */
+  readonly waitedMs?: number;
+  /** Called once when the body is needed no more: with the answer, or later if the disk is slow. */
+  readonly onSettled?: () => void;
 }
 
 export type OtlpTransport = 'grpc' | 'http';
@@ -82,8 +94,8 @@ export function createOtlpIntake(options: { log: Log; logger: Logger; admission:
     return { kind, message };
   }
 
-  async function append(request: OtlpRequest): Promise<OtlpAnswer> {
-    const { signal, transport, contentType, body, headers } = request;
+  async function append(request: OtlpRequest, settleWith: (appended: Promise<unknown>) => void): Promise<OtlpAnswer> {
+    const { signal, transport, contentType, body, headers, waitedMs = 0 } = request;
     let inspected;
     try {
       inspected = inspectOtlp(signal, body, contentType);
@@ -95,11 +107,13 @@ export function createOtlpIntake(options: { log: Log; logger: Logger; admission:
     if (rows === 0 && rejectedRows > 0) return refuse(transport, signal, 'malformed', rejection ?? '');
     // Nothing in it: nothing to keep.
     if (body.length > 0) {
-      await log.appendOtlp(SIGNAL_CODES[signal], {
+      const appended = log.appendOtlp(SIGNAL_CODES[signal], {
         batchId: NO_BATCH_ID,
         record: [body],
         headers: storedHeaders(headers, contentType),
       });
+      settleWith(appended);
+      await durableWithin(appended, Math.max(0, LIMITS.appendWaitMaxMs - waitedMs));
     }
     const counts = requests[transport][signal];
     counts.accepted++;
@@ -117,13 +131,19 @@ export function createOtlpIntake(options: { log: Log; logger: Logger; admission:
     admission,
     async take(request) {
       inFlight++;
+      let settled: Promise<unknown> = Promise.resolve();
+      const settleWith = (appended: Promise<unknown>): void => {
+        settled = appended;
+      };
       try {
-        return await append(request);
+        return await append(request, settleWith);
       } catch (error) {
         // The log refuses (its own error), or a bug: either way the sender still has the data and may send it again.
         return refuse(request.transport, request.signal, 'unavailable', errorMessage(error));
       } finally {
         inFlight--;
+        const onSettled = request.onSettled ?? (() => {});
+        void settled.then(onSettled, onSettled);
       }
     },
     refuse,
@@ -132,6 +152,20 @@ export function createOtlpIntake(options: { log: Log; logger: Logger; admission:
       inFlight,
     }),
   };
+}
+
+/** Rejects when the log takes longer: the entry may become durable all the same, and come again. */
+async function durableWithin(appended: Promise<unknown>, waitMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    const message = `Cannot store the request: it is not durable after ${LIMITS.appendWaitMaxMs} ms`;
+    timer = setTimeout(() => reject(new LogUnavailableError(message)), waitMs);
+  });
+  try {
+    await Promise.race([appended, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The headers of the entry. The content type is ours, without parameters: decoding depends on it. */
