@@ -100,6 +100,12 @@ export const LIMITS = {
   indexPendingFramesMax: 100_000,
   /** How often the log tries its disk while it refuses appends and nobody sends: health turns green without traffic. */
   logProbeIntervalMs: 1_000,
+  /** How often the log looks whether its directory is there and lets it make files: health says so before a segment is due. */
+  logDirectoryIntervalMs: 1_000,
+  /** A group commit that takes longer is told in the health of the log, which is well until it takes `appendWaitMaxMs`: disks need 1 to 20 ms. */
+  slowCommitMs: 500,
+  /** How long after a slow commit that is told, when there is no other. */
+  slowCommitShownMs: 60_000,
   /** Written to find out whether the disk has room again: more than an empty block group's last blocks. */
   logProbeBytes: 256 * KIB,
   /** Free space of the log's disk that is left alone, at least (and at least two segments): below it appends are refused before the disk does. */
@@ -256,6 +262,7 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.streamStatesBytesMax <= limits.segmentStateBytesMax, 'a segment must hold more than state');
   assert(2 * limits.segmentBytesMax <= limits.diskReserveBytes, 'the log must not fill its reserve between two checks');
   assert(limits.retentionIntervalMs < 5_000, 'intake must resume within 5 s of space returning');
+  assert(limits.slowCommitMs < limits.appendWaitMaxMs, 'a disk must be told to be slow before entries are refused');
   assert(limits.clockSlackMs < limits.clockTrustMs, 'a jump of the clock must be doubted');
   assert(limits.deletionRecordsMax >= 2, 'summing up must make room for a line');
   assert(limits.streamStateBytesMax <= limits.frameBytesMax, 'a STATE entry must fit a frame');

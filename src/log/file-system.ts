@@ -3,10 +3,12 @@
  * fails or loses power. Writing is asynchronous (libuv's threads), reading is not: it happens at start, offline or in a worker.
  */
 import {
+  access,
   close,
   closeSync,
   constants,
   fdatasync,
+  fstat,
   fstatSync,
   fsync,
   ftruncate,
@@ -15,6 +17,8 @@ import {
   readdirSync,
   readSync,
   rename,
+  type Stats,
+  stat,
   statfs,
   unlink,
   writev,
@@ -26,7 +30,10 @@ import { makeDurableDirectory } from './durable-directory.ts';
 export interface LogFile {
   /** Writes the parts one after the other from `position` on. Resolves with the bytes written, which may be fewer: a failure too. */
   write(parts: readonly Uint8Array[], position: number): Promise<number>;
-  /** Resolves when all data written, and the size, are on the disk. After a rejection the file must not be synced again. */
+  /**
+   * Resolves when all data written, and the size, are on the disk, in the file that is found at its path. After a rejection the file
+   * must not be synced again.
+   */
   dataSync(): Promise<void>;
   truncate(bytes: number): Promise<void>;
   close(): Promise<void>;
@@ -55,8 +62,16 @@ export interface LogFileSystem {
   rename(from: string, to: string): Promise<void>;
   /** Bytes that may still be written to the disk of a directory, as far as the file system says. */
   freeBytes(directory: string): Promise<number>;
+  /** Which directory is at a path, and what would keep a file from being made in it. Rejects when there is none. */
+  inspectDirectory(path: string): Promise<DirectoryFacts>;
   /** Resolves when the names in a directory are on the disk. */
   syncDirectory(path: string): Promise<void>;
+}
+
+export interface DirectoryFacts {
+  /** The same as long as the directory is the same, whatever its path. */
+  readonly id: string;
+  readonly obstacle: Error | null;
 }
 
 /** The file system of the machine. */
@@ -68,10 +83,10 @@ export const realFileSystem: LogFileSystem = {
     return readdirSync(directory);
   },
   create(path) {
-    return openFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL);
+    return openFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, { staysAtPath: true });
   },
   openForWriting(path) {
-    return openFile(path, constants.O_RDWR);
+    return openFile(path, constants.O_RDWR, { staysAtPath: false });
   },
   openForReading(path) {
     // Not blocking: opening a pipe would wait for its other end.
@@ -112,6 +127,15 @@ export const realFileSystem: LogFileSystem = {
       });
     });
   },
+  async inspectDirectory(path) {
+    const id = identityOf(await statsOf((done) => stat(path, done)));
+    const attempts = [
+      settled((done) => access(path, constants.W_OK | constants.X_OK, done)),
+      openDescriptor(path, constants.O_RDONLY).then((descriptor) => settled((done) => close(descriptor, done))),
+    ];
+    const failed = (await Promise.allSettled(attempts)).find(({ status }) => status === 'rejected');
+    return { id, obstacle: failed === undefined ? null : ((failed as PromiseRejectedResult).reason as Error) };
+  },
   async syncDirectory(path) {
     const descriptor = await openDescriptor(path, constants.O_RDONLY);
     try {
@@ -122,8 +146,9 @@ export const realFileSystem: LogFileSystem = {
   },
 };
 
-async function openFile(path: string, flags: number): Promise<LogFile> {
+async function openFile(path: string, flags: number, { staysAtPath }: { staysAtPath: boolean }): Promise<LogFile> {
   const descriptor = await openDescriptor(path, flags);
+  const id = staysAtPath ? identityOf(await statsOf((done) => fstat(descriptor, done))) : null;
   return {
     write(parts, position) {
       return new Promise((resolve, reject) => {
@@ -133,8 +158,13 @@ async function openFile(path: string, flags: number): Promise<LogFile> {
         });
       });
     },
-    dataSync() {
-      return settled((done) => fdatasync(descriptor, done));
+    async dataSync() {
+      const synced = settled((done) => fdatasync(descriptor, done));
+      // Side by side: the look at the path takes no time of its own. Both are waited for, as the file may be closed next.
+      const attempts = id === null ? [synced] : [synced, checkPath(path, id)];
+      for (const attempt of await Promise.allSettled(attempts)) {
+        if (attempt.status === 'rejected') throw attempt.reason;
+      }
     },
     truncate(bytes) {
       return settled((done) => ftruncate(descriptor, bytes, done));
@@ -143,6 +173,26 @@ async function openFile(path: string, flags: number): Promise<LogFile> {
       return settled((done) => close(descriptor, done));
     },
   };
+}
+
+/** What is written to a file that was removed, or moved with its directory, is found by nobody. */
+async function checkPath(path: string, id: string): Promise<void> {
+  if (identityOf(await statsOf((done) => stat(path, done))) !== id) {
+    throw new Error(`Cannot write to ${path}: another file is there now`);
+  }
+}
+
+function identityOf({ dev, ino }: Stats): string {
+  return `${dev}:${ino}`;
+}
+
+function statsOf(start: (done: (error: Error | null, stats: Stats) => void) => void): Promise<Stats> {
+  return new Promise((resolve, reject) => {
+    start((error, stats) => {
+      if (error === null) resolve(stats);
+      else reject(error);
+    });
+  });
 }
 
 function openDescriptor(path: string, flags: number): Promise<number> {

@@ -2,7 +2,6 @@
  * The writing side of the log: queues entries, writes them in group commits, settles each when its frame is durable. The composition
  * root opens it after it has locked the data directory.
  */
-import { join } from 'node:path';
 import {
   type Clock,
   errorMessage,
@@ -20,6 +19,9 @@ import {
   type PendingFrame,
   type QueuedStream,
 } from './append-queue.ts';
+import { CommitWatch } from './commit-watch.ts';
+import { type DirectoryGuard, guardDirectory } from './directory-guard.ts';
+import { diskTakes } from './disk-probe.ts';
 import { type LogFileSystem, realFileSystem } from './file-system.ts';
 import { crcOf } from './frame.ts';
 import { createIndexFeeder, type IndexFeeder } from './index-feeder.ts';
@@ -102,7 +104,8 @@ export async function openLog(options: LogOptions): Promise<RetainedLog> {
       reserveBytes: Math.max(settings.limits.diskReserveBytes, 2 * settings.limits.segmentBytesMax),
       intervalMs: settings.limits.retentionIntervalMs,
     });
-    return new GroupCommitLog(settings, recovered, segments, retention);
+    const guard = await guardDirectory(settings);
+    return new GroupCommitLog(settings, { recovered, segments, retention, guard });
   } catch (error) {
     index.close({ clean: false });
     throw error;
@@ -119,6 +122,8 @@ class GroupCommitLog implements RetainedLog {
   readonly #listeners = new Set<(position: DurablePosition) => void>();
   readonly #segments: KeptSegments;
   readonly #retention: Retention;
+  readonly #guard: DirectoryGuard;
+  readonly #commits: CommitWatch;
   #gaps: OffsetRange[];
   #quarantinedRanges: DamagedRange[];
   #framesEnd: bigint | null;
@@ -135,7 +140,7 @@ class GroupCommitLog implements RetainedLog {
   #waitTimer: NodeJS.Timeout | null = null;
   #probeTimer: NodeJS.Timeout | null = null;
 
-  constructor(options: LogSettings, recovered: RecoveredLog, segments: KeptSegments, retention: Retention) {
+  constructor(options: LogSettings, { recovered, segments, retention, guard }: LogParts) {
     const { directory, fileSystem, clock, logger, limits } = options;
     const { durable, nextOffset, lastCrc, logUuid, index } = recovered;
     this.#options = options;
@@ -144,6 +149,8 @@ class GroupCommitLog implements RetainedLog {
     this.#framesEnd = recovered.framesEnd;
     this.#segments = segments;
     this.#retention = retention;
+    this.#guard = guard;
+    this.#commits = new CommitWatch({ clock, logger, waitMaxMs: limits.appendWaitMaxMs });
     this.#streamIdNext = recovered.streamIdNext;
     this.#quarantinedRanges = index.quarantinedRanges();
     this.#feeder = createIndexFeeder(index, logger);
@@ -159,10 +166,14 @@ class GroupCommitLog implements RetainedLog {
       segmentBytesMax: segmentBytesMax(options),
       segmentAgeMaxMs: limits.segmentAgeMaxMs,
       streamIdNext: () => this.#streamIdNext,
-      beforeSegment: () => retention.beforeSegment(),
+      beforeSegment: async () => {
+        await guard.check();
+        await retention.beforeSegment();
+      },
       onWritten: (segment, frame) => this.#onWritten(segment, frame),
     });
     retention.start((firstOffset) => this.#onDeleted(firstOffset));
+    guard.start();
   }
 
   openStream(signal: number): LogStream {
@@ -212,7 +223,9 @@ class GroupCommitLog implements RetainedLog {
       streams: this.#streams.size,
       streamStateBytes,
       inFlightBytes: this.#inFlightBytes,
-      refusing: this.#refusing ?? this.#retention.shortage,
+      refusing: this.#refusing ?? this.#retention.shortage ?? (this.#commits.isStalled ? this.#commits.slow : null),
+      fault: this.#guard.fault,
+      slow: this.#commits.slow,
       entriesAppended: this.#entriesAppended,
       bytesAppended: this.#bytesAppended,
       frames: this.#frames,
@@ -231,7 +244,7 @@ class GroupCommitLog implements RetainedLog {
 
   async #close(): Promise<void> {
     if (this.#probeTimer !== null) clearTimeout(this.#probeTimer);
-    await this.#retention.stop();
+    await Promise.all([this.#retention.stop(), this.#guard.stop()]);
     // Whoever appended before is settled first; new appends are refused since #closed is set.
     while (this.#pump !== null) await this.#pump;
     if (this.#waitTimer !== null) clearTimeout(this.#waitTimer);
@@ -321,7 +334,10 @@ class GroupCommitLog implements RetainedLog {
   }
 
   async #run(): Promise<void> {
-    while (this.#queue.length > 0) await this.#commit();
+    while (this.#queue.length > 0) {
+      await this.#commits.run(() => this.#commit());
+      if (this.#commits.isStalled) this.#armProbe();
+    }
     this.#settle();
     this.#pump = null;
   }
@@ -424,35 +440,30 @@ class GroupCommitLog implements RetainedLog {
   }
 
   /** Without traffic nothing would find out that the disk is well again. */
-  #armProbe(): void {
+  #armProbe(delayMs = this.#options.limits.logProbeIntervalMs): void {
     if (this.#probeTimer !== null || this.#closed !== null) return;
     this.#probeTimer = setTimeout(() => {
-      void this.#probe().then((isWell) => {
+      const { clock, limits } = this.#options;
+      const startedAtMs = clock.monotonicMs();
+      void diskTakes({ ...this.#options, guard: this.#guard }).then((isWell) => {
         this.#probeTimer = null;
-        if (isWell) this.#refusing = null;
-        else if (this.#refusing !== null) this.#armProbe();
+        if (isWell) {
+          this.#refusing = null;
+          this.#commits.taken();
+        }
+        // At once after one that took long: the disk may have become well since it failed.
+        const restMs = limits.logProbeIntervalMs - (clock.monotonicMs() - startedAtMs);
+        if (this.#refusing !== null || this.#commits.isStalled) this.#armProbe(Math.max(0, restMs));
       });
-    }, this.#options.limits.logProbeIntervalMs).unref();
+    }, delayMs).unref();
   }
+}
 
-  async #probe(): Promise<boolean> {
-    const { directory, fileSystem } = this.#options;
-    const path = join(directory, 'probe');
-    try {
-      if (fileSystem.list(directory).includes('probe')) await fileSystem.remove(path);
-      const file = await fileSystem.create(path);
-      try {
-        const written = await file.write([Buffer.alloc(LIMITS.logProbeBytes)], 0);
-        await file.dataSync();
-        return written === LIMITS.logProbeBytes;
-      } finally {
-        await file.close();
-        await fileSystem.remove(path);
-      }
-    } catch {
-      return false;
-    }
-  }
+interface LogParts {
+  readonly recovered: RecoveredLog;
+  readonly segments: KeptSegments;
+  readonly retention: Retention;
+  readonly guard: DirectoryGuard;
 }
 
 /** Smaller than the limit where little is kept: segments are deleted whole. */

@@ -145,6 +145,10 @@ export interface LogStatus extends DurablePosition {
   readonly inFlightBytes: number;
   /** Why appends are refused now, or null. */
   readonly refusing: string | null;
+  /** Why it could not begin a segment if it had to, or null. Entries may still be taken. */
+  readonly fault: string | null;
+  /** Why the disk is slow, or null. */
+  readonly slow: string | null;
   /** Totals since start. */
   readonly entriesAppended: number;
   readonly bytesAppended: number;

@@ -97,6 +97,10 @@ export class MemoryFileSystem implements LogFileSystem {
     return this.free;
   }
 
+  async inspectDirectory(path: string): Promise<{ id: string; obstacle: null }> {
+    return { id: path, obstacle: null };
+  }
+
   async syncDirectory(directory: string): Promise<void> {
     await this.#change('syncDirectory', directory, () => {
       for (const [path, file] of this.#files) if (path.startsWith(`${directory}/`)) file.isNameDurable = true;

@@ -3,7 +3,7 @@ import type { Snapshot } from './snapshot.ts';
 
 export interface HealthReport {
   readonly status: 'ok' | 'unhealthy';
-  /** Each part: `ok`, or why it is not. A part that is off by choice is well and says so. */
+  /** Each part: `ok`, or why it is not. A part that is off by choice, or slow, is well and says so. */
   readonly parts: Readonly<Record<string, Part>>;
 }
 
@@ -24,10 +24,17 @@ export function readinessReport(snapshot: Snapshot, isStopping: boolean): Health
 
 function partsOf({ log, engineHealth, engine, engineReason }: Snapshot): Record<string, Part> {
   return {
-    log: part(log.refusing),
+    log: logPart(log),
     engine: part(engineHealth.running ? engineReason : (engineHealth.reason ?? 'It is not running')),
     materialization: materializationPart(engine),
   };
+}
+
+/** A slow disk is well, and told, as long as entries do not wait too long for it. */
+function logPart({ refusing, fault, slow }: Snapshot['log']): Part {
+  const reason = fault ?? refusing;
+  if (reason !== null) return part(reason);
+  return slow === null ? { ok: true } : { ok: true, reason: slow };
 }
 
 function materializationPart(engine: Snapshot['engine']): Part {

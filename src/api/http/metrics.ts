@@ -36,9 +36,18 @@ function processFamilies({ version, startedAtUnixMs }: HttpServices): Family[] {
   return [
     gauge('treasury_build_info', 'Always 1; labels name the versions.', 1, { version, node: process.versions.node }),
     gauge('treasury_start_time_seconds', 'Unix time of the start.', startedAtUnixMs / 1000),
-    gauge('treasury_resident_memory_bytes', 'Resident memory of the process.', process.memoryUsage.rss()),
+    ...residentMemoryFamilies(),
     counter('treasury_cpu_seconds_total', 'CPU time of the process, all threads.', (usage.user + usage.system) / 1e6),
   ];
+}
+
+/** Left out while no descriptor is free: the figure is read from a file. */
+function residentMemoryFamilies(): Family[] {
+  try {
+    return [gauge('treasury_resident_memory_bytes', 'Resident memory of the process.', process.memoryUsage.rss())];
+  } catch {
+    return [];
+  }
 }
 
 function healthFamilies(snapshot: Snapshot): Family[] {
@@ -61,6 +70,8 @@ function logFamilies({ log }: Snapshot): Family[] {
     gauge('treasury_log_stream_state_bytes', 'State carried for live streams.', log.streamStateBytes),
     gauge('treasury_log_in_flight_bytes', 'Bytes appended and not yet durable.', log.inFlightBytes),
     gauge('treasury_log_refusing', '1 while appends are refused.', log.refusing === null ? 0 : 1),
+    gauge('treasury_log_faulty', '1 while no segment could be begun.', log.fault === null ? 0 : 1),
+    gauge('treasury_log_slow', '1 while the disk is slow.', log.slow === null ? 0 : 1),
     counter('treasury_log_entries_total', 'Entries appended.', log.entriesAppended),
     counter('treasury_log_appended_bytes_total', 'Bytes appended.', log.bytesAppended),
     counter('treasury_log_frames_total', 'Group commits.', log.frames),

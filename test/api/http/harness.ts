@@ -54,6 +54,8 @@ export const LOG_STATUS: ReturnType<HttpServices['log']['status']> = {
   streamStateBytes: 0,
   inFlightBytes: 0,
   refusing: null,
+  fault: null,
+  slow: null,
   entriesAppended: 9,
   bytesAppended: 90,
   frames: 3,

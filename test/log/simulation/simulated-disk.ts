@@ -83,6 +83,8 @@ export class SimulatedDisk {
   readonly trace: string[] = [];
   /** What the log must never do to a disk. */
   readonly violations: string[] = [];
+  /** What ends the waiting of operations under way. */
+  readonly #slowOnes = new Set<() => void>();
   readonly #options: Options;
   #names = new Map<string, SimulatedInode>();
   #durableNames = new Map<string, SimulatedInode>();
@@ -101,6 +103,8 @@ export class SimulatedDisk {
 
   setWeather(weather: Weather): void {
     this.weather = weather;
+    // A disk that is well finishes what it was slow to do.
+    if (weather.slowRate === 0) for (const finish of this.#slowOnes) finish();
     this.#roomEnd = weather.roomBytes === null ? Number.POSITIVE_INFINITY : this.#usedBytes() + weather.roomBytes;
   }
 
@@ -205,6 +209,10 @@ export class SimulatedDisk {
       freeBytes: async () => {
         if (!this.weather.tellsRoom || this.#roomEnd === Number.POSITIVE_INFINITY) return ENDLESS_BYTES;
         return Math.max(0, this.#roomEnd - this.#usedBytes());
+      },
+      inspectDirectory: async (path) => {
+        if (!this.#folders.has(path)) throw errno('ENOENT', `no directory ${path}`);
+        return { id: path, obstacle: null };
       },
       syncDirectory: (path) =>
         this.#change(process, 'syncDirectory', path, () => {
@@ -345,9 +353,17 @@ export class SimulatedDisk {
   /** Lets an operation take its time. It never ends when its process is gone. */
   async #pass(process: DiskUser): Promise<void> {
     const { random, time } = this.#options;
-    const { latencyTurns, slowRate, slowMs } = this.weather;
-    for (let turns = random.below(latencyTurns + 1); turns > 0; turns--) await turn();
-    if (slowRate > 0 && random.next() < slowRate) await time.wait(1 + random.below(slowMs));
+    for (let turns = random.below(this.weather.latencyTurns + 1); turns > 0; turns--) await turn();
+    const { slowRate, slowMs } = this.weather;
+    if (slowRate > 0 && random.next() < slowRate) {
+      let finish = () => {};
+      const finished = new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+      this.#slowOnes.add(finish);
+      await Promise.race([time.wait(1 + random.below(slowMs)), finished]);
+      this.#slowOnes.delete(finish);
+    }
     if (process.isDead) await new Promise<never>(() => {});
   }
 
