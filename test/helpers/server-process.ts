@@ -27,13 +27,14 @@ export interface ServerProcess {
 
 /**
  * Starts `serve`; resolves after its ready line. `grpc` may name a fixed address, for a server that comes back. `env` is added to the
- * environment of this process.
+ * environment of this process. `user` may name another user than that of this process.
  */
 export async function startServerProcess(
   data: string,
   grpc = '127.0.0.1:0',
   flags: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
+  user: { readonly uid?: number; readonly gid?: number } = {},
 ): Promise<ServerProcess> {
   const child = spawn(
     process.execPath,
@@ -52,7 +53,7 @@ export async function startServerProcess(
       '127.0.0.1:0',
       ...flags,
     ],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...serverEnvironment(), ...env } },
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...serverEnvironment(), ...env }, ...user },
   );
   let errors = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
