@@ -2,7 +2,7 @@
  * Goal: kill -9 at any moment of materialization leaves tables that are those of an offset, and the next start makes them whole.
  * Method: a library between the process and its files kills it at the n-th write, sync, truncation, rename or removal of the tables'
  * files: in first migrations, inside transactions, inside CHECKPOINT, in table retention, and in `treasury rebuild` with its switch.
- * A run without faults counts the calls; a seeded choice of them, of different kinds of calls and files, is taken, and with
+ * A run without faults counts the calls; those of the last transactions and a seeded choice of the others are taken, and with
  * TREASURY_TEST_KILL_POINTS=all every one. The killed tables are looked at as they are, then an engine goes on with them.
  * Invariant: every row is of an entry below the cursor and the rows of all entries below it are there, once (cursor = rows); in the
  * end every table equals that of a fresh build; after a killed rebuild the old tables or the new ones are in place, whole.
@@ -29,8 +29,9 @@ import { openStoppedTables, ROW_VIEWS } from '../helpers/stopped-tables.ts';
 
 const SEED = Number(process.env['TREASURY_TEST_SEED'] ?? 20_261_122);
 const EVERY_POINT = process.env['TREASURY_TEST_KILL_POINTS'] === 'all';
-/** Of each scenario, one each of seeded kinds. */
-const POINTS = 4;
+/** Calls on the write-ahead log of which one is in the migrations, and those of the last two transactions. */
+const MIGRATION_CALLS = 40;
+const LAST_CALLS = 6;
 const LANES = 2;
 const VICTIM = fileURLToPath(new URL('../helpers/materialization-victim.ts', import.meta.url));
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -147,11 +148,12 @@ async function pointsOf(shim: FaultShim, scenario: Scenario, facts: Facts): Prom
   assert.ok(kinds.has('sync treasury.duckdb'), [...kinds.keys()].join(', '));
   if (EVERY_POINT) return calls.map((_call, at) => at);
   const random = seededRandom(SEED);
-  const inLog = kinds.get('write treasury.duckdb.wal') ?? [];
-  // Of the beginning (migrations, where there are any), of transactions, and of CHECKPOINT; then what the seed says.
-  const always = [inLog.slice(0, 8), inLog, kinds.get('sync treasury.duckdb') ?? []].filter(({ length }) => length > 0);
-  const others = [...kinds.values()];
-  return Array.from({ length: POINTS }, (_none, at) => random.pick(always[at] ?? random.pick(others)));
+  const all = [...kinds.values()];
+  const syncs = kinds.get(`sync ${FILE}`)!;
+  if (scenario.tables !== null) return [syncs, random.pick(all), random.pick(all)].map((at) => random.pick(at));
+  // Migrations, CHECKPOINT, and all that the last transactions do: between any two of their calls rows and cursor must agree.
+  const inLog = calls.flatMap(({ path }, at) => (path.endsWith('.wal') ? [at] : []));
+  return [random.pick(inLog.slice(0, MIGRATION_CALLS)), random.pick(syncs), ...inLog.slice(-LAST_CALLS)];
 }
 
 async function runKilled(

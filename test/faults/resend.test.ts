@@ -101,7 +101,7 @@ test(`${RESENDS} resends lose nothing and give each entry its rows once (seed ${
   const status = await untilMaterialized(server);
   assert.equal(await server.end('SIGTERM'), 0, server.stderr());
   assert.deepEqual(
-    batches.filter(({ acked }) => !acked),
+    batches.filter(({ acked }) => !acked).map(({ id }) => id),
     [],
   );
   const offsets = entriesById(data);
@@ -109,7 +109,8 @@ test(`${RESENDS} resends lose nothing and give each entry its rows once (seed ${
     const entries = offsets.get(id)?.length ?? 0;
     return entries < 1 || entries > sent;
   });
-  assert.deepEqual(wrong, [], 'batches that are not in the log, or more often than they were sent');
+  const named = wrong.map(({ id, sent }) => ({ id, sent, entries: offsets.get(id) ?? [] }));
+  assert.deepEqual(named, [], 'batches that are not in the log, or more often than they were sent');
   const entries = [...offsets.values()].flat();
   const doubles = entries.length - batches.length;
   t.diagnostic(
@@ -136,7 +137,8 @@ async function resendUntil(count: number, { transport, proxy, batches, random }:
     while (resent < count && open.length < IN_FLIGHT_MAX) open.push(newBatch(transport, batches, random));
     resent += open.filter(({ sent }) => sent > 0).length;
     for (const batch of open) batch.sent += 1;
-    const isCut = resent < count;
+    // Where nothing is cut there are no doubles that could stand in for a batch that is lost.
+    const isCut = resent < count && random.below(3) > 0;
     const sending = transport.send(proxy.address, open);
     if (isCut) {
       // Some of the answers get through.
