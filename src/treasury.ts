@@ -150,6 +150,7 @@ async function startPorts(config: Config, { log, engine, logger, isStopping }: P
     const services = {
       version: VERSION,
       startedAtUnixMs: Date.now(),
+      startedMs: performance.now(),
       log,
       engine,
       engineHealth: () => engine.health(),

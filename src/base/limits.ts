@@ -118,10 +118,19 @@ export const LIMITS = {
   logGrowthPercentMax: 80,
   /** Segments of a log that may keep little are smaller than `segmentBytesMax`, so that deleting one does not take half of it. */
   retainedSegmentsMin: 8,
+  /** A clock that is off by more than this was set: more than a thread waits between two looks at it, less than the steps that NTP makes. */
+  clockStepMs: 100,
   /** A step of the clock by more than this is a jump: NTP corrects less at a time. */
   clockSlackMs: 60_000,
   /** How long a clock that jumped ahead has to stay there before segments age by it: time to notice, and servers restarted nightly age still. */
   clockTrustMs: 6 * 60 * 60_000,
+  /**
+   * A start that is longer past the newest entry is doubted as a jump ahead is: servers that are off for weeks are frequent, and clocks that
+   * are wrong at start are so by years. Wrongly doubted, data ages some hours later.
+   */
+  clockAbsenceMaxMs: 30 * 24 * 60 * 60_000,
+  /** A clock that shows less (2020) has not been set: what it says is no time of receipt. */
+  clockSetUnixMs: Date.UTC(2020, 0, 1),
   /** Lines in the record of deletions; the older half is summed up in one line then: about 200 KB. */
   deletionRecordsMax: 1_000,
   /** How often the log asks how far the tables are: it keeps what they need a little longer for it. */
@@ -264,6 +273,7 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.retentionIntervalMs < 5_000, 'intake must resume within 5 s of space returning');
   assert(limits.slowCommitMs < limits.appendWaitMaxMs, 'a disk must be told to be slow before entries are refused');
   assert(limits.clockSlackMs < limits.clockTrustMs, 'a jump of the clock must be doubted');
+  assert(limits.clockTrustMs < limits.clockAbsenceMaxMs, 'a server that was off must be believed');
   assert(limits.deletionRecordsMax >= 2, 'summing up must make room for a line');
   assert(limits.streamStateBytesMax <= limits.frameBytesMax, 'a STATE entry must fit a frame');
   assert(limits.decompressedBytesMax <= limits.batchDecodedBytesMax, 'a message must fit its decoded form');

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createClock } from '../../src/base/clock.ts';
 import {
   checkLimits,
   createLogger,
@@ -53,6 +54,25 @@ test('signalOfCode() inverts SIGNAL_CODES and knows no other number', () => {
   for (const signal of SIGNALS) assert.equal(signalOfCode(SIGNAL_CODES[signal]), signal);
   assert.equal(signalOfCode(0), undefined);
   assert.equal(signalOfCode(4), undefined);
+});
+
+test('clock follows Unix time when it is set, to the microsecond between', () => {
+  const now = { unixMs: 1_700_000_000_000, ms: 0.25 };
+  const clock = createClock({ unixMs: () => now.unixMs, monotonicMs: () => now.ms });
+  assert.equal(clock.nowUnixNano(), 1_700_000_000_000_000_000n);
+  now.ms += 0.5;
+  assert.equal(clock.nowUnixNano(), 1_700_000_000_000_500_000n);
+  for (const jumpMs of [-3 * 86_400_000, 10 * 365 * 86_400_000, -LIMITS.clockStepMs - 1, 3_600_000]) {
+    now.unixMs += jumpMs;
+    const at = clock.nowUnixNano();
+    assert.equal(at, BigInt(now.unixMs) * 1_000_000n);
+    now.ms += 1.5;
+    now.unixMs += 1;
+    assert.equal(clock.nowUnixNano() - at, 1_500_000n);
+  }
+  const before = clock.nowUnixNano();
+  now.unixMs -= LIMITS.clockStepMs / 2;
+  assert.equal(clock.nowUnixNano(), before, 'what is read a little later is no step');
 });
 
 test('systemClock tells Unix time in nanoseconds', () => {

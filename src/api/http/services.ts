@@ -8,6 +8,8 @@ import type { OtlpReceiverStatus } from '../otlp/otlp-intake.ts';
 export interface HttpServices {
   readonly version: string;
   readonly startedAtUnixMs: number;
+  /** The same by `performance.now()`, which never goes back. */
+  readonly startedMs: number;
   readonly log: Pick<Log, 'status'>;
   readonly engine: Pick<Engine, 'sql' | 'status'>;
   readonly engineHealth: () => EngineHealth;

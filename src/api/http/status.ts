@@ -13,7 +13,7 @@ export function statusBody(snapshot: Snapshot, services: HttpServices): Readonly
     nodeVersion: process.versions.node,
     pid: process.pid,
     startedAt: new Date(services.startedAtUnixMs).toISOString(),
-    uptimeSeconds: Math.round((Date.now() - services.startedAtUnixMs) / 1000),
+    uptimeSeconds: Math.round((performance.now() - services.startedMs) / 1000),
     firstOffset: Number(firstOffset),
     durableOffset: Number(durableOffset),
     nextOffset: Number(nextOffset),

@@ -96,6 +96,7 @@ export async function startHttpHarness(
   const services: HttpServices = {
     version: '9.9.9',
     startedAtUnixMs: Date.now(),
+    startedMs: performance.now(),
     log: { status: () => LOG_STATUS },
     engine: {
       status: () => Promise.resolve(ENGINE_STATUS),
