@@ -5,7 +5,7 @@
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { openLog } from '../src/log/index.ts';
+import { openLog } from './built-log.ts';
 
 const { directory, hasIndex } = JSON.parse(process.argv[2]!) as { directory: string; hasIndex: boolean };
 if (!hasIndex)

@@ -10,7 +10,7 @@ import { createRequire } from 'node:module';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type Sqlite from 'better-sqlite3';
-import { openLog } from '../src/log/index.ts';
+import { openLog } from './built-log.ts';
 import { directoryBytes } from './process.ts';
 
 export interface LogWritersOptions {

@@ -3,12 +3,12 @@
  * references run between them on the same disk: a plain write+fdatasync loop with blocks as large as the group commits were, and
  * SQLite (WAL, synchronous = FULL) with one row and transaction a record.
  *
- *   npm run bench:log [-- --rounds 5]
+ *   npm run build && npm run bench:log [-- --rounds 5]
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { openLog } from '../src/log/index.ts';
+import { openLog } from './built-log.ts';
 import type { LogWritersOptions, LogWritersResult } from './log-writers.ts';
 import { machine, median, root, runJson } from './process.ts';
 

@@ -93,6 +93,14 @@ const rootIds: Readonly<Record<Signal, number>> = {
   traces: OTLP_ROWS.spans.id,
   metrics: OTLP_ROWS.metrics.id,
 };
+/** Tags of the fields of KeyValue, and of the values of AnyValue that `isPlainPair` knows. */
+const PAIR = { KEY: 0x0a, VALUE: 0x12, TEXT: 0x0a, INT: 0x18, DOUBLE: 0x21 } as const;
+/** The AnyValue of each kind of KeyValue. */
+const pairValues = new Int32Array(OTLP_MESSAGES.length).fill(NO_CHILD);
+for (const { id, fields } of OTLP_MESSAGES) {
+  const [key, value] = fields;
+  if (key?.name === 'key' && value?.name === 'value') pairValues[id] = value.message?.id ?? NO_CHILD;
+}
 /** Messages that become rows of a table of their own. */
 const tableIds = Object.values(OTLP_ROWS)
   .filter((message): message is OtlpMessage => 'id' in message && message.fields.length > 0)
@@ -164,7 +172,9 @@ function walk(state: WalkState, message: number, start: number, end: number, dep
           counts[child]! += countPacked(state, cell & CELL.WIRE_TYPE, message, field, at, valueEnd);
         } else {
           if (++counts[child]! > countsMax[child]!) throw tooMany(child);
-          enter(state, child, at, valueEnd, depth);
+          const pairValue = pairValues[child]!;
+          if (pairValue !== NO_CHILD && isPlainPair(bytes, at, valueEnd)) counts[pairValue]!++;
+          else enter(state, child, at, valueEnd, depth);
         }
       } else if (length !== 0) {
         const wanted = (cell >>> CELL.LENGTH_SHIFT) & 0xff;
@@ -184,6 +194,31 @@ function walk(state: WalkState, message: number, start: number, end: number, dep
       if (at > end) throw malformed(message, field, fieldAt, 'it is truncated');
       if ((cell & CELL.PACKABLE) !== 0) counts[cell >>> CELL.CHILD]!++;
     }
+  }
+}
+
+/**
+ * Whether a KeyValue is a key and one text or number, in few bytes and in this order: most attributes are, and two walks less for each of
+ * them make the walk of usual logs half as long (measured). Everything else, sound or not, is walked.
+ */
+function isPlainPair(bytes: Uint8Array, start: number, end: number): boolean {
+  const keyBytes = bytes[start + 1]!;
+  const valueAt = start + 2 + keyBytes;
+  const valueBytes = end - valueAt - 2;
+  if (valueBytes < 2 || valueBytes >= 0x80 || keyBytes >= 0x80) return false;
+  if (bytes[start] !== PAIR.KEY || bytes[valueAt] !== PAIR.VALUE || bytes[valueAt + 1] !== valueBytes) return false;
+  switch (bytes[valueAt + 2]) {
+    case PAIR.TEXT:
+      return bytes[valueAt + 3] === valueBytes - 2;
+    case PAIR.DOUBLE:
+      return valueBytes === 9;
+    case PAIR.INT: {
+      let at = valueAt + 3;
+      while (at < end && bytes[at]! >= 0x80) at++;
+      return at === end - 1 && valueBytes <= VARINT_BYTES_MAX;
+    }
+    default:
+      return false;
   }
 }
 
