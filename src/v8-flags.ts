@@ -4,15 +4,39 @@
  * A collector on a developer's machine idles most of the day: the heaps of the main thread and the worker grow less ahead of need. That
  * is 4 MiB of an idle process; `bench/ingest.ts` shows no difference in rows a second or CPU a row, for rows live outside of the heap.
  */
-import { setFlagsFromString } from 'node:v8';
+import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 
 setFlagsFromString('--optimize-for-size');
 
+/** What a collection left may grow sixfold before the next one, and at least double: collecting a large heap takes long. */
+const GROWTH_PERCENT_MAX = 500;
+const GROWTH_PERCENT_MIN = 100;
+
+let observer: PerformanceObserver | null = null;
+
 /**
  * To be called when the first telemetry has come. A small heap through which megabytes of messages go is collected every few of them, at
- * half of all CPU (bench/otlp.ts): from now on what a collection left may grow sixfold before the next one, which is some 50 MB of
- * messages on the main thread's 10 MB. An idle process stays as small as it is.
+ * half of all CPU (bench/otlp.ts): from now on `garbageBytesMax` may gather on the main thread's heap between collections, as long as
+ * that is not less than the heap itself. Not a multiple of what lives: clients that only hold connections open would cost six times
+ * what they take. The engine's heap grows by the same factor. An idle process stays as small as it is.
  */
-export function letHeapsGrow(): void {
-  setFlagsFromString('--heap-growing-percent=500');
+export function letHeapsGrow(garbageBytesMax: number): void {
+  if (observer !== null) return;
+  const setGrowth = (): void => {
+    const percent = Math.round((100 * garbageBytesMax) / getHeapStatistics().used_heap_size);
+    const bounded = Math.max(GROWTH_PERCENT_MIN, Math.min(GROWTH_PERCENT_MAX, percent));
+    setFlagsFromString(`--heap-growing-percent=${bounded}`);
+  };
+  setGrowth();
+  observer = new PerformanceObserver((list) => {
+    if (list.getEntries().some(isMajor)) setGrowth();
+  });
+  observer.observe({ entryTypes: ['gc'] });
+}
+
+/** Only after these is what the heap holds mostly alive. */
+function isMajor(entry: PerformanceEntry): boolean {
+  const { detail } = entry as PerformanceEntry & { readonly detail?: { readonly kind?: number } };
+  return detail?.kind === constants.NODE_PERFORMANCE_GC_MAJOR;
 }

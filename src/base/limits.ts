@@ -48,6 +48,8 @@ export const LIMITS = {
   hpackTableBytesMax: 4096,
   /** Headers of one batch after HPACK decoding. */
   batchHeadersBytesMax: 64 * KIB,
+  /** Garbage on the main thread's heap between two collections: that of some 50 MB of messages. */
+  heapGarbageBytesMax: 64 * MIB,
   /** Bytes received and not yet durable over all streams; past it batches are refused. */
   inFlightBytesMax: 64 * MIB,
   /** Bytes received and not yet durable of one stream; reading of that stream stops there. */

@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+
+/** Flags are of a whole process: it is one of its own. It holds as many things as told while millions pass by. */
+const PROCESS = `
+  const { letHeapsGrow } = await import('./src/v8-flags.ts');
+  const thing = (at) => ({ at, text: 'x' + at, list: [at, at + 1, at + 2, at + 3, at + 4] });
+  const held = Array.from({ length: Number(process.argv[1]) }, (_none, at) => thing(at));
+  letHeapsGrow(64 * 1024 * 1024);
+  // They live long enough to leave the young part of the heap.
+  const passing = Array.from({ length: 40_000 });
+  let highest = 0;
+  for (let at = 0; at < 3_000_000; at++) {
+    passing[at % passing.length] = thing(at);
+    if (at % 10_000 !== 0) continue;
+    highest = Math.max(highest, process.memoryUsage().heapTotal);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  console.log(JSON.stringify({ highest, held: held.length }));
+`;
+
+test('heap gathers garbage by bytes and not by what it holds', { timeout: 60_000 }, async () => {
+  const [small, large] = await Promise.all([highestHeapBytes(1_000), highestHeapBytes(300_000)]);
+  // What is held takes some 50 MB; as much garbage as that, or 64 MiB, and the time in which a collection marks come on top.
+  assert.ok(large < 220_000_000, `heap of much reached ${large} bytes, one of little ${small}`);
+});
+
+async function highestHeapBytes(things: number): Promise<number> {
+  const cwd = new URL('..', import.meta.url);
+  const flags = ['--import', 'tsx', '--input-type=module', '-e', PROCESS, String(things)];
+  const { stdout } = await promisify(execFile)(process.execPath, flags, { cwd });
+  return (JSON.parse(stdout) as { highest: number }).highest;
+}
