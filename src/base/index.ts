@@ -11,6 +11,7 @@ export {
   TreasuryError,
 } from './errors.ts';
 export { encodeFlatBuffer, type FlatField } from './flatbuffer.ts';
+export { freePath } from './free-path.ts';
 export { checkLimits, LIMITS } from './limits.ts';
 export {
   createLogger,

@@ -11,6 +11,7 @@ import {
   statSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { freePath } from '../base/index.ts';
 
 export const TABLES_FILE = 'treasury.duckdb';
 const WAL = '.wal';
@@ -29,7 +30,7 @@ export interface SwitchOptions {
 export function switchTables({ tables, built, keepsOld }: SwitchOptions): string | null {
   const current = join(tables, TABLES_FILE);
   const next = join(built, TABLES_FILE);
-  const aside = join(tables, `${REPLACED}${new Date().toISOString().replaceAll(':', '')}`);
+  const aside = freePath(join(tables, `${REPLACED}${new Date().toISOString().replaceAll(':', '')}`), [WAL]);
   const hadOld = existsSync(current);
   sync(next);
   // A second name keeps the old file through the rename.

@@ -3,9 +3,9 @@
  * opens one at start and another when DuckDB gives up on an instance.
  */
 import { rename } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
-import { type Clock, errorMessage, type Logger, type Signal } from '../base/index.ts';
+import { type Clock, errorMessage, freePath, type Logger, type Signal } from '../base/index.ts';
 import type { DurablePosition, LogEntry, LogReader } from '../log/index.ts';
 import type { CanonicalBatch, StreamDecoder } from '../otap/index.ts';
 import { type Checkpoint, openCheckpoints, staleReason } from './checkpoint.ts';
@@ -137,11 +137,10 @@ export async function openSession(options: SessionOptions): Promise<Session> {
 
 /** Moves a database and its write-ahead log away under a name that says why. Returns that name. */
 export async function moveTablesAside(tablesDirectory: string, why: 'stale' | 'broken'): Promise<string> {
-  const name = `${TABLES_FILE}.${why}-${new Date().toISOString().replaceAll(':', '')}`;
-  for (const suffix of ['', '.wal']) {
-    await rename(join(tablesDirectory, TABLES_FILE + suffix), join(tablesDirectory, name + suffix)).catch(absent);
-  }
-  return name;
+  const file = join(tablesDirectory, TABLES_FILE);
+  const aside = freePath(`${file}.${why}-${new Date().toISOString().replaceAll(':', '')}`, ['.wal']);
+  for (const suffix of ['', '.wal']) await rename(file + suffix, aside + suffix).catch(absent);
+  return basename(aside);
 }
 
 /** A migrated store whose checkpoints this log vouches for. */

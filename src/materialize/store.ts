@@ -7,7 +7,7 @@
 import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DuckDBConnection, JS } from '@duckdb/node-api';
-import { errorMessage, refuseOtherThanFile, TreasuryError } from '../base/index.ts';
+import { errorMessage, freePath, refuseOtherThanFile, TreasuryError } from '../base/index.ts';
 import { DuckDBInstance } from './duckdb.ts';
 import { takeStoreLease } from './store-lease.ts';
 import { shrinkFile } from './table-retention-space.ts';
@@ -124,8 +124,7 @@ async function shrink(connection: DuckDBConnection): Promise<void> {
 /** Renames the file and its write-ahead log. Answers the new path. */
 function moveAside(file: string): string {
   const time = new Date().toISOString().replaceAll(':', '').replace('.', '');
-  let aside = `${file}.broken-${time}`;
-  for (let i = 2; existsSync(aside); i++) aside = `${file}.broken-${time}-${i}`;
+  const aside = freePath(`${file}.broken-${time}`, ['.wal']);
   renameSync(file, aside);
   if (existsSync(`${file}.wal`)) renameSync(`${file}.wal`, `${aside}.wal`);
   return aside;

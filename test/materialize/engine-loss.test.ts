@@ -3,13 +3,14 @@
  * Method: a real log and the real store; segments are deleted between starts, the thread is broken while it works.
  */
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { type Logger, silentLogger } from '../../src/base/index.ts';
 import type { Log } from '../../src/log/index.ts';
 import { startEngineWorker } from '../../src/materialize/engine.ts';
+import { moveTablesAside } from '../../src/materialize/engine-session.ts';
 import { superviseEngine } from '../../src/materialize/supervised-engine.ts';
 import type { Engine } from '../../src/materialize/types.ts';
 import {
@@ -57,6 +58,22 @@ function recordingLogger(): Logger & { readonly lines: string[] } {
   const at = (message: string) => void lines.push(message);
   return { ...silentLogger, lines, warn: at, error: at };
 }
+
+test('tables are moved aside beside older ones of the same time', async (t) => {
+  const directory = await temporary(t);
+  t.mock.timers.enable({ apis: ['Date'], now: Date.UTC(2026, 0, 1) });
+  const file = join(directory, 'treasury.duckdb');
+  const names: string[] = [];
+  for (const text of ['first', 'second', 'third']) {
+    await writeFile(file, text);
+    // Of the second only its write-ahead log is still there.
+    if (text === 'second') await rename(file, `${file}.wal`);
+    names.push(await moveTablesAside(directory, 'broken'));
+  }
+  const name = 'treasury.duckdb.broken-2026-01-01T000000.000Z';
+  assert.deepEqual(names, [name, `${name}-2`, `${name}-3`]);
+  assert.deepEqual((await readdir(directory)).toSorted(), [name, `${name}-2.wal`, `${name}-3`]);
+});
 
 test('engine has caught up with a log whose segments are all gone', { timeout: 60_000 }, async (t) => {
   const directory = await temporary(t);
