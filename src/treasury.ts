@@ -94,7 +94,7 @@ export async function startTreasury(config: Config, logger: Logger): Promise<Tre
 async function startSupervised(config: Config, log: Log, logger: Logger): Promise<SupervisedEngine> {
   const folders = dataFolders(config.data);
   const start = () => {
-    const { durableOffset, segment, segmentBytes, uuid } = log.status();
+    const { durableOffset, segment, segmentBytes, uuid, retention } = log.status();
     return startEngine(
       {
         logDirectory: folders.log,
@@ -102,6 +102,7 @@ async function startSupervised(config: Config, log: Log, logger: Logger): Promis
         logUuid: uuid,
         materialize: config.materialize === 'on',
         retentionAgeMs: config.tablesRetentionAgeMs,
+        retentionClockUnixMs: retention.clockUnixMs,
         memoryLimitMb: config.memoryLimitMb,
         threads: config.threads,
         durable: { durableOffset, segment, segmentBytes },

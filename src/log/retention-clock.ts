@@ -6,7 +6,8 @@
  * 2. While the system clock disagrees by more than `clockSlackMs`, the earlier of the two is believed: nothing is deleted too soon.
  * 3. When it has disagreed by the same amount for `clockTrustMs`, the system clock was right all along.
  *
- * At open the system clock is believed as it is: a server that was off for a week is far more frequent than a wrong clock then.
+ * At open the system clock is believed when it is not longer past the newest entry than `clockAbsenceMaxMs`: a server that was off for a
+ * week is far more frequent than a wrong clock then. Else time goes on from the newest entry, and rules 2 and 3 apply.
  */
 import { type Clock, LIMITS, type Logger } from '../base/index.ts';
 
@@ -17,10 +18,10 @@ export interface RetentionClock {
   now(): bigint;
 }
 
-/** Starts at the clock's present time. */
-export function createRetentionClock(clock: Clock, logger: Logger): RetentionClock {
+/** Starts at a time, by default the clock's present one. */
+export function createRetentionClock(clock: Clock, logger: Logger, startUnixNano?: bigint): RetentionClock {
   const slack = nanos(LIMITS.clockSlackMs);
-  let reference = clock.nowUnixNano();
+  let reference = startUnixNano ?? clock.nowUnixNano();
   let referenceMs = clock.monotonicMs();
   let doubt: { readonly sinceMs: number; readonly ahead: bigint } | null = null;
 
@@ -47,6 +48,30 @@ export function createRetentionClock(clock: Clock, logger: Logger): RetentionClo
       return wall;
     },
   };
+}
+
+/**
+ * The time at open: `wall`, or the end of what was received when that is too long ago. `receivedAt` is for each segment, oldest first, when
+ * its newest entry was received. What was received after such a pause counts once it spans `clockTrustMs`, as a clock that jumped does: a
+ * server that starts again while its clock is ahead must not believe the entries of its first start.
+ */
+export function timeAtOpen(wall: bigint, receivedAt: readonly (bigint | null)[]): bigint {
+  const latest = wall + nanos(LIMITS.clockSlackMs);
+  let believed: bigint | null = null;
+  let since = 0n;
+  let until = 0n;
+  let isBelieved = true;
+  for (const time of receivedAt) {
+    if (time === null || time < nanos(LIMITS.clockSetUnixMs) || time > latest || time <= until) continue;
+    if (believed !== null && time - until > nanos(LIMITS.clockAbsenceMaxMs)) {
+      since = time;
+      isBelieved = false;
+    }
+    until = time;
+    isBelieved ||= until - since >= nanos(LIMITS.clockTrustMs);
+    if (isBelieved) believed = until;
+  }
+  return believed !== null && wall - believed > nanos(LIMITS.clockAbsenceMaxMs) ? believed : wall;
 }
 
 function nanos(ms: number): bigint {

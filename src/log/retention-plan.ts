@@ -41,11 +41,13 @@ export function deletionReason(state: RetentionState): DeletionReason | null {
 /**
  * When the newest entry of the oldest segment was received, at the latest; null when that is not known. Entries are received in order, so
  * segments age in order: a time before that of an older segment comes from a clock that was set back, and the older one's counts. A time
- * in the future comes from a clock that was ahead: the next newer segment's counts, as with a segment that cannot be read.
+ * in the future comes from a clock that was ahead, one before 2020 from a clock that was not set: the next newer segment's counts, as with
+ * a segment that cannot be read.
  */
 export function receivedAtOfOldest({ segments, nowUnixNano, receivedBefore }: RetentionState): bigint | null {
   const latest = nowUnixNano + BigInt(LIMITS.clockSlackMs) * 1_000_000n;
-  const believed = segments.find(({ receivedAtMax }) => receivedAtMax !== null && receivedAtMax <= latest);
+  const earliest = BigInt(LIMITS.clockSetUnixMs) * 1_000_000n;
+  const believed = segments.find(({ receivedAtMax: at }) => at !== null && at >= earliest && at <= latest);
   const receivedAt = believed?.receivedAtMax ?? null;
   if (receivedAt === null || receivedBefore === null || receivedBefore > latest) return receivedAt;
   return receivedBefore > receivedAt ? receivedBefore : receivedAt;

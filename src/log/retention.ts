@@ -10,7 +10,7 @@ import type { LogFileSystem } from './file-system.ts';
 import { Holds } from './holds.ts';
 import type { KeptSegment, KeptSegments } from './kept-segments.ts';
 import { segmentBaseOffsets, segmentFileName } from './layout.ts';
-import { createRetentionClock, type RetentionClock } from './retention-clock.ts';
+import { createRetentionClock, type RetentionClock, timeAtOpen } from './retention-clock.ts';
 import { deletionReason, receivedAtOfOldest, type RetentionState } from './retention-plan.ts';
 import type { DeletionCounts, DeletionReason, RetentionStatus } from './types.ts';
 
@@ -83,7 +83,9 @@ export class Retention {
     this.#options = options;
     this.#record = record;
     this.#bytesMax = options.bytesMax;
-    this.#clock = createRetentionClock(options.clock, options.logger);
+    const receivedAt = options.segments.list.map(({ receivedAtMax }) => receivedAtMax);
+    const start = timeAtOpen(options.clock.nowUnixNano(), receivedAt);
+    this.#clock = createRetentionClock(options.clock, options.logger, start);
   }
 
   /** Why appends are refused to spare the disk's reserve, or null. */
@@ -95,6 +97,7 @@ export class Retention {
     const { ageMaxMs, reserveBytes } = this.#options;
     return {
       ageMaxMs,
+      clockUnixMs: Number(this.#clock.now() / 1_000_000n),
       bytesMax: this.#bytesMax,
       freeBytes: this.#freeBytes,
       reserveBytes,

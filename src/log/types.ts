@@ -118,6 +118,8 @@ export interface DeletionCounts {
 
 export interface RetentionStatus {
   readonly ageMaxMs: number | null;
+  /** The present that segments age by, as Unix time: earlier than the system clock's while that is not believed. */
+  readonly clockUnixMs: number;
   /** Null: unbounded, since the disk does not say how much room it has. */
   readonly bytesMax: number | null;
   /** Free bytes of the disk when it was last asked; null when it does not say. */

@@ -36,7 +36,9 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
   });
   const counters = createCounters();
   const retentionFigures = createRetentionFigures(options.retentionAgeMs ?? null);
-  const retentionClock = createRetentionClock(systemClock, logger);
+  const { retentionClockUnixMs: startMs } = options;
+  const start = startMs === undefined ? undefined : BigInt(Math.floor(startMs)) * 1_000_000n;
+  const retentionClock = createRetentionClock(systemClock, logger, start);
   const isMaterializing = options.materialize ?? true;
   let rebuild = options.rebuild ?? [];
   const stopped = createWake();

@@ -7,8 +7,8 @@ import type { LogEntry } from '../log/index.ts';
 import type { Database } from './database.ts';
 
 const NANOS_PER_MINUTE = 60_000_000_000n;
-/** A clock that shows less has not been set: what it says is no time of receipt. */
-const CLOCK_SET_MINUTE = BigInt(Date.UTC(2020, 0, 1)) / 60_000n;
+const CLOCK_SET_MINUTE = BigInt(LIMITS.clockSetUnixMs) / 60_000n;
+const CLOCK_SLACK_MINUTES = BigInt(Math.ceil(LIMITS.clockSlackMs / 60_000));
 
 /** The minutes of one database. What was seen waits until its transaction commits. */
 export interface ReceiveTimes {
@@ -21,30 +21,23 @@ export interface ReceiveTimes {
   rolledBack(): void;
   /**
    * The offset below which all entries were received before `limit`: `committedOffset` when all were whose rows are in the tables.
-   * Forgets what no later call needs, and minutes that a clock running ahead has left.
+   * Minutes go on from those before them: one that is earlier comes from a clock that was set back. One in the future, or before 2020,
+   * comes from a clock that was ahead or not set: what was received in it is as old as what follows. Forgets what no later call needs.
    */
   boundary(limitUnixNano: bigint, nowUnixNano: bigint, committedOffset: bigint): Promise<bigint>;
 }
 
 /** Reads how far the minutes go. */
 export async function openReceiveTimes(database: Database): Promise<ReceiveTimes> {
-  let committedMinute = await newestMinute(database);
+  let committedMinute = await lastMinuteOf(database);
   let lastMinute = committedMinute;
   let pending: string[] = [];
-
-  /** Minutes ahead of now would keep what was received in them, and what follows, for ever. */
-  async function dropFuture(nowUnixNano: bigint): Promise<void> {
-    const newest = nowUnixNano / NANOS_PER_MINUTE + BigInt(Math.ceil(LIMITS.clockSlackMs / 60_000));
-    if (committedMinute <= newest) return;
-    await database.run(`DELETE FROM meta.received_minutes WHERE minute > ${newest}`);
-    committedMinute = await newestMinute(database);
-    lastMinute = committedMinute;
-  }
 
   return {
     saw({ offset, receivedAtUnixNano }) {
       const minute = receivedAtUnixNano / NANOS_PER_MINUTE;
-      if (minute <= lastMinute) return;
+      const isSetBack = minute < lastMinute - CLOCK_SLACK_MINUTES;
+      if (minute <= lastMinute && !isSetBack) return;
       pending.push(`(${offset}, ${minute})`);
       lastMinute = minute;
     },
@@ -60,24 +53,33 @@ export async function openReceiveTimes(database: Database): Promise<ReceiveTimes
       lastMinute = committedMinute;
     },
     async boundary(limitUnixNano, nowUnixNano, committedOffset) {
-      await dropFuture(nowUnixNano);
       // The last moment of a kept minute is not before the limit.
       const keptMinute = (limitUnixNano + NANOS_PER_MINUTE - 1n) / NANOS_PER_MINUTE - 1n;
+      const newestMinute = nowUnixNano / NANOS_PER_MINUTE + CLOCK_SLACK_MINUTES;
       const [found] = await database.rows(`
-        SELECT max(entry_offset) FILTER (minute < ${keptMinute}) AS gone, min(entry_offset) FILTER (minute >= ${keptMinute}) AS kept
-        FROM meta.received_minutes`);
+        WITH believed AS (
+          SELECT entry_offset, minute FROM meta.received_minutes WHERE minute BETWEEN ${CLOCK_SET_MINUTE} AND ${newestMinute}
+        ), kept AS (SELECT min(entry_offset) AS first FROM believed WHERE minute >= ${keptMinute})
+        SELECT max(entry_offset) AS gone FROM believed, kept
+        WHERE minute < ${keptMinute} AND (first IS NULL OR entry_offset < first)`);
       const gone = optionalBigint(found?.['gone']);
       // Of entries below the first minute it is known only that they were received before it.
       if (gone === null) return 0n;
       await database.run(`DELETE FROM meta.received_minutes WHERE entry_offset < ${gone}`);
-      return optionalBigint(found?.['kept']) ?? committedOffset;
+      const [next] = await database.rows(
+        `SELECT min(entry_offset) AS next FROM meta.received_minutes WHERE entry_offset > ${gone}`,
+      );
+      return optionalBigint(next?.['next']) ?? committedOffset;
     },
   };
 }
 
-async function newestMinute(database: Database): Promise<bigint> {
-  const [found] = await database.rows('SELECT max(minute)::UBIGINT AS minute FROM meta.received_minutes');
-  return optionalBigint(found?.['minute']) ?? CLOCK_SET_MINUTE - 1n;
+/** Of the newest entry that has one; below all without any. */
+async function lastMinuteOf(database: Database): Promise<bigint> {
+  const [found] = await database.rows(
+    'SELECT arg_max(minute, entry_offset)::UBIGINT AS minute FROM meta.received_minutes',
+  );
+  return optionalBigint(found?.['minute']) ?? -1n;
 }
 
 function optionalBigint(value: unknown): bigint | null {

@@ -99,6 +99,8 @@ export interface EngineOptions {
   readonly materialize?: boolean;
   /** Age at which rows go from the tables; null (default): they stay. Not while materialization is off. */
   readonly retentionAgeMs?: number | null;
+  /** The present that rows age by, as Unix time at start; default: the system clock's. */
+  readonly retentionClockUnixMs?: number;
   /** Names of projections that begin anew: their rows are forgotten at the start. */
   readonly rebuild?: readonly string[];
   readonly memoryLimitMb: number;

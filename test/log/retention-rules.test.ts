@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { type Clock, LIMITS, silentLogger } from '../../src/base/index.ts';
 import { Holds } from '../../src/log/holds.ts';
 import type { KeptSegment } from '../../src/log/kept-segments.ts';
-import { createRetentionClock } from '../../src/log/retention-clock.ts';
+import { createRetentionClock, timeAtOpen } from '../../src/log/retention-clock.ts';
 import { deletionReason, type RetentionState } from '../../src/log/retention-plan.ts';
 
 const DAY_MS = 86_400_000;
@@ -75,6 +75,12 @@ test('a clock that was ahead makes segments neither immortal nor old', () => {
   assert.equal(deleted([NOW - 9, ahead, NOW - 8.5, NOW - 8, NOW - 1]), 4);
   assert.equal(deleted([NOW - 9, ahead, NOW - 6, NOW - 5]), 1, 'the one received with it is as old as the next');
   assert.equal(deleted([ahead, ahead]), 0);
+});
+
+test('a segment of a clock that was not set is as old as the next one', () => {
+  assert.equal(deleted([0.01, NOW - 1, NOW - 1]), 0);
+  assert.equal(deleted([NOW - 9, 0.01, NOW - 6]), 1);
+  assert.equal(deleted([0.01, NOW - 9, NOW - 1]), 2);
 });
 
 test('a segment that cannot be read is as old as the next one', () => {
@@ -215,4 +221,44 @@ test('a clock that is corrected little by little is followed', () => {
     clock.wall += BigInt(LIMITS.clockSlackMs - 1) * 1_000_000n;
     assert.equal(now(), clock.wall);
   }
+});
+
+const wholeDays = (at: bigint): number => Number(at / day(1));
+const openedAt = (now: number, ...days: readonly (number | null)[]): number =>
+  wholeDays(
+    timeAtOpen(
+      day(now),
+      days.map((at) => (at === null ? null : day(at))),
+    ),
+  );
+
+test('a clock at open is believed up to a month past the newest entry', () => {
+  assert.equal(openedAt(NOW), NOW);
+  assert.equal(openedAt(NOW, null), NOW);
+  assert.equal(openedAt(NOW, NOW - 40, NOW - 29), NOW);
+  assert.equal(openedAt(NOW, NOW - 60, NOW - 31, null), NOW - 31);
+  assert.equal(openedAt(NOW, NOW + 3), NOW, 'set back');
+  assert.equal(openedAt(NOW + 10 * YEAR_DAYS, NOW - 2, NOW - 1, NOW), NOW);
+});
+
+test('a clock at open is not believed for entries of an earlier start', () => {
+  const ahead = NOW + 10 * YEAR_DAYS;
+  assert.equal(openedAt(ahead + 1, NOW - 1, NOW, ahead, ahead + 0.2), NOW);
+  assert.equal(openedAt(ahead + 1, NOW - 1, NOW, ahead, ahead + 1), ahead + 1, 'it has been so for long');
+  assert.equal(openedAt(ahead + 90, NOW, ahead, ahead + 50, ahead + 89), NOW);
+  assert.equal(openedAt(NOW + 9, NOW, ahead, NOW + 1, NOW + 8), NOW + 9, 'it was put right');
+  assert.equal(openedAt(NOW + 40, 0.01, NOW - 1, NOW + 39), NOW - 1);
+  assert.equal(openedAt(NOW, 0.01, NOW - 1), NOW, 'one that was not set says nothing');
+});
+
+test('a clock that is years ahead at open ages nothing until it has stayed there', () => {
+  const clock = handClock();
+  const newest = clock.wall;
+  clock.wall += day(10 * YEAR_DAYS);
+  const { now } = createRetentionClock(clock, silentLogger, timeAtOpen(clock.wall, [newest - day(9), newest]));
+  assert.equal(now(), newest);
+  clock.pass(3_600_000);
+  assert.equal(now(), newest + day(1 / 24));
+  clock.pass(LIMITS.clockTrustMs);
+  assert.equal(now(), clock.wall);
 });

@@ -265,6 +265,37 @@ test('table retention recovers from receipts of a clock that ran ahead', async (
   assert.deepEqual(await visibleNames(tables), []);
 });
 
+test('table retention takes nothing too soon when the clock goes back and forth', async (t) => {
+  const tables = await openTables(t);
+  const rows = (name: string) => namedLogs('a', [{ name, time: 0n }]);
+  await tables.commit([entry(1, START, rows('first'))]);
+  await tables.commit([entry(2, START + 50n * MINUTE, rows('second'))]);
+  tables.now = START + 10n * MINUTE;
+  await tables.retain();
+  await tables.commit([entry(3, START + 10n * MINUTE, rows('set back'))]);
+  await tables.commit([entry(4, START + 55n * MINUTE, rows('right again'))]);
+  tables.now = START + HOUR + 5n * MINUTE;
+  await tables.retain();
+  assert.deepEqual(await visibleNames(tables), ['log right again', 'log second', 'log set back']);
+  tables.now = START + HOUR + 53n * MINUTE;
+  await tables.retain();
+  assert.deepEqual(await visibleNames(tables), ['log right again']);
+});
+
+test('table retention takes what was received while the clock was ahead for as old as what follows', async (t) => {
+  const tables = await openTables(t);
+  const ahead = START + 9_000n * HOUR;
+  await tables.commit([entry(1, START, namedLogs('a', [{ name: 'first', time: 0n }]))]);
+  await tables.commit([entry(2, ahead, namedLogs('a', [{ name: 'ahead', time: 0n }]))]);
+  await tables.commit([entry(3, START + 30n * MINUTE, namedLogs('a', [{ name: 'next', time: 0n }]))]);
+  tables.now = START + HOUR + 10n * MINUTE;
+  await tables.retain();
+  assert.deepEqual(await visibleNames(tables), ['log ahead', 'log next']);
+  tables.now = START + HOUR + 40n * MINUTE;
+  await tables.retain();
+  assert.deepEqual(await visibleNames(tables), []);
+});
+
 test('table retention takes old rows that arrive late, or are replayed, with the next run', async (t) => {
   const tables = await openTables(t);
   await tables.retain();

@@ -65,6 +65,7 @@ export const LOG_STATUS: ReturnType<HttpServices['log']['status']> = {
   gaps: [{ from: 1n, to: 2n }],
   retention: {
     ageMaxMs: 3_600_000,
+    clockUnixMs: 1_700_000_000_000,
     bytesMax: 1_000_000,
     freeBytes: 5_000_000,
     reserveBytes: 4_000_000,
