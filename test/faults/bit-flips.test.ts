@@ -2,7 +2,7 @@
  * Goal: no flipped bit of a segment is taken for what was written (row 4 of the fault tests).
  * Method: a log of four frames (the third with two rows), on a disk in memory. Every bit of a sealed segment's third frame, and of the
  * same frame in a segment that is not sealed, is flipped; recovery, `verify` and the reader look at each. Seeded flips anywhere in the
- * file, headers and seals too, go to real files and a real index: 60, or `TREASURY_FAULT_ROUNDS` of them.
+ * file, headers and seals too, go to real files and a real index: 60, or `TREASURY_TEST_ROUNDS` of them.
  * Invariant: each flip is found by all three. What is read is what was written; entries of other frames are all served, and an entry of
  * the same frame when its own CRC holds. The file stays as it is, the byte range is recorded and holds the bit, and lost offsets are a gap.
  * The last frame, which may be a torn write, is the matter of test/faults/torn-frames.test.ts.
@@ -22,7 +22,7 @@ import { drain, readAll, scratch } from '../log/log-helpers.ts';
 import { MemoryFileSystem } from '../log/memory-file-system.ts';
 
 const SEED = Number(process.env['TREASURY_TEST_SEED'] ?? 20_261_122);
-const RANDOM_FLIPS = Number(process.env['TREASURY_FAULT_ROUNDS'] ?? 60);
+const RANDOM_FLIPS = Number(process.env['TREASURY_TEST_ROUNDS'] ?? 60);
 const NAME = segmentFileName(0n);
 /** Offsets of the frames' first entries; entry 4 is the last. */
 const FRAMES = [[0], [1], [2, 3], [4]] as const;

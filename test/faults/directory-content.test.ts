@@ -3,7 +3,7 @@
  * Method: data directories of a real server, each with seeded pieces of content put in the place of its files or beside them: garbage,
  * folders, pipes, links, odd names. Each is started twice in this process as `serve` does it; a piece that should stop the server is
  * also tried alone. Two directories go to real processes.
- * `TREASURY_FAULT_ROUNDS` directories (5).
+ * `TREASURY_TEST_ROUNDS` directories (5).
  * Invariant: it starts, takes an entry and has it at the next start, or it refuses with an error that `serve` ends with 1 on and that
  * names the path. Twice alike. What is not the server's own is there afterwards, as it was.
  */
@@ -22,7 +22,7 @@ import { runTreasury, startServer, temporaryDirectory } from '../commands/proces
 import { seededRandom } from '../helpers/random.ts';
 
 const SEED = Number(process.env['TREASURY_TEST_SEED'] ?? 20_261_122);
-const ROUNDS = Number(process.env['TREASURY_FAULT_ROUNDS'] ?? 5);
+const ROUNDS = Number(process.env['TREASURY_TEST_ROUNDS'] ?? 5);
 const PIECES_MAX = 4;
 const PORTS = ['--grpc', '--otlp-http', '--http'].flatMap((flag) => [flag, '127.0.0.1:0']);
 

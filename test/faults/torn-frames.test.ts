@@ -2,7 +2,7 @@
  * Goal: a write that was not finished is recovered from exactly, wherever and however it broke off (row 3 of the fault tests).
  * Method: a log of two frames on real files, the last one of one row, of 16 rows, or with a STATE row. From each byte of that frame on
  * the file is cut, is zeros, or is seeded garbage; then the log is opened. At every eighth byte an entry is appended and read again.
- * `TREASURY_FAULT_ROUNDS` 1 and more: rounds of garbage (1).
+ * `TREASURY_TEST_ROUNDS` 1 and more: rounds of garbage (1).
  * Invariant: recovery keeps all of the frame before and nothing of the torn one; what it cuts is kept aside, byte by byte (but zeros
  * at its end, which no write left); the next entry gets the torn frame's first offset.
  * What scans say of torn frames is in test/log/recovery.test.ts, what a full disk does to the copy too; forged frames within torn ones
@@ -29,7 +29,7 @@ import { readAll, record, scratch, update } from '../log/log-helpers.ts';
 import { seededRandom } from '../helpers/random.ts';
 
 const SEED = Number(process.env['TREASURY_TEST_SEED'] ?? 20_261_122);
-const GARBAGE_ROUNDS = Number(process.env['TREASURY_FAULT_ROUNDS'] ?? 1);
+const GARBAGE_ROUNDS = Number(process.env['TREASURY_TEST_ROUNDS'] ?? 1);
 const APPEND_EVERY = 8;
 /** Files in memory: it is what is in them that counts here, and syncs of a disk would take a hundred times as long. */
 const ROOT = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();

@@ -26,7 +26,7 @@ import { type Answer, SMALL_LIMITS_ENV, WriteAccount, WriteScript } from './writ
 
 export const POINTS_SEED = Number(process.env['TREASURY_TEST_SEED'] ?? 20_261_122);
 /** `all` tries every point of the index, the tables, starts and stops too; else a seeded choice. Points of the log are always tried all. */
-const ALL_POINTS = process.env['TREASURY_FAULT_POINTS'] === 'all';
+const ALL_POINTS = process.env['TREASURY_TEST_POINTS'] === 'all';
 const SAMPLED_POINTS = 3;
 const SAMPLED_STARTS = 3;
 
