@@ -53,7 +53,8 @@ export function createRetentionClock(clock: Clock, logger: Logger, startUnixNano
 /**
  * The time at open: `wall`, or the end of what was received when that is too long ago. `receivedAt` is for each segment, oldest first, when
  * its newest entry was received. What was received after such a pause counts once it spans `clockTrustMs`, as a clock that jumped does: a
- * server that starts again while its clock is ahead must not believe the entries of its first start.
+ * server that starts again while its clock is ahead must not believe the entries of its first start. It never counts when earlier times
+ * follow: the clock was put right.
  */
 export function timeAtOpen(wall: bigint, receivedAt: readonly (bigint | null)[]): bigint {
   const latest = wall + nanos(LIMITS.clockSlackMs);
@@ -62,7 +63,12 @@ export function timeAtOpen(wall: bigint, receivedAt: readonly (bigint | null)[])
   let until = 0n;
   let isBelieved = true;
   for (const time of receivedAt) {
-    if (time === null || time < nanos(LIMITS.clockSetUnixMs) || time > latest || time <= until) continue;
+    if (time === null || time < nanos(LIMITS.clockSetUnixMs) || time > latest) continue;
+    if (!isBelieved && time < since) {
+      until = believed ?? 0n;
+      isBelieved = true;
+    }
+    if (time <= until) continue;
     if (believed !== null && time - until > nanos(LIMITS.clockAbsenceMaxMs)) {
       since = time;
       isBelieved = false;

@@ -247,6 +247,7 @@ test('a clock at open is not believed for entries of an earlier start', () => {
   assert.equal(openedAt(ahead + 1, NOW - 1, NOW, ahead, ahead + 1), ahead + 1, 'it has been so for long');
   assert.equal(openedAt(ahead + 90, NOW, ahead, ahead + 50, ahead + 89), NOW);
   assert.equal(openedAt(NOW + 9, NOW, ahead, NOW + 1, NOW + 8), NOW + 9, 'it was put right');
+  assert.equal(openedAt(ahead + 20, NOW, ahead, NOW + 1, NOW + 19, ahead + 20), NOW + 19, 'ahead twice');
   assert.equal(openedAt(NOW + 40, 0.01, NOW - 1, NOW + 39), NOW - 1);
   assert.equal(openedAt(NOW, 0.01, NOW - 1), NOW, 'one that was not set says nothing');
 });
