@@ -238,8 +238,11 @@ export const LIMITS = {
   engineRecoveredMs: 10 * 60_000,
   /** Deaths of the engine's thread over one entry before it is left out: the first may be the fault of what was beside it in memory. */
   entryThreadDeathsMax: 2,
-  /** The same where the process ended too: it may have been killed from outside twice in one entry's milliseconds, not three times. */
-  entryDeathsMax: 3,
+  /**
+   * The same where the process ended too. That comes from outside as well, and a machine that is restarted over and over may do it at the same
+   * moment after each start, with the same entry in hand: so often in a row only when the entry is the reason.
+   */
+  entryDeathsMax: 8,
   /** Longest work on one entry before its thread counts as hanging: the largest batch takes some seconds on a busy machine. */
   entryWorkMaxMs: 60_000,
   /** How often that is looked at. A process that was stopped for a while does not count the time. */

@@ -90,7 +90,7 @@ test('serve ends with 1 and one line that says what is wrong with the data direc
   mkdirSync(join(folder, 'index', 'log', 'index.sqlite'), { recursive: true });
   for (const [data, reason] of [
     [file, /EEXIST/],
-    [join(folder, 'odd'), /EISDIR/],
+    [join(folder, 'odd'), /it is a folder/],
     [join(folder, 'index'), /./],
   ] as const) {
     const { code, stdout, stderr } = await runTreasury(['serve', '--data', data]);
