@@ -78,7 +78,11 @@ export async function startEngineWorker(
   const watching = setInterval(() => {
     looksAtSameWork = pulse.isAtSameWork() ? looksAtSameWork + 1 : 0;
     if (looksAtSameWork * engineWatchIntervalMs < entryWorkMaxMs) return;
+    clearInterval(watching);
     failure = new Error(`The engine has worked on one entry for ${entryWorkMaxMs} ms`);
+    logger.error('Engine hangs', { reason: errorMessage(failure) });
+    // The thread ends when DuckDB has ended the queries that run in it, which nobody can interrupt any more: calls do not wait for that.
+    endBy(failure);
     void worker.terminate();
   }, engineWatchIntervalMs).unref();
 
