@@ -1,6 +1,6 @@
 /**
  * When entries were received, to the minute, kept with the tables: the log may have forgotten them. Replay from scratch finds the
- * same minutes, as they depend on nothing but the entries.
+ * same minutes, as they depend on nothing but the entries: also where a clock that was set back makes them earlier again.
  */
 import { LIMITS } from '../base/index.ts';
 import type { LogEntry } from '../log/index.ts';
