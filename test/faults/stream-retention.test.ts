@@ -211,7 +211,7 @@ class Run {
       if (deleted > 0) rmSync(join(copy, segmentNames(copy)[0]!));
       const complaints: string[] = [];
       const logger = createLogger({ format: 'text', level: 'warn', write: (line) => complaints.push(line) });
-      const log = await openLog({ directory: copy, limits: LIMITS, logger });
+      const log = await openLog({ directory: copy, clock: this.clock, limits: LIMITS, logger });
       const { firstOffset, gaps } = log.status();
       await log.close();
       const findings = [...checkLog(copy)].flatMap((step) => step.findings);
@@ -233,7 +233,7 @@ class Run {
     cpSync(join(directory, 'log'), join(anew, 'log'), { recursive: true });
     const names = segmentNames(join(anew, 'log'));
     for (const name of names.slice(0, 1 + this.#random.below(names.length - 1))) rmSync(join(anew, 'log', name));
-    const log = await openLog({ directory: join(anew, 'log'), limits: LIMITS });
+    const log = await openLog({ directory: join(anew, 'log'), clock: this.clock, limits: LIMITS });
     const { durableOffset, firstOffset } = log.status();
     const other = await startTestEngine(anew, log.status());
     try {
