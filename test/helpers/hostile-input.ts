@@ -112,7 +112,8 @@ function damageInPlace(message: Uint8Array, random: Random): Uint8Array {
 
 function smallCaptures(): string[] {
   const names = new Set([...captureNames({ shared: false }), ...captureNames({ shared: true })]);
-  return [...names].filter((name) => !name.startsWith('bench-')).toSorted();
+  // wire-1 holds what was on the wire: compressed, and not what a handler gets.
+  return [...names].filter((name) => !name.startsWith('bench-') && name !== 'wire-1').toSorted();
 }
 
 function signalOf(paths: Readonly<Record<Signal, string>>, path: string): Signal {

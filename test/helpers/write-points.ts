@@ -79,7 +79,7 @@ const LOG_POINTS = [
 
 /** Messages of the operating system, SQLite and DuckDB for both faults. */
 const DISK_REASON =
-  /EIO|ENOSPC|No space left|Input\/output error|I\/O error|disk is full|SQLITE_(IOERR|FULL|CANTOPEN)|unable to open database file/i;
+  /EIO|ENOSPC|No space left|Input\/output error|I\/O error|disk is full|SQLITE_(IOERR|FULL|CANTOPEN)|unable to open database file|fsync failed/i;
 
 /**
  * Fails calls of a running server: each on the log's files in turn, by each of the faults; then some on the index and the tables, by the
