@@ -102,6 +102,13 @@ export class LogModel {
     this.deletedBelow = offset;
   }
 
+  /** An entry that was acknowledged or seen, from `from` on and below `end`, if there is one. */
+  findEntry(from: bigint, end: bigint | null): bigint | null {
+    const isBetween = (offset: bigint) => offset >= from && (end === null || offset < end);
+    const acked = this.attempts.find(({ outcome, offset }) => outcome === 'acked' && isBetween(offset!));
+    return acked?.offset ?? [...this.#shown.keys()].find(isBetween) ?? null;
+  }
+
   /** Checks everything that can be read of a log just opened, or at its end. */
   check(entries: readonly LogEntry[], status: LogStatus): void {
     // An index that claimed too much may have been lost since, and its claims with it.

@@ -1,4 +1,5 @@
 /** What happens to a simulated log, made from a seed before it happens, so that it can be printed and cut shorter. */
+import type { HoldPolicy } from '../../../src/log/index.ts';
 import { type Random, seededRandom } from '../../helpers/random.ts';
 import { type DiskOperation, FAIR, type Weather } from './simulated-disk.ts';
 import { randomUpdate } from './toy-records.ts';
@@ -27,6 +28,17 @@ export type Step =
   | { readonly type: 'openReader'; readonly place: number }
   | { readonly type: 'read'; readonly reader: number; readonly frames: number }
   | { readonly type: 'closeReader'; readonly reader: number }
+  /** A consumer claims entries, from somewhere on as with readers; `answer` is what it says when it is asked. */
+  | {
+      readonly type: 'hold';
+      readonly holder: number;
+      readonly policy: HoldPolicy;
+      readonly place: number;
+      readonly answer: HoldAnswer | null;
+    }
+  /** Also back. */
+  | { readonly type: 'advanceHold'; readonly holder: number; readonly place: number }
+  | { readonly type: 'releaseHold'; readonly holder: number }
   | {
       readonly type: 'restart';
       readonly end: ProcessEnd;
@@ -36,6 +48,13 @@ export type Step =
       /** Oldest segments that are deleted in between, if there are more. */
       readonly dropOldest: number;
     };
+
+/** Where a consumer says it is, between where it was and the durable end; or that it cannot tell; or nothing. */
+export interface HoldAnswer {
+  readonly kind: 'offset' | 'none' | 'error';
+  readonly place: number;
+  readonly delayMs: number;
+}
 
 export type ProcessEnd = 'close' | 'kill' | 'powerCut';
 /** What becomes of the index while nobody uses it. */
@@ -54,12 +73,14 @@ interface Mood {
   readonly restarts: number;
   readonly weathers: number;
   readonly settles: number;
+  readonly holds: number;
   readonly hasIndexAhead: boolean;
 }
 
 const STEPS_MAX = 110;
 const STREAMS = 3;
 const READERS = 2;
+const HOLDERS = 2;
 
 export function makeSchedule(seed: number): Schedule {
   const random = seededRandom(seed);
@@ -75,6 +96,7 @@ export function makeSchedule(seed: number): Schedule {
     restarts: random.pick([2, 4, 8]),
     weathers: random.pick([0, 2, 5, 8]),
     settles: random.pick([4, 10]),
+    holds: random.pick([0, 2, 6]),
     /** Few, for much of what they bring about is nobody's fault and not checked. */
     hasIndexAhead: random.below(10) === 0,
   };
@@ -150,6 +172,9 @@ function randomStep(random: Random, mood: Mood): Step {
     [3, () => ({ type: 'openReader', place: random.next() })],
     [6, () => ({ type: 'read', reader: random.below(READERS), frames: 1 + random.below(8) })],
     [1, () => ({ type: 'closeReader', reader: random.below(READERS) })],
+    [mood.holds, () => randomHold(random)],
+    [2 * mood.holds, () => ({ type: 'advanceHold', holder: random.below(HOLDERS), place: random.next() })],
+    [mood.holds / 2, () => ({ type: 'releaseHold', holder: random.below(HOLDERS) })],
     [mood.restarts, () => randomRestart(random, mood)],
   ];
   let at = random.below(kinds.reduce((sum, [weight]) => sum + weight, 0));
@@ -167,6 +192,21 @@ function body(random: Random): { bytes: number; looksLikeLog: boolean; headers: 
 
 function someUpdates(random: Random): string[] {
   return Array.from({ length: random.pick([0, 0, 0, 1, 1, 2, 3]) }, () => randomUpdate(random));
+}
+
+function randomHold(random: Random): Step {
+  const answer = (): HoldAnswer => ({
+    kind: random.pick(['offset', 'offset', 'offset', 'none', 'error']),
+    place: random.pick([0, random.next(), 1]),
+    delayMs: random.pick([0, 0, 300, 5_000]),
+  });
+  return {
+    type: 'hold',
+    holder: random.below(HOLDERS),
+    policy: random.pick(['drop', 'hold']),
+    place: random.pick([0, random.next(), random.next(), 1]),
+    answer: random.below(2) === 0 ? answer() : null,
+  };
 }
 
 function randomRestart(random: Random, { hasIndexAhead }: Mood): Step {

@@ -62,6 +62,8 @@ interface NameChange {
 /** A process that uses the disk. */
 interface DiskUser {
   isDead: boolean;
+  /** Removals and syncs of directories under way. */
+  removing: number;
   /** Files with a frame that is written and not synced. */
   readonly unsynced: Set<SimulatedInode>;
 }
@@ -81,6 +83,8 @@ export class SimulatedDisk {
   weather: Weather = FAIR;
   /** What happened, without anything that differs between two runs of a seed. */
   readonly trace: string[] = [];
+  /** Told of a file that a process is about to remove. */
+  onRemove: (path: string) => void = () => {};
   /** What the log must never do to a disk. */
   readonly violations: string[] = [];
   /** What ends the waiting of operations under way. */
@@ -91,7 +95,7 @@ export class SimulatedDisk {
   #folders = new Set<string>();
   #durableFolders = new Set<string>();
   #pending: NameChange[] = [];
-  #process: DiskUser = { isDead: true, unsynced: new Set() };
+  #process: DiskUser = { isDead: true, removing: 0, unsynced: new Set() };
   #roomEnd = Number.POSITIVE_INFINITY;
   readonly #lossy = new Set<SimulatedInode>();
 
@@ -106,6 +110,11 @@ export class SimulatedDisk {
     // A disk that is well finishes what it was slow to do.
     if (weather.slowRate === 0) for (const finish of this.#slowOnes) finish();
     this.#roomEnd = weather.roomBytes === null ? Number.POSITIVE_INFINITY : this.#usedBytes() + weather.roomBytes;
+  }
+
+  /** Whether a removal may be under way: it is not over before its directory is synced. */
+  get isRemoving(): boolean {
+    return this.#process.removing > 0;
   }
 
   /** Runs something that cannot fail: what a test looks at. */
@@ -157,7 +166,7 @@ export class SimulatedDisk {
 
   /** The file system as a new process sees it. There is one process at a time. */
   mount(): LogFileSystem {
-    const process: DiskUser = { isDead: false, unsynced: new Set() };
+    const process: DiskUser = { isDead: false, removing: 0, unsynced: new Set() };
     this.#process = process;
     const alive = () => {
       if (process.isDead) throw errno('EIO', 'the process is gone');
@@ -193,11 +202,13 @@ export class SimulatedDisk {
         this.#fault('openForReading', path);
         return this.#readFile(path, this.#inode(path));
       },
-      remove: (path) =>
-        this.#change(process, 'remove', path, () => {
+      remove: (path) => {
+        this.onRemove(path);
+        return this.#change(process, 'remove', path, () => {
           this.#inode(path);
           this.#rename(dirname(path), dirname(path), (names) => names.delete(path));
-        }),
+        });
+      },
       rename: (from, to) =>
         this.#change(process, 'rename', from, () => {
           const inode = this.#inode(from);
@@ -335,6 +346,21 @@ export class SimulatedDisk {
   }
 
   async #change<Result>(
+    process: DiskUser,
+    operation: DiskOperation,
+    path: string,
+    change: () => Result,
+  ): Promise<Result> {
+    const isRemoval = operation === 'remove' || operation === 'syncDirectory';
+    if (isRemoval) process.removing++;
+    try {
+      return await this.#changeNow(process, operation, path, change);
+    } finally {
+      if (isRemoval) process.removing--;
+    }
+  }
+
+  async #changeNow<Result>(
     process: DiskUser,
     operation: DiskOperation,
     path: string,

@@ -5,31 +5,31 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import {
   type Appended,
   type AppendOptions,
   type DurablePosition,
   ENTRY_FLAGS,
   ENTRY_KINDS,
-  type Log,
   type LogEntry,
   type LogFileSystem,
-  type LogReader,
   type LogStream,
   listSegments,
   openLog,
   openLogReader,
+  type RetainedLog,
   verifyLog,
 } from '../../../src/log/index.ts';
-import { OffsetOutOfRangeError } from '../../../src/base/index.ts';
 import { indexPath, segmentBaseOffsets, segmentPath } from '../../../src/log/layout.ts';
 import { rebuildIndex } from '../../../src/log/offline.ts';
 import { type Random, seededRandom } from '../../helpers/random.ts';
-import { type Attempt, LogModel, type ReaderView } from './log-model.ts';
+import { type Attempt, LogModel } from './log-model.ts';
 import { type IndexFate, type ProcessEnd, type Schedule, type Step, stepText } from './schedule.ts';
 import { FAIR, isInjected, SimulatedDisk } from './simulated-disk.ts';
+import { SimulatedHolders } from './simulated-holders.ts';
 import { SimulatedIndex } from './simulated-index.ts';
+import { SimulatedReaders } from './simulated-readers.ts';
 import { SimulatedTime, turn } from './simulated-time.ts';
 import { applyUpdates, type ToyState, toUpdate, toyRecord, toyStateText } from './toy-records.ts';
 
@@ -54,17 +54,13 @@ export class SimulationError extends Error {
   }
 }
 
-interface OpenReader {
-  readonly reader: LogReader;
-  readonly view: ReaderView;
-}
-
 /** One process: from opening the log to its end. */
 interface Process {
-  readonly log: Log;
+  readonly log: RetainedLog;
   readonly fileSystem: LogFileSystem;
   readonly streams: ({ readonly stream: LogStream; readonly state: ToyState } | null)[];
-  readonly readers: (OpenReader | null)[];
+  readonly readers: SimulatedReaders;
+  readonly holders: SimulatedHolders;
   durable: DurablePosition;
   unanswered: number;
   isOver: boolean;
@@ -114,13 +110,12 @@ class Simulation {
   readonly #random: Random;
   #process: Process | null = null;
   #restarts = 0;
-  /** Whether retention has a reason to delete segments. */
-  #mayDelete: boolean;
+  /** Whether the disk has ever said how little room it has. */
+  #tellsRoom = false;
   #failures: unknown[] = [];
 
   constructor(schedule: Schedule, scratch: string) {
     this.#schedule = schedule;
-    this.#mayDelete = schedule.retention.ageMaxMs !== null || schedule.retention.bytesMax !== null;
     this.#directory = join(scratch, 'log');
     // SQLite is real, and so is the folder of its files.
     mkdirSync(this.#directory);
@@ -143,6 +138,12 @@ class Simulation {
     this.#throwFailures();
     const refused = this.#model.attempts.filter(({ outcome }) => outcome === 'refused').length;
     return { trace: this.disk.trace, acked: this.#model.acked, refused, restarts: this.#restarts };
+  }
+
+  /** Whether retention has a reason to delete segments. */
+  get #mayDelete(): boolean {
+    const { ageMaxMs, bytesMax } = this.#schedule.retention;
+    return ageMaxMs !== null || bytesMax !== null || this.#tellsRoom;
   }
 
   async #do(step: Step): Promise<void> {
@@ -171,16 +172,20 @@ class Simulation {
       case 'jump':
         return this.time.jump(step.ms);
       case 'weather':
-        this.#mayDelete ||= step.weather.roomBytes !== null && step.weather.tellsRoom;
+        this.#tellsRoom ||= step.weather.roomBytes !== null && step.weather.tellsRoom;
         return this.disk.setWeather(step.weather);
       case 'openReader':
-        return this.#openReader(process, step.place);
+        return process.readers.open(step.place);
       case 'read':
-        return this.#read(process, step.reader, step.frames);
+        return process.readers.read(step.reader, step.frames);
       case 'closeReader':
-        process.readers[step.reader]?.reader.close();
-        process.readers[step.reader] = null;
-        return;
+        return process.readers.close(step.reader);
+      case 'hold':
+        return process.holders.take(step);
+      case 'advanceHold':
+        return process.holders.advance(step);
+      case 'releaseHold':
+        return process.holders.release(step);
       case 'restart':
         return this.#restart(process, step);
     }
@@ -280,50 +285,6 @@ class Simulation {
     }
   }
 
-  #openReader(process: Process, place: number): void {
-    const { firstOffset, durableOffset } = process.log.status();
-    const from = firstOffset + BigInt(Math.round(Number(durableOffset - firstOffset) * place));
-    const { fileSystem } = process;
-    try {
-      const reader = openLogReader({ directory: this.#directory, from, durable: process.durable, fileSystem });
-      const slot = process.readers.length < 2 ? process.readers.length : 0;
-      process.readers[slot]?.reader.close();
-      process.readers[slot] = { reader, view: this.#model.watch(from) };
-    } catch (error) {
-      // The status may lag behind a deletion.
-      const isGone = this.#mayDelete && error instanceof OffsetOutOfRangeError;
-      if (!isInjected(error) && !isGone) throw error;
-    }
-  }
-
-  #read(process: Process, place: number, frames: number): void {
-    const open = process.readers[place];
-    if (open === null || open === undefined) return;
-    const { reader, view } = open;
-    const { durable } = process;
-    reader.advance(durable);
-    try {
-      for (let left = frames; left > 0; left--) {
-        const entries = reader.nextFrame();
-        if (entries === null) {
-          view.readTo = durable.durableOffset;
-          return;
-        }
-        for (const entry of entries) {
-          this.#model.see(view, entry, durable.durableOffset);
-          view.readTo = entry.offset + 1n;
-        }
-      }
-    } catch (error) {
-      const isGone = this.#mayDelete && error instanceof OffsetOutOfRangeError;
-      if (!isInjected(error) && !isGone) throw error;
-      this.#note(isGone ? 'read of what is deleted' : 'read failed');
-      if (!isGone) return;
-      reader.close();
-      process.readers[place] = null;
-    }
-  }
-
   async #restart(process: Process, step: RestartStep): Promise<void> {
     this.#restarts++;
     this.index.remember();
@@ -345,7 +306,7 @@ class Simulation {
     }
     process.isOver = true;
     this.#process = null;
-    for (const open of process.readers) open?.reader.close();
+    process.readers.closeAll();
     this.#crash(end === 'powerCut' ? 'powerCut' : 'kill');
   }
 
@@ -411,9 +372,9 @@ class Simulation {
     }
   }
 
-  #start(): { fileSystem: LogFileSystem; result: { log?: Log; error?: unknown } } {
+  #start(): { fileSystem: LogFileSystem; result: { log?: RetainedLog; error?: unknown } } {
     const fileSystem = this.disk.mount();
-    const result: { log?: Log; error?: unknown } = {};
+    const result: { log?: RetainedLog; error?: unknown } = {};
     openLog({
       directory: this.#directory,
       clock: this.time,
@@ -432,10 +393,41 @@ class Simulation {
     return { fileSystem, result };
   }
 
-  #begin(log: Log, fileSystem: LogFileSystem): void {
+  #newProcess(log: RetainedLog, fileSystem: LogFileSystem, durable: DurablePosition): Process {
+    const model = this.#model;
+    const readers = new SimulatedReaders({
+      directory: this.#directory,
+      log,
+      fileSystem,
+      model,
+      durable: () => process.durable,
+      mayDelete: () => this.#mayDelete,
+      note: (what) => this.#note(what),
+    });
+    const holders = new SimulatedHolders({
+      log,
+      model,
+      time: this.time,
+      segments: () => this.disk.calmly(() => segmentBaseOffsets(fileSystem.list(this.#directory))),
+      endOf: (baseOffset) => {
+        const all = this.disk.calmly(() => listSegments(this.#directory, { fileSystem }));
+        return all.find((segment) => segment.baseOffset === baseOffset)?.endOffset ?? baseOffset;
+      },
+      isRemoving: () => this.disk.isRemoving,
+      isByAgeAlone: () => this.#schedule.retention.bytesMax === null && !this.#tellsRoom,
+      guard: (what) => this.#guard(process, what),
+    });
+    const process: Process = { log, fileSystem, streams: [], readers, holders, durable, unanswered: 0, isOver: false };
+    this.disk.onRemove = (path) =>
+      this.#guard(process, () => {
+        if (path.endsWith('.arrows')) holders.onRemove(BigInt(basename(path, '.arrows')));
+      });
+    return process;
+  }
+
+  #begin(log: RetainedLog, fileSystem: LogFileSystem): void {
     const { durableOffset, segment, segmentBytes } = log.status();
-    const durable = { durableOffset, segment, segmentBytes };
-    const process: Process = { log, fileSystem, streams: [], readers: [], durable, unanswered: 0, isOver: false };
+    const process = this.#newProcess(log, fileSystem, { durableOffset, segment, segmentBytes });
     this.#process = process;
     this.#note(`open: ${durableOffset} entries, next ${log.status().nextOffset}`);
     log.onDurable((position) =>
@@ -457,7 +449,8 @@ class Simulation {
     );
   }
 
-  #checkAll({ log, fileSystem, durable }: Process): void {
+  #checkAll({ log, fileSystem, durable, holders }: Process): void {
+    holders.look();
     const entries: LogEntry[] = [];
     const status = this.disk.calmly(() => {
       const { firstOffset, ...rest } = log.status();
@@ -480,6 +473,7 @@ class Simulation {
   async #end(): Promise<void> {
     this.disk.setWeather(FAIR);
     await this.#settle(this.#process!);
+    this.#process!.holders.look();
     await this.#pass(RESUMES_WITHIN_MS);
     assert.equal(this.#process!.log.status().refusing, null, 'the log refuses entries although the disk is well');
     const ackedBefore = this.#model.acked;
@@ -489,7 +483,7 @@ class Simulation {
       await this.#settle(this.#process!);
       this.#throwFailures();
     }
-    for (const reader of this.#process!.readers.keys()) this.#read(this.#process!, reader, 1_000);
+    this.#process!.readers.readAll();
     this.#checkAll(this.#process!);
     await this.#endProcess(this.#process!, 'close');
     this.#dropOldest(this.#random.below(4));
