@@ -111,11 +111,18 @@ async function failLogPoints(t: TestContext, run: PointRun): Promise<void> {
     await run.resumes();
   }
   if (fault.calls.includes('unlink')) await run.failDeletions();
-  const points = pointsOf(run.shim.calls().slice(before));
-  t.diagnostic(`${tried} points of the log failed: ${points.join(', ')}`);
+  const reached = () => pointsOf(run.shim.calls().slice(before));
   const wanted = LOG_POINTS.filter((point) => fault.calls.some((call) => point.startsWith(`${call} `)));
+  // The n-th call is not the same one in every cycle: what none of the numbers met is named.
+  for (const point of wanted.filter((each) => !reached().includes(each))) {
+    const [call, kind] = point.split(' ') as [FaultCall, 'segment' | 'folder'];
+    await run.failNext(call, kind);
+    if (fault.lasts) await run.assertLogRefuses();
+    await run.resumes();
+  }
+  t.diagnostic(`${tried} points of the log failed: ${reached().join(', ')}`);
   assert.deepEqual(
-    wanted.filter((point) => !points.includes(point)),
+    wanted.filter((point) => !reached().includes(point)),
     [],
     'points that were never reached',
   );
@@ -231,6 +238,15 @@ class PointRun {
     assert.equal(this.server.child.exitCode, null, `${this.#lastHint}: the server ended\n${this.server.stderr()}`);
     assert.ok(!answers.includes('gone'), `${this.#lastHint}: a connection broke\n${this.server.stderr()}`);
     return { answers, hasFired: this.shim.counts()[0]!.fired > 0 };
+  }
+
+  /** Works until a call of one kind has failed. */
+  async failNext(call: FaultCall, kind: 'segment' | 'folder'): Promise<void> {
+    const { error, lasts } = this.fault;
+    this.#lastHint = `${error} at the next ${call} of a ${kind}`;
+    const path = kind === 'segment' ? { path: '.arrows' } : { path: `${this.server.data}/log`, notPath: '.' };
+    this.shim.set([{ ...path, calls: [call], error, ...(lasts ? {} : { times: 1 }) }]);
+    while (this.shim.counts()[0]!.fired === 0) await this.#script.cycle();
   }
 
   /** Fails removals by retention, whose time is not that of the cycles: the first, and the one after it. */
