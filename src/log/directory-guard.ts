@@ -3,7 +3,7 @@
  * works on in a directory that is gone, and a process that begins a segment in one that took its place writes into another log.
  */
 import { errorMessage, LIMITS, type Logger } from '../base/index.ts';
-import type { LogFileSystem } from './file-system.ts';
+import type { DirectoryFacts, LogFileSystem } from './file-system.ts';
 
 /** Remembers which directory it is. Rejects with what the disk says when there is none. */
 export async function guardDirectory(options: GuardOptions): Promise<DirectoryGuard> {
@@ -51,17 +51,21 @@ export class DirectoryGuard {
 
   /** Rejects unless the directory is the one that was opened. */
   async check(): Promise<void> {
+    await this.#inspect();
+  }
+
+  async #inspect(): Promise<DirectoryFacts> {
     const { directory, fileSystem } = this.#options;
-    const { id } = await fileSystem.inspectDirectory(directory);
-    if (id !== this.#id) throw new Error(`Cannot use ${directory}: it is not the directory that was opened. Restart`);
+    const facts = await fileSystem.inspectDirectory(directory);
+    if (facts.id === this.#id) return facts;
+    throw new Error(`Cannot use ${directory}: it is not the directory that was opened. Restart`);
   }
 
   async #look(): Promise<void> {
-    const { directory, fileSystem, logger } = this.#options;
+    const { directory, logger } = this.#options;
     let fault: string | null = null;
     try {
-      await this.check();
-      const { obstacle } = await fileSystem.inspectDirectory(directory);
+      const { obstacle } = await this.#inspect();
       if (obstacle !== null) throw obstacle;
     } catch (error) {
       fault = errorMessage(error);
