@@ -437,7 +437,7 @@ function readConfig(
 
 /** A misspelt variable would be ignored in silence. */
 function checkVariable(name: string): void {
-  if (!name.startsWith(ENVIRONMENT_PREFIX) || name === SHARED_VARIABLE || name.startsWith(TEST_PREFIX)) return;
+  if (!name.startsWith(ENVIRONMENT_PREFIX) || name === SHARED_VARIABLE) return;
   const known = OPTIONS.map(({ flag }) => environmentName(flag));
   if (!known.includes(name)) {
     throw configError(`Unknown environment variable ${name}: did you mean ${nearest(name, known)}?`);
@@ -455,8 +455,6 @@ function parsed(option: OptionSpec, text: string, source: string): Config[keyof 
 const ENVIRONMENT_PREFIX = 'TREASURY_';
 /** Where the tests look for papers and captures. */
 const SHARED_VARIABLE = 'TREASURY_SHARED';
-/** Seeds and counts of tests, which servers that they start inherit. */
-const TEST_PREFIX = `${ENVIRONMENT_PREFIX}TEST_`;
 
 function environmentName(flag: string): string {
   return `${ENVIRONMENT_PREFIX}${flag.replaceAll('-', '_').toUpperCase()}`;

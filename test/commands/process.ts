@@ -40,7 +40,10 @@ export function runTreasury(argv: readonly string[]): Promise<Finished> {
 /** Runs a shell script in which `"$@"` is `treasury`. The exit code is the script's. */
 export function runShell(script: string): Promise<Finished> {
   const command = [process.execPath, '--import', import.meta.resolve('tsx'), MAIN];
-  const child = spawn('sh', ['-c', script, 'sh', ...command], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn('sh', ['-c', script, 'sh', ...command], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: serverEnvironment(),
+  });
   child.stdout?.setEncoding('utf8');
   child.stderr?.setEncoding('utf8');
   return outcome(child);

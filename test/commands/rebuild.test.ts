@@ -23,6 +23,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { switchTables } from '../../src/commands/tables-switch.ts';
 import { appendCapture } from '../helpers/engine-log.ts';
+import { serverEnvironment } from '../helpers/server-process.ts';
 import { ONE_ENTRY_A_SEGMENT, openLogOf, segmentOf } from './log-directories.ts';
 import { runTreasury, startServer, temporaryDirectory } from './process.ts';
 
@@ -119,6 +120,7 @@ test('rebuild killed at any moment leaves tables, and a start that works', async
   for (const part of [0.4, 0.7, 0.9]) {
     const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), MAIN, 'rebuild', '--data', data], {
       stdio: 'ignore',
+      env: serverEnvironment(),
     });
     const exited = once(child, 'exit');
     await Promise.race([sleep(wholeMs * part), exited]);

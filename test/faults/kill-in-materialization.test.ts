@@ -24,7 +24,7 @@ import type { Engine } from '../../src/materialize/types.ts';
 import { appendCapture, durableOf, engineOptions, engineUntil, tableHashes } from '../helpers/engine-log.ts';
 import { type FaultRule, faultShim, type FaultShim } from '../helpers/fault-shim.ts';
 import { seededRandom } from '../helpers/random.ts';
-import { scratchDirectory } from '../helpers/server-process.ts';
+import { scratchDirectory, serverEnvironment } from '../helpers/server-process.ts';
 import { openStoppedTables, ROW_VIEWS } from '../helpers/stopped-tables.ts';
 
 const SEED = Number(process.env['TREASURY_TEST_SEED'] ?? 20_261_122);
@@ -172,7 +172,7 @@ async function runKilled(
 async function run(shim: FaultShim, scenario: Scenario, facts: Facts): Promise<NodeJS.Signals | null> {
   const child = spawn(process.execPath, ['--import', 'tsx', ...scenario.argv(facts)], {
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, ...shim.env },
+    env: { ...serverEnvironment(), ...shim.env },
   });
   let errors = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
