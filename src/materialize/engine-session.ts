@@ -28,6 +28,7 @@ import { storeFailure } from './store-failures.ts';
 import { openTableRetention } from './table-retention.ts';
 import type { RetentionFigures } from './table-retention-figures.ts';
 import type { TableWriter } from './vectors.ts';
+import { WAL_SUFFIXES } from './write-ahead-log.ts';
 
 export const TABLES_FILE = 'treasury.duckdb';
 
@@ -41,6 +42,8 @@ export interface SessionStore extends Database {
   readonly writer: 'raw' | 'safe';
   /** Why the file that was there was moved aside, or null. */
   readonly recreated: string | null;
+  /** Bytes that a power cut had left half written and that were cut off. */
+  readonly cutBytes: number;
   /** Checkpoints and releases the file. */
   close(): Promise<void>;
 }
@@ -138,8 +141,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
 /** Moves a database and its write-ahead log away under a name that says why. Returns that name. */
 export async function moveTablesAside(tablesDirectory: string, why: 'stale' | 'broken'): Promise<string> {
   const file = join(tablesDirectory, TABLES_FILE);
-  const aside = freePath(`${file}.${why}-${new Date().toISOString().replaceAll(':', '')}`, ['.wal']);
-  for (const suffix of ['', '.wal']) await rename(file + suffix, aside + suffix).catch(absent);
+  const aside = freePath(`${file}.${why}-${new Date().toISOString().replaceAll(':', '')}`, WAL_SUFFIXES);
+  for (const suffix of ['', ...WAL_SUFFIXES]) await rename(file + suffix, aside + suffix).catch(absent);
   return basename(aside);
 }
 
@@ -160,6 +163,9 @@ async function openMigrated(options: SessionOptions, again = false): Promise<Ses
   const store = await parts.openStore(join(tablesDirectory, TABLES_FILE), logger);
   if (store.recreated !== null) {
     logger.warn('Tables could not be used, building them anew from the log', { reason: store.recreated });
+  }
+  if (store.cutBytes > 0) {
+    logger.warn('Cut a torn write off the tables, what it held comes from the log again', { bytes: store.cutBytes });
   }
   try {
     const applied = await migrate(store, parts.migrationsDirectory);

@@ -34,6 +34,7 @@ async function openSessionStore(
       tableBytes: () => store.tableBytes(),
       writer,
       recreated: store.recreated,
+      cutBytes: store.cutBytes,
       close: () => store.close(),
     };
   } catch (error) {

@@ -4,7 +4,7 @@
  *
  * Never open the file by other means while it is open here, not even to read: closing any descriptor of it drops DuckDB's lock.
  */
-import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DuckDBConnection, JS } from '@duckdb/node-api';
 import { errorMessage, freePath, refuseOtherThanFile, TreasuryError } from '../base/index.ts';
@@ -12,6 +12,7 @@ import { DuckDBInstance } from './duckdb.ts';
 import { takeStoreLease } from './store-lease.ts';
 import { shrinkFile } from './table-retention-space.ts';
 import { discardWriters } from './table-writer.ts';
+import { cutTornWal, renameDatabase, WAL_SUFFIXES } from './write-ahead-log.ts';
 
 export interface StoreOptions {
   /** Path of the database file. Its folder is made. */
@@ -25,6 +26,8 @@ export interface StoreOptions {
 export interface Store {
   /** Why the file that was there has been moved aside, or null. */
   readonly recreated: string | null;
+  /** Bytes that a power cut had left half written at the end of DuckDB's write-ahead log and that were cut off. */
+  readonly cutBytes: number;
   /** The connection that writes: table writers belong on it. */
   readonly connection: DuckDBConnection;
   /** A further connection, for reading. Closed with the store at the latest. */
@@ -63,25 +66,47 @@ const NO_TRANSACTION = /no transaction is active/;
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { file } = options;
   mkdirSync(dirname(file), { recursive: true });
-  for (const path of [file, `${file}.wal`]) refuseOtherThanFile(path, 'TREASURY_STORE');
+  for (const suffix of ['', ...WAL_SUFFIXES]) refuseOtherThanFile(file + suffix, 'TREASURY_STORE');
   const lease = takeStoreLease(file);
   try {
-    let recreated: string | null = null;
-    let opened: Opened;
-    try {
-      opened = await openInstance(options);
-    } catch (error) {
-      const reason = errorMessage(error);
-      if (!DAMAGE.test(reason) || LOCKED.test(reason)) throw error;
-      const aside = moveAside(file);
-      recreated = `${reason} (moved to ${aside})`;
-      opened = await openInstance(options);
-    }
-    return new DuckDBStore(file, opened, recreated, () => lease.release());
+    const { opened, ...found } = await openOrRecreate(options);
+    return new DuckDBStore(file, opened, found, () => lease.release());
   } catch (error) {
     lease.release();
     throw storeError(`Cannot open the tables ${file}`, error);
   }
+}
+
+/** What was found wrong with the file that was there. */
+interface Found {
+  readonly recreated: string | null;
+  readonly cutBytes: number;
+}
+
+async function openOrRecreate(options: StoreOptions): Promise<Found & { readonly opened: Opened }> {
+  const { file } = options;
+  try {
+    return { ...(await openMended(options)), recreated: null };
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    const recreated = `${errorMessage(error)} (moved to ${moveAside(file)})`;
+    return { opened: await openInstance(options), recreated, cutBytes: 0 };
+  }
+}
+
+async function openMended(options: StoreOptions): Promise<{ readonly opened: Opened; readonly cutBytes: number }> {
+  try {
+    return { opened: await openInstance(options), cutBytes: 0 };
+  } catch (error) {
+    const cutBytes = isDamage(error) ? cutTornWal(options.file, errorMessage(error)) : null;
+    if (cutBytes === null) throw error;
+    return { opened: await openInstance(options), cutBytes };
+  }
+}
+
+function isDamage(error: unknown): boolean {
+  const reason = errorMessage(error);
+  return DAMAGE.test(reason) && !LOCKED.test(reason);
 }
 
 interface Opened {
@@ -121,17 +146,17 @@ async function shrink(connection: DuckDBConnection): Promise<void> {
   await shrinkFile(database).catch(() => connection.run('SET GLOBAL experimental_metadata_reuse = true'));
 }
 
-/** Renames the file and its write-ahead log. Answers the new path. */
+/** Renames the file and what belongs to it. Answers the new path. */
 function moveAside(file: string): string {
   const time = new Date().toISOString().replaceAll(':', '').replace('.', '');
-  const aside = freePath(`${file}.broken-${time}`, ['.wal']);
-  renameSync(file, aside);
-  if (existsSync(`${file}.wal`)) renameSync(`${file}.wal`, `${aside}.wal`);
+  const aside = freePath(`${file}.broken-${time}`, WAL_SUFFIXES);
+  renameDatabase(file, aside);
   return aside;
 }
 
 class DuckDBStore implements Store {
   readonly recreated: string | null;
+  readonly cutBytes: number;
   readonly connection: DuckDBConnection;
   readonly #file: string;
   readonly #instance: DuckDBInstance;
@@ -139,11 +164,12 @@ class DuckDBStore implements Store {
   readonly #readers: DuckDBConnection[] = [];
   #isClosed = false;
 
-  constructor(file: string, opened: Opened, recreated: string | null, release: () => void) {
+  constructor(file: string, opened: Opened, found: Found, release: () => void) {
     this.#file = file;
     this.#instance = opened.instance;
     this.connection = opened.connection;
-    this.recreated = recreated;
+    this.recreated = found.recreated;
+    this.cutBytes = found.cutBytes;
     this.#release = release;
   }
 

@@ -5,7 +5,7 @@
  * seeded moments the image of its disk is copied without what the file system has not written out (cut-disk.ts); the copy is mounted and
  * a server started on it, stopped in order once its tables have caught up, and everything read.
  * Invariant: every acknowledged batch and request is one entry; the rows of every entry are in the tables, each (entry_offset, row) once
- * (I8); the server neither sets aside nor complains; `log verify` finds nothing.
+ * (I8); the server sets nothing aside and complains of nothing but the cut; `log verify` finds nothing.
  */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -34,6 +34,8 @@ const DELAY_MIN_MS = 100;
 const DELAY_MAX_MS = 900;
 /** Acknowledged before the first cut: every view then has rows. */
 const BATCHES_MIN = 60;
+/** What a start after a loss of power may have to tell: ends of files that were being written, and that the engine was at work. */
+const OF_POWER_CUTS = ['Cut a torn write off the ', 'An engine ended while it worked on entries'];
 
 test(`server starts by itself after each of ${CUTS} power cuts, and its tables agree (seed ${SEED})`, async (t) => {
   const disk = openCutDisk(t, 'ext4');
@@ -94,7 +96,7 @@ async function assertSurvived(t: TestContext, data: string, { batches, requests 
     .split('\n')
     .filter((line) => /warn|error/i.test(line));
   assert.deepEqual(
-    complaints.filter((line) => !line.includes('Cut a torn write off the log')),
+    complaints.filter((line) => !OF_POWER_CUTS.some((words) => line.includes(words))),
     [],
   );
   const aside = readdirSync(join(data, 'tables')).filter((name) => !/^treasury\.duckdb(\.wal|\.lock)?$/.test(name));

@@ -237,6 +237,7 @@ export async function smallStore(file: string): Promise<SmallStore> {
     tableBytes: () => 1,
     writer: 'safe',
     recreated: null,
+    cutBytes: 0,
     close() {
       connection.closeSync();
       instance.closeSync();
