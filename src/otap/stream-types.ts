@@ -55,3 +55,15 @@ export interface StreamDecoder {
    */
   decode(record: Uint8Array): CanonicalBatch;
 }
+
+/** Makes the batches of one OTAP stream, the exporter's side: schemas and dictionaries go out once, then deltas. */
+export interface StreamEncoder {
+  readonly signal: Signal;
+  /** Bytes of schemas and dictionaries sent so far: past the receiver's bound the stream is to be ended and another begun. */
+  readonly stateBytes: number;
+  /**
+   * One BatchArrowRecords, without headers. Ids are renumbered to fit 16 bits; throws BatchTooLargeError (`splitBatch` first) where
+   * they cannot. After a throw the stream is as before the call.
+   */
+  encode(batch: CanonicalBatch, batchId: bigint): Uint8Array;
+}

@@ -1,0 +1,90 @@
+/** What an exporter is, to its manager in the main thread, to the worker that drives it and to the API. */
+import type { Signal } from '../../base/index.ts';
+import type { DurablePosition, HoldPolicy } from '../../log/index.ts';
+
+/** `otap` and `otlp-grpc`: `http://HOST:PORT` or `https://…`; `otlp-http`: base URL, `/v1/<signal>` is added; `parquet`: a folder. */
+export const EXPORTER_PROTOCOLS = ['otap', 'otlp-grpc', 'otlp-http', 'parquet'] as const;
+export type ExporterProtocol = (typeof EXPORTER_PROTOCOLS)[number];
+
+export const EXPORTER_COMPRESSIONS = ['zstd', 'gzip', 'none'] as const;
+export type ExporterCompression = (typeof EXPORTER_COMPRESSIONS)[number];
+
+/** Rows that are sent: those for which all that is given holds. */
+export interface ExporterFilter {
+  /** Default: all. */
+  readonly signals?: readonly Signal[];
+  /** Resource attributes, compared with the value's text. */
+  readonly resource?: Readonly<Record<string, string>>;
+  /** Attributes of the record, span or data point, compared with the value's text. */
+  readonly attributes?: Readonly<Record<string, string>>;
+}
+
+/** As configured: by flag, file or API. Stored as JSON in `exporters/<name>.json`. */
+export interface ExporterConfig {
+  /** `[a-z0-9][a-z0-9_-]{0,62}`: also the name of its cursor. */
+  readonly name: string;
+  readonly protocol: ExporterProtocol;
+  readonly endpoint: string;
+  /** Default zstd (none for parquet). */
+  readonly compression?: ExporterCompression;
+  /** Sent with every request or stream; values are never logged or shown. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly filter?: ExporterFilter;
+  /** What retention does with entries not yet sent; default `drop`. */
+  readonly retention?: HoldPolicy;
+}
+
+/** Why an exporter does not get on. */
+export type ExporterState = 'running' | 'idle' | 'paused' | 'retrying' | 'failed';
+
+/** What the worker tells of an exporter, at intervals and when its state changes. Counts since the worker started it. */
+export interface ExporterProgress {
+  readonly name: string;
+  readonly state: ExporterState;
+  /** Everything below is acknowledged, set aside or filtered out. */
+  readonly ackedOffset: bigint;
+  /** Entries read so far. */
+  readonly readOffset: bigint;
+  readonly sentBatches: number;
+  /** Records, spans and data points acknowledged. */
+  readonly sentItems: number;
+  readonly sentBytes: number;
+  /** Tries that were answered with a retryable error or not at all. */
+  readonly retries: number;
+  /** Batches sent again whose first try may have arrived. */
+  readonly resentBatches: number;
+  readonly filteredItems: number;
+  /** Entries given up: undecodable here, or refused by the target after bounded tries. */
+  readonly setAsideEntries: number;
+  /** Entries that retention had deleted before they were sent. */
+  readonly lostEntries: bigint;
+  /** The last error, or null once something was acknowledged after it. Never holds header values. */
+  readonly error: string | null;
+}
+
+/** An entry given up, as appended to `exporters/<name>.set-aside.jsonl`. */
+export interface SetAsideEntry {
+  readonly offset: bigint;
+  readonly reason: string;
+  readonly atUnixMs: number;
+}
+
+/** Main thread to worker. */
+export type PushCommand =
+  | {
+      readonly type: 'start';
+      readonly config: ExporterConfig;
+      readonly from: bigint;
+      readonly durable: DurablePosition;
+    }
+  | { readonly type: 'advance'; readonly durable: DurablePosition }
+  /** Ends the exporter's connections; answered by `stopped`. */
+  | { readonly type: 'stop'; readonly name: string }
+  /** Ends the worker when all are stopped. */
+  | { readonly type: 'end' };
+
+/** Worker to main thread. The manager makes `ackedOffset` durable; the worker never waits for that. */
+export type PushEvent =
+  | { readonly type: 'progress'; readonly progress: ExporterProgress }
+  | { readonly type: 'set-aside'; readonly name: string; readonly entries: readonly SetAsideEntry[] }
+  | { readonly type: 'stopped'; readonly name: string; readonly progress: ExporterProgress };
