@@ -56,7 +56,7 @@ export function optionsMarkdown(commands: readonly DescribedCommand[]): string {
   return [
     '# Configuration',
     '',
-    '<!-- Generated from src/config.ts by `npm run generate`: do not edit. -->',
+    '<!-- Generated from src/config-table.ts by `npm run generate`: do not edit. -->',
     '',
     'Everything has a default. A flag wins over its environment variable, which wins over the default. An unknown flag, an unknown',
     '`TREASURY_*` variable or a bad value ends the process with exit code 2 and the nearest valid name.',

@@ -1,0 +1,275 @@
+/** The one table of options. Flags, environment variables, `--help` and docs/configuration.md come from it. */
+import { LIMITS, type LogLevel, SIGNALS } from './base/index.ts';
+import type { CommandName } from './config-commands.ts';
+import {
+  integer,
+  type ListenAddress,
+  listenAddress,
+  httpUrl,
+  nonEmpty,
+  oneOf,
+  webOrigins,
+  wholeOffset,
+} from './option-values.ts';
+import { durationMs, sizeBytes } from './quantities.ts';
+
+/** Values of all options by name, parsed. */
+export interface Config {
+  readonly data: string;
+  readonly grpc: ListenAddress;
+  readonly otlpHttp: ListenAddress;
+  /** Whose pages in browsers may send OTLP. */
+  readonly otlpCorsOrigins: readonly string[];
+  readonly http: ListenAddress;
+  /** `off`: the log takes everything and nothing becomes rows. */
+  readonly materialize: 'on' | 'off';
+  /** Null: entries of the log do not grow too old. */
+  readonly retentionAgeMs: number | null;
+  /** Null: what the log has and a part of the free space at start. */
+  readonly retentionBytes: number | null;
+  /** Null: rows of the tables do not grow too old. */
+  readonly tablesRetentionAgeMs: number | null;
+  readonly memoryLimitMb: number;
+  readonly threads: number;
+  readonly sqlTimeoutMs: number;
+  readonly sqlRowsMax: number;
+  readonly logLevel: LogLevel;
+  readonly logFormat: 'auto' | 'text' | 'json';
+  readonly server: string;
+  readonly format: 'table' | 'json' | 'csv' | 'ndjson' | 'arrow';
+  /** Null: the first entry. */
+  readonly offset: bigint | null;
+  /** Null: all entries, or one where the entry alone is written. */
+  readonly limit: number | null;
+  readonly decoded: boolean;
+  readonly raw: boolean;
+  /** Null: all. */
+  readonly projection: string | null;
+}
+
+/** One option. */
+export interface OptionSpec {
+  /** Also the key in Config, in camel case. */
+  readonly flag: string;
+  readonly key: keyof Config;
+  /** Empty: a flag without a value, which means `on`. */
+  readonly placeholder: string;
+  readonly default: string;
+  readonly description: string;
+  readonly commands: readonly CommandName[];
+  /** Throws an Error that says what is allowed. */
+  readonly parse: (text: string) => Config[keyof Config];
+}
+
+/** Two of the smallest segments, and room to choose between them. */
+const RETENTION_BYTES_MIN = 32_000_000;
+
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+const LOG_FORMATS = ['auto', 'text', 'json'] as const;
+const SWITCH = ['on', 'off'] as const;
+const FORMATS = ['table', 'json', 'csv', 'ndjson', 'arrow'] as const;
+
+/** All options. */
+export const OPTIONS: readonly OptionSpec[] = [
+  {
+    flag: 'data',
+    key: 'data',
+    placeholder: 'DIR',
+    default: './treasury-data',
+    description: 'Data directory: the log, its index and the tables.',
+    commands: ['serve', 'log', 'rebuild'],
+    parse: nonEmpty,
+  },
+  {
+    flag: 'grpc',
+    key: 'grpc',
+    placeholder: 'HOST:PORT',
+    default: '127.0.0.1:4317',
+    description: 'Where OTAP and OTLP over gRPC are taken. Port 0 takes a free one.',
+    commands: ['serve'],
+    parse: listenAddress,
+  },
+  {
+    flag: 'otlp-http',
+    key: 'otlpHttp',
+    placeholder: 'HOST:PORT',
+    default: '127.0.0.1:4318',
+    description: 'Where OTLP over HTTP is taken.',
+    commands: ['serve'],
+    parse: listenAddress,
+  },
+  {
+    flag: 'otlp-cors-origins',
+    key: 'otlpCorsOrigins',
+    placeholder: 'ORIGINS',
+    default: 'none',
+    description:
+      'Web pages that may send OTLP over HTTP: origins, separated by commas, with * for any part of a host (https://*.example.com), or * for all.',
+    commands: ['serve'],
+    parse: webOrigins,
+  },
+  {
+    flag: 'http',
+    key: 'http',
+    placeholder: 'HOST:PORT',
+    default: '127.0.0.1:4319',
+    description: 'Where everything that reads is served: SQL, status, metrics, health.',
+    commands: ['serve'],
+    parse: listenAddress,
+  },
+  {
+    flag: 'materialize',
+    key: 'materialize',
+    placeholder: 'on|off',
+    default: 'on',
+    description:
+      'off: collect only. The log takes everything, the tables stay as they are and catch up at the next start with on.',
+    commands: ['serve'],
+    parse: oneOf(SWITCH),
+  },
+  {
+    flag: 'retention-age',
+    key: 'retentionAgeMs',
+    placeholder: 'DURATION',
+    default: 'none',
+    description: 'How long the log keeps entries, such as 7d, 12h or 90m. Whole segments go; tables keep their rows.',
+    commands: ['serve'],
+    parse: (text) => (text === 'none' ? null : durationMs(text)),
+  },
+  {
+    flag: 'retention-bytes',
+    key: 'retentionBytes',
+    placeholder: 'SIZE',
+    default: 'auto',
+    description: `What the log may take on the disk, such as 50GB or 500MB. auto: what it has and ${LIMITS.logGrowthPercentMax} % of the free space at start.`,
+    commands: ['serve'],
+    parse: (text) => (text === 'auto' ? null : sizeBytes(text, RETENTION_BYTES_MIN)),
+  },
+  {
+    flag: 'tables-retention-age',
+    key: 'tablesRetentionAgeMs',
+    placeholder: 'DURATION',
+    default: 'none',
+    description:
+      'How long the tables keep rows, by the time of the row, such as 7d, 12h or 90m. The log keeps its entries.',
+    commands: ['serve'],
+    parse: (text) => (text === 'none' ? null : durationMs(text)),
+  },
+  {
+    flag: 'memory-limit',
+    key: 'memoryLimitMb',
+    placeholder: 'MB',
+    default: '512',
+    description: "DuckDB's memory limit in megabytes. The process takes up to about 300 MB more under load.",
+    commands: ['serve', 'rebuild'],
+    parse: integer(64, 1_048_576),
+  },
+  {
+    flag: 'threads',
+    key: 'threads',
+    placeholder: 'COUNT',
+    default: '2',
+    description: "DuckDB's threads.",
+    commands: ['serve', 'rebuild'],
+    parse: integer(1, 256),
+  },
+  {
+    flag: 'sql-timeout',
+    key: 'sqlTimeoutMs',
+    placeholder: 'MS',
+    default: String(LIMITS.sqlTimeoutMs),
+    description: 'Milliseconds after which a SQL query is stopped.',
+    commands: ['serve'],
+    parse: integer(1, 86_400_000),
+  },
+  {
+    flag: 'sql-rows',
+    key: 'sqlRowsMax',
+    placeholder: 'ROWS',
+    default: String(LIMITS.sqlRowsMax),
+    description: 'Rows of an answer to SQL; an answer that is cut there says so.',
+    commands: ['serve'],
+    parse: integer(1, 1_000_000_000),
+  },
+  {
+    flag: 'log-level',
+    key: 'logLevel',
+    placeholder: 'LEVEL',
+    default: 'info',
+    description: `What is logged to stderr: ${LOG_LEVELS.join(', ')}.`,
+    commands: ['serve'],
+    parse: oneOf(LOG_LEVELS),
+  },
+  {
+    flag: 'log-format',
+    key: 'logFormat',
+    placeholder: 'FORMAT',
+    default: 'auto',
+    description: 'text for people, json for machines, auto: text on a terminal, json otherwise.',
+    commands: ['serve'],
+    parse: oneOf(LOG_FORMATS),
+  },
+  {
+    flag: 'server',
+    key: 'server',
+    placeholder: 'URL',
+    default: 'http://127.0.0.1:4319',
+    description: 'Base URL of the server that is asked.',
+    commands: ['sql', 'status'],
+    parse: httpUrl,
+  },
+  {
+    flag: 'format',
+    key: 'format',
+    placeholder: 'FORMAT',
+    default: 'table',
+    description: `How rows are written: ${FORMATS.join(', ')}. status and log know table and json.`,
+    commands: ['sql', 'status', 'log'],
+    parse: oneOf(FORMATS),
+  },
+  {
+    flag: 'offset',
+    key: 'offset',
+    placeholder: 'OFFSET',
+    default: 'first',
+    description: 'cat: the entry to begin with.',
+    commands: ['log'],
+    parse: (text) => (text === 'first' ? null : wholeOffset(text)),
+  },
+  {
+    flag: 'limit',
+    key: 'limit',
+    placeholder: 'ENTRIES',
+    default: 'none',
+    description: 'cat: how many entries. none: all of them, with --raw and --decoded one.',
+    commands: ['log'],
+    parse: (text) => (text === 'none' ? null : integer(1, Number.MAX_SAFE_INTEGER)(text)),
+  },
+  {
+    flag: 'decoded',
+    key: 'decoded',
+    placeholder: '',
+    default: 'off',
+    description: "cat: the entry's rows too: resources, scopes, records and attributes with their types.",
+    commands: ['log'],
+    parse: (text) => oneOf(SWITCH)(text) === 'on',
+  },
+  {
+    flag: 'raw',
+    key: 'raw',
+    placeholder: '',
+    default: 'off',
+    description: "cat: nothing but the entry's record, byte by byte as it was received.",
+    commands: ['log'],
+    parse: (text) => oneOf(SWITCH)(text) === 'on',
+  },
+  {
+    flag: 'projection',
+    key: 'projection',
+    placeholder: 'NAME',
+    default: 'all',
+    description: `What is built anew: ${SIGNALS.join(', ')} or all.`,
+    commands: ['rebuild'],
+    parse: (text) => (text === 'all' ? null : oneOf(SIGNALS)(text)),
+  },
+];
