@@ -249,6 +249,33 @@ export const LIMITS = {
   engineWatchIntervalMs: 1_000,
   /** How long a rebuild waits for tables that do not take rows: what passes by itself has passed by then. */
   rebuildStuckMaxMs: 30_000,
+  /** Cursors: each is a small file that is read at start, a hold that retention asks, and a row of the status. */
+  cursorsMax: 256,
+  /** A cursor file takes some 300 bytes. */
+  cursorFileBytesMax: 4 * KIB,
+  /** Least time between two writes of one cursor: after a crash so much is sent again at most, and the disk syncs for the log besides. */
+  cursorWriteIntervalMs: 250,
+  /** How long a cursor that could not be written waits for the next try. */
+  cursorRetryMs: 1_000,
+  /** One exporter's configuration, as file and as request: headers with a token, a filter, an address. */
+  exporterConfigBytesMax: 64 * KIB,
+  /** Headers and filtered attributes of an exporter, each. */
+  exporterFieldsMax: 64,
+  /** How often the worker of exporters hears how far the log is durable. */
+  pushAdvanceIntervalMs: 20,
+  /** How long an exporter may take to end its connections before the worker is ended with all of them. */
+  pushStopMaxMs: 4_000,
+  /** Starts of a dead worker of exporters in a row, each after twice the wait of the one before (1 to 32 s), before it stays down. */
+  pushRestartsMax: 6,
+  pushRestartMinMs: 1_000,
+  /** A worker of exporters that has lived this long has recovered: its next death is a new one. */
+  pushRecoveredMs: 10 * 60_000,
+  /** Reasons of entries set aside, one file: some 50,000 of them. The file before it is kept beside it. */
+  setAsideFileBytesMax: 8 * MIB,
+  /** Entries set aside that the status shows. */
+  setAsideShownMax: 10,
+  /** Times at which the log was so far, to tell how old what an exporter has not sent is: 17 minutes by the second, thinned out after. */
+  lagSamplesMax: 1024,
   /** Time from SIGTERM to a forced exit. */
   shutdownMaxMs: 10_000,
 } as const;
@@ -292,5 +319,7 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.messageBytesMax < limits.otlpHttpArrivingBytesMax, 'one body must fit those that arrive');
   assert(limits.otlpHttpLingerMaxMs < limits.httpDrainMaxMs, 'a refused request must end before the server stops');
   assert(limits.otlpRetryAfterMs % 1_000 === 0, 'Retry-After knows whole seconds only');
+  assert(limits.pushStopMaxMs < limits.shutdownMaxMs, 'exporters must stop before the process is forced to');
+  assert(limits.cursorsMax * limits.cursorFileBytesMax < limits.diskReserveBytes, 'cursors must fit the disk reserve');
   assert(limits.appendWaitMaxMs < 5_000, "a batch must be answered before the exporter's 5 s time-out");
 }

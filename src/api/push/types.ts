@@ -88,3 +88,13 @@ export type PushEvent =
   | { readonly type: 'progress'; readonly progress: ExporterProgress }
   | { readonly type: 'set-aside'; readonly name: string; readonly entries: readonly SetAsideEntry[] }
   | { readonly type: 'stopped'; readonly name: string; readonly progress: ExporterProgress };
+
+/** The thread that drives exporters, as its manager has it. */
+export interface PushWorker {
+  /** Never throws: what is sent to a thread that has ended is lost. */
+  send(command: PushCommand): void;
+  /** Settles when the thread has ended: null after `end` or `terminate`, else why. Never rejects. */
+  readonly ended: Promise<Error | null>;
+  /** Ends the thread at once, whatever it does. */
+  terminate(): void;
+}
