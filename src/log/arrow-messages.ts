@@ -48,8 +48,20 @@ export interface FrameTemplate {
   readonly previousCrc: number;
 }
 
+/** A record batch without rows, whose metadata says what is not in entries; its size never changes. */
+export interface NoteTemplate {
+  readonly bytes: Uint8Array;
+  readonly value: { readonly position: number; readonly length: number };
+}
+
+/** Key of a note's metadata. */
+export const NOTE_KEY = 'treasury.note';
+/** JSON and spaces behind it: four numbers of 20 digits, their names and a reason of 160. */
+const NOTE_VALUE_BYTES = 400;
+
 export const SCHEMA_TEMPLATE: SchemaTemplate = schemaTemplate();
 export const FRAME_TEMPLATE: FrameTemplate = frameTemplate();
+export const NOTE_TEMPLATE: NoteTemplate = noteTemplate();
 
 function schemaTemplate(): SchemaTemplate {
   const defaults: Record<keyof typeof SEGMENT_METADATA_KEYS, string> = {
@@ -98,6 +110,27 @@ function frameTemplate(): FrameTemplate {
     { kind: 'tables', items: crcs },
   ]);
   return { bytes, nodeCount, ...at };
+}
+
+function noteTemplate(): NoteTemplate {
+  let position = 0;
+  const columns = FIXED_COLUMNS.length + BINARY_COLUMNS.length;
+  const recordBatch: FlatField[] = [
+    { kind: 'i64', value: 0 },
+    { kind: 'pairs', values: zeroPairs(columns) },
+    { kind: 'pairs', values: zeroPairs(FIXED_COLUMNS.length * 2 + BINARY_COLUMNS.length * 3) },
+  ];
+  const note = keyValue(NOTE_KEY, ' '.repeat(NOTE_VALUE_BYTES), (placed) => {
+    position = placed + PREFIX_BYTES;
+  });
+  const bytes = encapsulated([
+    i16(METADATA_VERSION_V5),
+    i8(HEADER_RECORD_BATCH),
+    { kind: 'table', fields: recordBatch },
+    { kind: 'i64', value: 0 },
+    { kind: 'tables', items: [note] },
+  ]);
+  return { bytes, value: { position, length: NOTE_VALUE_BYTES } };
 }
 
 function encapsulated(message: readonly FlatField[]): Uint8Array {

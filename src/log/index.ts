@@ -1,4 +1,7 @@
 export { acquireDataDirectoryLock, type DataDirectoryLock } from './data-directory-lock.ts';
+export { type EntryGap } from './entry-note.ts';
+export { type EntryPull, type EntryPullOptions, openEntryPull, type PullStep } from './entry-pull.ts';
+export { createEntryStreamReader, type EntryStreamReader } from './entry-stream.ts';
 export { type LogFile, type LogFileSystem, type LogReadFile } from './file-system.ts';
 export { type LogLimits, type LogOptions, openLog } from './log.ts';
 export {

@@ -23,6 +23,27 @@ export interface LogReaderOptions {
   readonly fileSystem?: LogFileSystem;
 }
 
+/** A frame as read, for readers that pass its bytes on. */
+export interface ReadFrame {
+  /** Base offset of its segment. */
+  readonly segment: bigint;
+  /** Of its first byte in the segment file. */
+  readonly position: number;
+  readonly baseOffset: bigint;
+  /** All bytes of the frame. They live on: no buffer is used twice. */
+  readonly data: Buffer;
+  /** The entries whose record is whole. */
+  readonly entries: readonly LogEntry[];
+  /** Whether the bytes say what the entries say: no record is damaged, and no entry depends on a lost one. */
+  readonly isIntact: boolean;
+}
+
+/** A reader of frames. */
+export interface FrameReader extends LogReader {
+  /** `nextFrame` with the bytes. */
+  nextRead(): ReadFrame | null;
+}
+
 interface OpenSegment {
   readonly baseOffset: bigint;
   readonly file: LogReadFile;
@@ -37,6 +58,11 @@ interface OpenSegment {
  * given.
  */
 export function openLogReader(options: LogReaderOptions): LogReader {
+  return openFrameReader(options);
+}
+
+/** The same, for readers that want the bytes of frames. */
+export function openFrameReader(options: LogReaderOptions): FrameReader {
   const fileSystem = options.fileSystem ?? realFileSystem;
   const bases = listBases(fileSystem, options.directory);
   const { durable } = options;
@@ -50,7 +76,7 @@ export function openLogReader(options: LogReaderOptions): LogReader {
   return new SegmentReader(fileSystem, options.directory, start, options.durable ?? null);
 }
 
-class SegmentReader implements LogReader {
+class SegmentReader implements FrameReader {
   readonly #fileSystem: LogFileSystem;
   readonly #directory: string;
   readonly #skipped: { from: bigint; to: bigint; reason: string }[] = [];
@@ -78,13 +104,17 @@ class SegmentReader implements LogReader {
   }
 
   nextFrame(): readonly LogEntry[] | null {
+    return this.nextRead()?.entries ?? null;
+  }
+
+  nextRead(): ReadFrame | null {
     const durable = this.#durable;
     if (durable === null) return null;
     for (;;) {
       const segment = this.#segment ?? this.#openNext(this.#offset - 1n, durable);
       if (segment === null) return this.#atEnd(durable);
       const frame = this.#frameOf(segment, durable);
-      if (frame !== null) return this.#entriesOf(segment, frame);
+      if (frame !== null) return this.#take(segment, frame);
       if (segment.baseOffset >= durable.segment) return this.#atEnd(durable);
       if (this.#openNext(segment.baseOffset, durable) === null) return this.#atEnd(durable);
     }
@@ -118,22 +148,26 @@ class SegmentReader implements LogReader {
     return null;
   }
 
-  #entriesOf(segment: OpenSegment, frame: FrameView): readonly LogEntry[] {
+  #take(segment: OpenSegment, frame: FrameView): ReadFrame {
     if (frame.baseOffset > this.#offset)
       this.#skip(frame.baseOffset, this.#damage ?? 'entries were refused or are missing');
     this.#damage = null;
+    const { position } = segment;
     segment.position += frame.bytes;
     const damaged = new Set(damagedRows(frame));
+    let isIntact = damaged.size === 0;
     const entries: LogEntry[] = [];
     frameEntries(frame, segment.baseOffset).forEach((entry, row) => {
       if (damaged.has(row)) {
         this.#skip(entry.offset + 1n, 'record does not match its CRC');
       } else {
-        entries.push(this.#dependencies.mark(entry));
+        const marked = this.#dependencies.mark(entry);
+        isIntact &&= marked === entry;
+        entries.push(marked);
         this.#offset = entry.offset + 1n;
       }
     });
-    return entries;
+    return { segment: segment.baseOffset, position, baseOffset: frame.baseOffset, data: frame.data, entries, isIntact };
   }
 
   #skip(to: bigint, reason: string): void {
