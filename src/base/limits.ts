@@ -209,6 +209,30 @@ export const LIMITS = {
   cborDepthMax: 64,
   /** How long HTTP answers under way may take at shutdown; a client asks again. */
   httpDrainMaxMs: 2_000,
+  /** Pulls of the log and of tables at a time: each holds its buffer, and all share one thread. */
+  pullsMax: 64,
+  /** What a pull's thread hands over at a time; a single larger frame goes whole. */
+  pullChunkBytes: 1 * MIB,
+  /** Bytes read for a pull and not yet taken by its connection: two parts, so that reading and sending overlap. */
+  pullBufferedBytesMax: 2 * MIB,
+  /** What is written to a connection at a time: a client that takes no more than this in `pullStallMaxMs` counts as not reading. */
+  pullWriteBytes: 256 * KIB,
+  /** How long a client may not read before its pull is cut. It goes on where it was, whenever it comes back. */
+  pullStallMaxMs: 30_000,
+  /** TCP asks a silent client whether it is there: a pull that follows a quiet log has nothing to say for hours. */
+  pullKeepAliveMs: 30_000,
+  /** The thread of pulls ends when there was none for this long. */
+  pullIdleMaxMs: 10_000,
+  /** Time that one pull works before the others have their turn. */
+  pullSliceMs: 10,
+  /** JavaScript heap of the thread of pulls in MiB; frames live outside of it. */
+  pullHeapMibMax: 512,
+  /** Rows of one range of a view: held once on the way out. One larger entry makes a larger range. */
+  pullRangeRowsMax: 65_536,
+  /** Entries of one range of a view: passed by quickly where the view has no rows. */
+  pullRangeEntriesMax: 65_536,
+  /** How often a pull that follows a view looks how far the tables are: they commit once a second. */
+  pullTablesIntervalMs: 250,
   /** OTLP over HTTP: time for the head of a request. It fits one packet. */
   otlpHttpHeadMaxMs: 10_000,
   /** Time for a whole request. Exporters give up by themselves: SDKs after 10 s, the Collector after 30 s. */
@@ -247,6 +271,21 @@ export const LIMITS = {
   entryWorkMaxMs: 60_000,
   /** How often that is looked at. A process that was stopped for a while does not count the time. */
   engineWatchIntervalMs: 1_000,
+  /** Rows of a row group in Parquet files: DuckDB's own, which is what it writes and reads in one go. */
+  parquetRowGroupRows: 122_880,
+  /** Rows, bytes of records and age at which a folder of tables writes files: few large ones, and no more memory than a busy server has. */
+  folderFlushRowsMax: 491_520,
+  folderFlushBytesMax: 128 * MIB,
+  folderFlushIntervalMs: 60_000,
+  /** Tries to make a commit of a Delta table while others commit to it too. */
+  deltaCommitTriesMax: 16,
+  /** First and longest wait before a pull asks again when the server is gone. */
+  pullRetryMinMs: 500,
+  pullRetryMaxMs: 30_000,
+  /** Tries in a row that bring no entry before a pull that does not follow gives up: three minutes. */
+  pullRetriesMax: 10,
+  /** How often a pull asks how far the server is, to say how much is left. */
+  pullStatusIntervalMs: 5_000,
   /** How long a rebuild waits for tables that do not take rows: what passes by itself has passed by then. */
   rebuildStuckMaxMs: 30_000,
   /** Cursors: each is a small file that is read at start, a hold that retention asks, and a row of the status. */
@@ -264,7 +303,7 @@ export const LIMITS = {
   /** How often the worker of exporters hears how far the log is durable. */
   pushAdvanceIntervalMs: 20,
   /** How long an exporter may take to end its connections before the worker is ended with all of them. */
-  pushStopMaxMs: 4_000,
+  pushWorkerStopMaxMs: 4_000,
   /** Starts of a dead worker of exporters in a row, each after twice the wait of the one before (1 to 32 s), before it stays down. */
   pushRestartsMax: 6,
   pushRestartMinMs: 1_000,
@@ -276,6 +315,63 @@ export const LIMITS = {
   setAsideShownMax: 10,
   /** Times at which the log was so far, to tell how old what an exporter has not sent is: 17 minutes by the second, thinned out after. */
   lagSamplesMax: 1024,
+  /** An exporter: batches read and not yet answered. Reading ahead hides the target's answers; what is in flight comes twice after a kill. */
+  pushBatchesMax: 32,
+  /** The same in bytes of the log. One larger entry goes alone. */
+  pushInFlightBytesMax: 16 * MIB,
+  /** Batches of one OTAP stream that are sent and not answered. */
+  pushWindowBatches: 16,
+  /** Items of one request: larger batches go out in pieces. Below 4 MiB with items of up to 500 bytes. */
+  pushItemsMax: 8_192,
+  /** One message before compression: gRPC receivers take 4 MiB unless told otherwise. What is larger goes out in smaller pieces. */
+  pushMessageBytesMax: 4 * MIB - 64 * KIB,
+  /** An answer of a target, or a status on a stream: a few bytes and a reason. */
+  pushAnswerBytesMax: 256 * KIB,
+  /** Time for a connection to a target. */
+  pushConnectMaxMs: 10_000,
+  /** Time for an answer; on a stream, for the next one. The batch is sent again then, so slow targets get more than exporters give them (5 s). */
+  pushAnswerMaxMs: 30_000,
+  /** Age at which an OTAP stream of ours is ended and another begun: what the stock exporter does. */
+  pushStreamAgeMaxMs: 30_000,
+  /** Schemas and dictionaries sent on one OTAP stream: below what our receiver takes, so that the stream ends by our doing. */
+  pushStreamStateBytesMax: 3 * MIB,
+  /** First and longest wait before a target that fails is tried again. */
+  pushRetryMinMs: 500,
+  pushRetryMaxMs: 30_000,
+  /** The longest wait that a target may ask for. */
+  pushRetryAfterMaxMs: 5 * 60_000,
+  /** Tries of a batch that its target refuses before it is set aside: with the waits in between 8 s, so that a target may come to itself. */
+  exportTriesMax: 5,
+  /** Batches set aside in a row: a target that refuses that many refuses everything, and waits for somebody to look at it. */
+  exportSetAsideRunMax: 100,
+  /** How long an exporter that is stopped waits for answers: what has none by then is sent again. */
+  pushStopMaxMs: 2_000,
+  /** How often an exporter that moves tells so: what a kill repeats beyond what was in flight. */
+  pushProgressIntervalMs: 200,
+  /** Time one exporter works before the others have their turn. */
+  pushSliceMs: 10,
+  /** JavaScript heap of the exporters' thread in MiB; columns and requests live outside of it. */
+  pushHeapMibMax: 512,
+  /** Projections of users: each costs a statement for every commit of the materializer. */
+  userProjectionsMax: 64,
+  /** Text of one of them: far more than anybody writes by hand. */
+  userProjectionTextBytesMax: 64 * KIB,
+  /** Entries of one range, at most: a log of 100 million entries without rows for it is passed in seconds. */
+  userRangeEntriesMax: 65_536,
+  /** Rows that a range may give: they are written in one transaction. One that would give more is halved. */
+  userRangeRowsMax: 245_760,
+  /** The same of a range of one entry, which cannot be halved: the rows of a whole batch. */
+  userEntryRowsMax: 4_194_304,
+  /** Time that a range should take, by which its size is found: short enough for others to come in between. */
+  userRangeTargetMs: 200,
+  /** Time after which the statement of a range is stopped and the range halved. */
+  userRangeMaxMs: 5_000,
+  /** The same of a range of one entry, which is passed by then. */
+  userEntryMaxMs: 30_000,
+  /** Rest after a range while the materializer is behind, as a multiple of the time it took: a tenth of the time is left to users then. */
+  userRestFactor: 9,
+  /** Entries in a row that a statement fails on before it is taken for wrong and stopped. */
+  userFailuresInRowMax: 16,
   /** Time from SIGTERM to a forced exit. */
   shutdownMaxMs: 10_000,
 } as const;
@@ -311,15 +407,33 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.rootRowsMax <= limits.batchRowsMax, 'the root table must fit the rows of its batch');
   assert(limits.batchRowsMax <= limits.tableRowsMax, 'the rows of all tables bound those of one');
   assert(limits.streamDictionaryBytesMax <= limits.decoderStatesBytesMax, 'one stream must fit the decoders of all');
+  assert(
+    limits.pushStopMaxMs < limits.pushWorkerStopMaxMs,
+    'an exporter that waits for answers must not cost all of them',
+  );
+  assert(limits.pushWorkerStopMaxMs < limits.shutdownMaxMs, 'exporters must stop before the process is forced to');
+  assert(
+    limits.pushStreamStateBytesMax < limits.streamStateBytesMax,
+    'our streams must end before our receiver ends them',
+  );
+  assert(limits.pushMessageBytesMax <= limits.messageBytesMax, 'what we send must fit what we take');
   assert(limits.engineStopMaxMs < limits.shutdownMaxMs, 'the engine must stop before the process is forced to');
   assert(limits.sqlConcurrencyMax + 2 <= LIBUV_THREADS, 'queries and the materializer must leave a thread for fsync');
   assert(limits.otlpHttpHeadMaxMs <= limits.otlpHttpRequestMaxMs, 'a head must fit the time of its request');
   assert(limits.otlpHttpStallMaxMs < limits.otlpHttpRequestMaxMs, 'a body that stalls must end before a slow one');
   assert(limits.otlpJsonBytesMax <= limits.decompressedBytesMax, 'JSON must not be worth more than protobuf');
   assert(limits.messageBytesMax < limits.otlpHttpArrivingBytesMax, 'one body must fit those that arrive');
+  assert(limits.pullWriteBytes <= limits.pullChunkBytes, 'a part of a pull must be worth a write');
+  assert(limits.pullChunkBytes < limits.pullBufferedBytesMax, 'reading for a pull must overlap with sending');
   assert(limits.otlpHttpLingerMaxMs < limits.httpDrainMaxMs, 'a refused request must end before the server stops');
   assert(limits.otlpRetryAfterMs % 1_000 === 0, 'Retry-After knows whole seconds only');
-  assert(limits.pushStopMaxMs < limits.shutdownMaxMs, 'exporters must stop before the process is forced to');
+  assert(
+    limits.pushStopMaxMs < limits.pushWorkerStopMaxMs,
+    'an exporter that waits for answers must not cost all of them',
+  );
+  assert(limits.pushWorkerStopMaxMs < limits.shutdownMaxMs, 'exporters must stop before the process is forced to');
   assert(limits.cursorsMax * limits.cursorFileBytesMax < limits.diskReserveBytes, 'cursors must fit the disk reserve');
+  assert(limits.userRangeMaxMs < limits.userEntryMaxMs, 'an entry must be given the time of a range at least');
+  assert(limits.userRangeRowsMax <= limits.userEntryRowsMax, 'an entry must be given the rows of a range at least');
   assert(limits.appendWaitMaxMs < 5_000, "a batch must be answered before the exporter's 5 s time-out");
 }
