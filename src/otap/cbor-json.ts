@@ -38,12 +38,13 @@ function toJson(value: CborValue): string {
   }
   if (value instanceof Uint8Array) return `"${base64(value)}"`;
   if (isArray(value)) return `[${value.map(toJson).join(',')}]`;
-  return `{${value.entries.map(([key, item]) => `${keyJson(key)}:${toJson(item)}`).join(',')}}`;
+  return `{${value.entries.map(([key, item]) => `${JSON.stringify(cborKeyText(key))}:${toJson(item)}`).join(',')}}`;
 }
 
-function keyJson(key: CborValue): string {
-  if (typeof key === 'string') return JSON.stringify(key);
-  return key instanceof Uint8Array ? toJson(key) : JSON.stringify(toJson(key));
+/** The key of a map as text: a string as it is, bytes in base64, any other value as its JSON text. */
+export function cborKeyText(key: CborValue): string {
+  if (typeof key === 'string') return key;
+  return key instanceof Uint8Array ? base64(key) : toJson(key);
 }
 
 function numberJson(value: number): string {
@@ -52,7 +53,7 @@ function numberJson(value: number): string {
 }
 
 /** `Array.isArray` does not narrow readonly arrays. */
-function isArray(value: CborValue): value is readonly CborValue[] {
+export function isArray(value: CborValue): value is readonly CborValue[] {
   return Array.isArray(value);
 }
 

@@ -6,6 +6,7 @@ export { compressZstd, decompressZstd, initZstd } from './zstd.ts';
 export { cborToJson } from './cbor-json.ts';
 export { type CborValue, decodeCbor } from './cbor.ts';
 export { createStreamDecoder } from './stream-decoder.ts';
+export { ProtobufReader } from './protobuf-reader.ts';
 export { isKeptHeader } from './header-policy.ts';
 export {
   decodeOtlp,
@@ -15,3 +16,5 @@ export {
   OTLP_CONTENT_TYPES,
   type OtlpContentType,
 } from './otlp.ts';
+export { encodeOtlp, type OtlpEncodeFaults } from './otlp-encoder.ts';
+export { countItems } from './count-items.ts';
