@@ -1,3 +1,13 @@
+export {
+  type Cursor,
+  type Cursors,
+  type CursorsOptions,
+  type CursorStatus,
+  type DamagedCursor,
+  openCursors,
+} from './cursors.ts';
+export { refuseOffset } from './cursor-slot.ts';
+export { isCursorName } from './cursor-file.ts';
 export { acquireDataDirectoryLock, type DataDirectoryLock } from './data-directory-lock.ts';
 export { type EntryGap } from './entry-note.ts';
 export { type EntryPull, type EntryPullOptions, openEntryPull, type PullStep } from './entry-pull.ts';
