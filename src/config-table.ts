@@ -8,6 +8,8 @@ import {
   httpUrl,
   nonEmpty,
   oneOf,
+  TRACED_TABLES,
+  type TracedTable,
   webOrigins,
   wholeOffset,
 } from './option-values.ts';
@@ -42,6 +44,10 @@ export interface Config {
   /** Null: all entries, or one where the entry alone is written. */
   readonly limit: number | null;
   readonly decoded: boolean;
+  /** Null: all rows of the entry, or none. */
+  readonly row: number | null;
+  /** Null: all tables of the entry. */
+  readonly table: TracedTable | null;
   readonly raw: boolean;
   /** Null: all. */
   readonly projection: string | null;
@@ -253,6 +259,24 @@ export const OPTIONS: readonly OptionSpec[] = [
     description: "cat: the entry's rows too: resources, scopes, records and attributes with their types.",
     commands: ['log'],
     parse: (text) => oneOf(SWITCH)(text) === 'on',
+  },
+  {
+    flag: 'row',
+    key: 'row',
+    placeholder: 'R',
+    default: 'none',
+    description: 'cat: the entry, where it stands, its bytes and the row R (column `row`) that a table has of it.',
+    commands: ['log'],
+    parse: (text) => (text === 'none' ? null : integer(0, Number.MAX_SAFE_INTEGER)(text)),
+  },
+  {
+    flag: 'table',
+    key: 'table',
+    placeholder: 'NAME',
+    default: 'any',
+    description: `cat --row: the table of the row: ${TRACED_TABLES.join(', ')} or any.`,
+    commands: ['log'],
+    parse: (text) => (text === 'any' ? null : oneOf(TRACED_TABLES)(text)),
   },
   {
     flag: 'raw',

@@ -72,10 +72,24 @@ export function httpUrl(text: string): string {
   return text.replace(/\/+$/, '');
 }
 
+/** Tables of schema `main` whose rows carry `entry_offset` and `row`. */
+export const TRACED_TABLES = [
+  'logs',
+  'spans',
+  'samples',
+  'histograms',
+  'exp_histograms',
+  'summaries',
+  'exemplars',
+] as const;
+export type TracedTable = (typeof TRACED_TABLES)[number];
+
 const LOG_ACTIONS = ['ls', 'cat', 'verify'];
 
 /** Flags of `log` that mean something to `cat` alone. */
-const CAT_FLAGS = ['offset', 'limit', 'decoded', 'raw'];
+const CAT_FLAGS = ['offset', 'limit', 'decoded', 'row', 'table', 'raw'];
+/** Flags that `--row` leaves no use for. */
+const ROWLESS_FLAGS = ['limit', 'decoded', 'raw'];
 
 /** What is wrong with the action, the offset and the flags of `log` together, or null. */
 export function logArgumentsFault(
@@ -92,6 +106,15 @@ export function logArgumentsFault(
   if (flag !== undefined) return `Cannot use --${flag}: it goes with cat, action is ${action}`;
   if (offset !== undefined && flags['offset'] !== undefined) {
     return `Cannot use --offset: OFFSET is given already, value is ${offset}`;
+  }
+  const traces = flags['row'] !== undefined;
+  if (traces && offset === undefined && flags['offset'] === undefined) {
+    return `Cannot use --row: it goes with --offset, value is ${JSON.stringify(flags['row'])}`;
+  }
+  const useless = ROWLESS_FLAGS.find((name) => traces && flags[name] !== undefined);
+  if (useless !== undefined) return `Cannot use --${useless}: it does not go with --row`;
+  if (flags['table'] !== undefined && !traces) {
+    return `Cannot use --table: it goes with --row, value is ${JSON.stringify(flags['table'])}`;
   }
   if (flags['raw'] === true && flags['decoded'] === true) {
     return 'Cannot use --raw: it does not go with --decoded';

@@ -1,14 +1,15 @@
 /** `treasury log cat`. */
-import { OffsetOutOfRangeError, signalOfCode, TreasuryError } from '../base/index.ts';
+import { OffsetOutOfRangeError, TreasuryError } from '../base/index.ts';
 import type { Config } from '../config.ts';
-import { ENTRY_KINDS, type LogEntry, readEntries, readEntriesWithState, readLogExtent } from '../log/index.ts';
+import { type LogEntry, readEntries, readEntriesWithState, readLogExtent } from '../log/index.ts';
 import type { EntryDecoder } from '../materialize/index.ts';
 import type { CanonicalBatch } from '../otap/index.ts';
 import { decodedRows, unattachedRows } from './decoded-rows.ts';
 import { decodedRowText } from './decoded-text.ts';
 import { createDirectoryDecoder } from './directory-decoder.ts';
+import { entryFacts, entryLine } from './entry-text.ts';
 import { jsonLine } from './json-line.ts';
-import { timeText } from './quantity-text.ts';
+import { logTrace } from './log-trace.ts';
 import { writeOut } from './write-out.ts';
 
 /**
@@ -17,6 +18,7 @@ import { writeOut } from './write-out.ts';
  */
 export async function logCat(directory: string, config: Config): Promise<number> {
   const { offset, decoded, raw } = config;
+  if (config.row !== null && offset !== null) return logTrace(directory, config, offset, config.row);
   const { firstOffset, durable } = readLogExtent(directory);
   const from = offset ?? firstOffset;
   if (offset !== null && (from < firstOffset || from >= durable.durableOffset)) {
@@ -83,28 +85,6 @@ function unattachedText(batch: CanonicalBatch): string {
   return Object.entries(unattachedRows(batch))
     .map(([table, rows]) => `  ${rows} rows of ${table} belong to no row of the entry\n`)
     .join('');
-}
-
-function entryFacts(entry: LogEntry) {
-  const kind = Object.entries(ENTRY_KINDS).find(([, code]) => code === entry.kind)?.[0] ?? String(entry.kind);
-  return {
-    offset: String(entry.offset),
-    receivedAt: timeText(entry.receivedAtUnixNano),
-    kind,
-    signal: signalOfCode(entry.signal) ?? '-',
-    streamId: String(entry.streamId),
-    streamSeq: entry.streamSeq,
-    batchId: String(entry.batchId),
-    flags: entry.flags,
-    recordBytes: entry.record.length,
-  };
-}
-
-function entryLine(entry: LogEntry): string {
-  const { offset, receivedAt, kind, signal, streamId, streamSeq, batchId, recordBytes } = entryFacts(entry);
-  const text = `${offset} ${receivedAt} ${kind} ${signal}`;
-  const headers = entry.headers.size === 0 ? '' : ` headers=${JSON.stringify(Object.fromEntries(entry.headers))}`;
-  return `${text} stream=${streamId} seq=${streamSeq} batch=${batchId} bytes=${recordBytes}${headers}\n`;
 }
 
 function entryJson(entry: LogEntry): string {

@@ -24,6 +24,7 @@ export {
   readLogUuid,
   verifyLog,
 } from './offline.ts';
+export { type EntryPlace, findEntryPlace } from './offline-place.ts';
 export { readDeletions, type RecordedDeletion } from './offline-deletions.ts';
 export { listSegments, type OffsetGap, type SegmentSummary } from './offline-list.ts';
 export { checkLog, type LogCheckStep, type LogFinding } from './offline-verify.ts';
