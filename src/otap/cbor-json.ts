@@ -48,7 +48,11 @@ export function cborKeyText(key: CborValue): string {
 }
 
 function numberJson(value: number): string {
-  if (!Number.isFinite(value)) return `"${value}"`;
+  return Number.isFinite(value) ? doubleText(value) : `"${value}"`;
+}
+
+/** A double as JSON has it, with the sign of -0; NaN, Infinity and -Infinity by these names. */
+export function doubleText(value: number): string {
   return Object.is(value, -0) ? '-0' : String(value);
 }
 

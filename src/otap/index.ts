@@ -18,3 +18,5 @@ export {
 } from './otlp.ts';
 export { encodeOtlp, type OtlpEncodeFaults } from './otlp-encoder.ts';
 export { countItems } from './count-items.ts';
+export { filterBatch, type RowFilter } from './row-filter.ts';
+export { splitBatch } from './split-batch.ts';
