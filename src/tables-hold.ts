@@ -22,7 +22,7 @@ export function createTablesHold(log: Pick<RetainedLog, 'hold'>): TablesHold {
 
   const ask = async (engine: Pick<Engine, 'status'>): Promise<bigint | null> => {
     try {
-      return (await engine.status()).materializedOffset;
+      return (await engine.status()).neededOffset;
     } catch {
       // A dead engine starts again where it was.
       return null;

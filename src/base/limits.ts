@@ -172,6 +172,18 @@ export const LIMITS = {
   commitBytesMax: 64 * MIB,
   /** Time the materializer works on one frame before it lets queries have the thread. */
   materializeSliceMs: 20,
+  /** Bytes of write-ahead log at which DuckDB's file takes them in: replaying that much at start takes about 0.4 s. */
+  walBytesMax: 64_000_000,
+  /** Share of the time, in percent, that building versions gets of a materializer that never waits: no more lag than its lag has anyway. */
+  buildSharePercent: 10,
+  /** Dictionary bytes of the streams that a build decodes. It reads each segment once, so a forgotten stream is rare. */
+  buildStatesBytesMax: 64 * MIB,
+  /** Time after which a transaction of a build commits: nobody waits for its rows, and small transactions cost more. */
+  buildCommitIntervalMs: 5_000,
+  /** How often the log line of a build comes. */
+  buildTellIntervalMs: 10_000,
+  /** The time that the rate of a build is taken over. */
+  buildRateWindowMs: 30_000,
   /** First and longest wait before a store that failed is tried again. */
   storeRetryMinMs: 250,
   storeRetryMaxMs: 30_000,
@@ -229,6 +241,11 @@ export const LIMITS = {
   pullHeapMibMax: 512,
   /** Rows of one range of a view: held once on the way out. One larger entry makes a larger range. */
   pullRangeRowsMax: 65_536,
+  /** A record batch of a view: ranges of several entries that are larger are halved, and one entry that is larger cannot be had. */
+  pullBatchBytesMax: 128 * MIB,
+  /** Tries of a range that an engine which is busy or starts again did not answer; a second in between. */
+  pullRangeTriesMax: 10,
+  pullRetryMs: 1_000,
   /** Entries of one range of a view: passed by quickly where the view has no rows. */
   pullRangeEntriesMax: 65_536,
   /** How often a pull that follows a view looks how far the tables are: they commit once a second. */
@@ -296,12 +313,14 @@ export const LIMITS = {
   cursorWriteIntervalMs: 250,
   /** How long a cursor that could not be written waits for the next try. */
   cursorRetryMs: 1_000,
+  /** One dictionary that is sent: so long values repeat too seldom for what the receiver keeps of a stream. */
+  encoderDictionaryBytesMax: 1 * MIB,
+  /** The buffer of an encoder that a large batch grew beyond this is given back with the next one. */
+  encoderOutputRetainedBytesMax: 8 * MIB,
   /** One exporter's configuration, as file and as request: headers with a token, a filter, an address. */
   exporterConfigBytesMax: 64 * KIB,
   /** Headers and filtered attributes of an exporter, each. */
   exporterFieldsMax: 64,
-  /** How often the worker of exporters hears how far the log is durable. */
-  pushAdvanceIntervalMs: 20,
   /** How long an exporter may take to end its connections before the worker is ended with all of them. */
   pushWorkerStopMaxMs: 4_000,
   /** Starts of a dead worker of exporters in a row, each after twice the wait of the one before (1 to 32 s), before it stays down. */
@@ -350,6 +369,11 @@ export const LIMITS = {
   pushProgressIntervalMs: 200,
   /** Time one exporter works before the others have their turn. */
   pushSliceMs: 10,
+  /** Rows of an exporter to a folder that are in no file yet, and how long they wait: larger files, later seen, read again after a kill. */
+  pushFolderRowsMax: 250_000,
+  pushFolderIntervalMs: 60_000,
+  /** Memory of DuckDB for one such exporter in MB: the rows above, and what writing them takes. */
+  pushFolderMemoryMb: 256,
   /** JavaScript heap of the exporters' thread in MiB; columns and requests live outside of it. */
   pushHeapMibMax: 512,
   /** Projections of users: each costs a statement for every commit of the materializer. */

@@ -2,18 +2,27 @@
  * How far each version of each projection has come. A checkpoint is committed with the rows it stands for (I8), so the next start
  * goes on exactly behind them; what the log no longer vouches for (another log, an offset beyond its end) is never built upon.
  */
-import { assert, TreasuryError } from '../base/index.ts';
-import { type Database, inTransaction, sqlString } from './database.ts';
+import { assert } from '../base/index.ts';
+import { type Database, inTransaction, sqlName, sqlString } from './database.ts';
 import type { ProjectionDefinition } from './projection.ts';
+import { NEXT_SUFFIX, nextDefinition } from './projection-versions.ts';
 
 /** One running version of a projection. */
 export interface Checkpoint {
+  /** Of a rebuild: with its own tables. */
   readonly definition: ProjectionDefinition;
   /** All entries below are in the tables. */
   readonly nextOffset: bigint;
-  /** `building`: an older version serves until this one has caught up. */
-  readonly state: 'serving' | 'building';
+  /** `building`: an older version serves until this one has caught up. `rebuilding`: the same version does, in other tables. */
+  readonly state: 'serving' | 'building' | 'rebuilding';
+  /** All entries from here on are in the tables; of earlier ones those that the log had. */
+  readonly firstOffset: bigint;
+  /** Where the log ended when the version was begun. */
+  readonly targetOffset: bigint;
 }
+
+/** A checkpoint as the transaction that is about to commit leaves it. */
+export type MovedCheckpoint = Pick<Checkpoint, 'definition' | 'state' | 'nextOffset' | 'firstOffset'>;
 
 export interface LogPosition {
   readonly uuid: string;
@@ -31,85 +40,135 @@ export async function staleReason(database: Database, log: LogPosition): Promise
   return null;
 }
 
+/** Why this release cannot go on with the tables: they are of a later version of a projection. Null when they are not. */
+export async function newerReason(
+  database: Database,
+  definitions: readonly ProjectionDefinition[],
+): Promise<string | null> {
+  for (const row of await database.rows(
+    'SELECT projection, max(version) AS version FROM meta.projections GROUP BY ALL',
+  )) {
+    const known = definitions.filter(({ name }) => name === row['projection']).map(({ version }) => version);
+    if (known.length === 0 || Number(row['version']) <= Math.max(...known)) continue;
+    return `projection ${row['projection']} has version ${row['version']}, this release makes ${Math.max(...known)}`;
+  }
+  return null;
+}
+
 /**
- * The checkpoints of `definitions`, those of new versions made at offset 0. Throws TreasuryError TREASURY_MIGRATION when the
- * database holds a later version of one of them.
+ * The checkpoints to go on from: of each name the highest version in `definitions`, and a lower one as long as it serves. New versions begin
+ * at offset 0, those begun before that nobody builds any more are dropped with their tables.
  */
 export async function openCheckpoints(
   database: Database,
   definitions: readonly ProjectionDefinition[],
   logUuid: string,
+  targetOffset = 0n,
 ): Promise<Checkpoint[]> {
-  const rows = await database.rows('SELECT projection, version, next_offset, state FROM meta.projections');
+  const stored = await storedVersions(database);
+  const checkpoints: Checkpoint[] = [];
   const created: Checkpoint[] = [];
-  const checkpoints = definitions.map((definition): Checkpoint => {
-    const stored = rows.filter((row) => row['projection'] === definition.name);
-    const later = stored.find((row) => Number(row['version']) > definition.version);
-    if (later !== undefined) throw laterVersionError(definition, Number(later['version']));
-    const own = stored.find((row) => Number(row['version']) === definition.version);
-    if (own !== undefined) {
-      const state = own['state'] === 'building' ? 'building' : 'serving';
-      return { definition, nextOffset: BigInt(own['next_offset'] as bigint), state };
+  const abandoned: StoredVersion[] = [];
+  for (const target of targetsOf(definitions)) {
+    const own = stored.filter(({ name }) => name === target.name);
+    for (const row of own) {
+      const definition = definitions.find(({ name, version }) => name === row.name && version === row.version);
+      const isTarget = row.version === target.version;
+      if (row.state !== 'serving' && !isTarget) abandoned.push(row);
+      else if (definition !== undefined) {
+        checkpoints.push({ ...row, definition: row.state === 'rebuilding' ? nextDefinition(definition) : definition });
+      }
     }
-    const fresh: Checkpoint = { definition, nextOffset: 0n, state: stored.length > 0 ? 'building' : 'serving' };
-    created.push(fresh);
-    return fresh;
-  });
-  if (created.length > 0) {
-    await inTransaction(database, async () => {
-      const literals = created.map((checkpoint) => checkpointLiteral(checkpoint, logUuid));
-      await database.run(`INSERT INTO meta.projections VALUES ${literals.join(', ')}`);
+    if (own.some(({ version, state }) => version === target.version && state !== 'rebuilding')) continue;
+    created.push({
+      definition: target,
+      nextOffset: 0n,
+      state: own.length > 0 ? 'building' : 'serving',
+      firstOffset: 0n,
+      targetOffset,
     });
   }
-  return checkpoints;
+  if (created.length + abandoned.length > 0) {
+    await inTransaction(database, async () => {
+      for (const row of abandoned) await dropVersion(database, row);
+      for (const checkpoint of created) await insertCheckpoint(database, checkpoint, logUuid);
+    });
+  }
+  return [...checkpoints, ...created];
+}
+
+/** A row of `meta.projections`. */
+export interface StoredVersion extends Omit<Checkpoint, 'definition'> {
+  readonly name: string;
+  readonly version: number;
+  /** Physical names. */
+  readonly tables: readonly string[];
+}
+
+/** All versions that have tables. */
+export async function storedVersions(database: Database): Promise<StoredVersion[]> {
+  const rows = await database.rows(
+    `SELECT projection, version, next_offset, state, first_offset, target_offset, array_to_string(tables, ',') AS tables
+     FROM meta.projections ORDER BY projection, version, state DESC`,
+  );
+  return rows.map((row) => ({
+    name: String(row['projection']),
+    version: Number(row['version']),
+    nextOffset: BigInt(row['next_offset'] as bigint),
+    state: row['state'] as Checkpoint['state'],
+    firstOffset: BigInt(row['first_offset'] as bigint),
+    targetOffset: BigInt(row['target_offset'] as bigint),
+    tables: String(row['tables'])
+      .split(',')
+      .filter((name) => name !== ''),
+  }));
 }
 
 /** Moves checkpoints inside the open transaction. An offset beyond the durable end is a bug: it would survive a lost tail. */
 export async function writeCheckpoints(
   database: Database,
-  moved: readonly { readonly definition: ProjectionDefinition; readonly nextOffset: bigint }[],
+  moved: readonly MovedCheckpoint[],
   durableOffset: bigint,
 ): Promise<void> {
-  const values = moved.map(({ definition, nextOffset }) => {
+  const values = moved.map(({ definition, state, nextOffset, firstOffset }) => {
     assert(nextOffset <= durableOffset, `checkpoint ${nextOffset} must not pass the durable offset ${durableOffset}`);
-    return `(${sqlString(definition.name)}, ${definition.version}, ${nextOffset}::UBIGINT)`;
+    return `(${sqlString(definition.name)}, ${definition.version}, '${state}', ${nextOffset}::UBIGINT, ${firstOffset}::UBIGINT)`;
   });
   await database.run(
-    `UPDATE meta.projections SET next_offset = moved.next_offset
-     FROM (VALUES ${values.join(', ')}) AS moved(projection, version, next_offset)
-     WHERE projections.projection = moved.projection AND projections.version = moved.version`,
+    `UPDATE meta.projections SET next_offset = moved.next_offset, first_offset = moved.first_offset
+     FROM (VALUES ${values.join(', ')}) AS moved(projection, version, state, next_offset, first_offset)
+     WHERE projections.projection = moved.projection AND projections.version = moved.version AND projections.state = moved.state`,
   );
 }
 
-/** Inside the open transaction: makes `definition`'s version the serving one, drops the tables of all others of its name. */
-export async function retireOlderVersions(database: Database, definition: ProjectionDefinition): Promise<string[]> {
-  const older = `projection = ${sqlString(definition.name)} AND version < ${definition.version}`;
-  const rows = await database.rows(`SELECT DISTINCT unnest(tables) AS name FROM meta.projections WHERE ${older}`);
-  const kept = new Set(definition.tables);
-  const dropped = rows.map((row) => String(row['name'])).filter((name) => !kept.has(name));
-  for (const name of dropped) await database.run(`DROP TABLE IF EXISTS store.${sqlName(name)}`);
-  await database.run(
-    `DELETE FROM meta.projections WHERE ${older};
-     DELETE FROM meta.quarantine WHERE ${older};
-     UPDATE meta.projections SET state = 'serving'
-     WHERE projection = ${sqlString(definition.name)} AND version = ${definition.version}`,
-  );
-  return dropped;
-}
-
-function checkpointLiteral({ definition, nextOffset, state }: Checkpoint, logUuid: string): string {
+/** Inside the open transaction. */
+export async function insertCheckpoint(database: Database, checkpoint: Checkpoint, logUuid: string): Promise<void> {
+  const { definition, state, nextOffset, firstOffset, targetOffset } = checkpoint;
   const tables = definition.tables.map(sqlString).join(', ');
-  return `(${sqlString(definition.name)}, ${definition.version}, [${tables}]::VARCHAR[], ${sqlString(logUuid)}, ${nextOffset}, '${state}')`;
+  await database.run(
+    `INSERT INTO meta.projections (projection, version, tables, log_uuid, next_offset, state, first_offset, target_offset)
+     VALUES (${sqlString(definition.name)}, ${definition.version}, [${tables}]::VARCHAR[], ${sqlString(logUuid)},
+             ${nextOffset}, '${state}', ${firstOffset}, ${targetOffset})`,
+  );
 }
 
-function sqlName(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
+/** Inside the open transaction: drops a version with all that is known of it. Returns the tables. */
+export async function dropVersion(
+  database: Database,
+  { name, version, state, tables }: Pick<StoredVersion, 'name' | 'version' | 'state' | 'tables'>,
+): Promise<readonly string[]> {
+  for (const table of tables) await database.run(`DROP TABLE IF EXISTS store.${sqlName(table)}`);
+  const noted = state === 'rebuilding' ? name + NEXT_SUFFIX : name;
+  await database.run(
+    `DELETE FROM meta.projections WHERE projection = ${sqlString(name)} AND version = ${version} AND state = '${state}';
+     DELETE FROM meta.quarantine WHERE projection = ${sqlString(noted)} AND version = ${version}`,
+  );
+  return tables;
 }
 
-function laterVersionError(definition: ProjectionDefinition, stored: number): TreasuryError {
-  return new TreasuryError(
-    'TREASURY_MIGRATION',
-    `Cannot use a database of a later release: projection ${definition.name} has version ${stored}, this release makes ${definition.version}`,
-    { facts: { projection: definition.name, stored, version: definition.version } },
+/** Of each name the highest version. */
+function targetsOf(definitions: readonly ProjectionDefinition[]): ProjectionDefinition[] {
+  return definitions.filter(
+    ({ name, version }) => !definitions.some((other) => other.name === name && other.version > version),
   );
 }

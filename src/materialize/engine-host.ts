@@ -5,18 +5,28 @@ import { errorMessage, LIMITS, type Logger, type LogLevel, systemClock, Treasury
 import { createRetentionClock } from '../log/index.ts';
 import type { EngineCommand, EngineEvent, HostOptions, PostEvent } from './engine-protocol.ts';
 import { type EngineParts, moveTablesAside, openSession, type Session } from './engine-session.ts';
-import { openEntryAttempts } from './entry-attempts.ts';
-import { createFailedRange } from './failed-range.ts';
-import type { MaterializerEnd } from './materializer.ts';
+import { type EntryAttempts, openEntryAttempts } from './entry-attempts.ts';
+import { createFailedRange, type FailedRange } from './failed-range.ts';
+import type { MaterializerEnd } from './materializer-types.ts';
 import { createCounters } from './materializer-counters.ts';
 import { createPulse } from './pulse.ts';
 import { createSqlRequests } from './sql-requests.ts';
 import { createRetentionFigures, retentionStatus } from './table-retention-figures.ts';
-import type { EngineStatus } from './types.ts';
+import type { EngineStatus, VersionSwitch } from './types.ts';
+import type { UserProjections } from './user-projections/user-projections.ts';
+import { followTables } from './user-projections/follow-tables.ts';
+import type { VersionFaults } from './user-projections/running-version.ts';
 import { createWake } from './wake.ts';
 
-/** In the folder of the tables. Gone when the engine ends in order. */
+/** In the folder of the tables. Gone when the engine ends in order. Builds have one of their own. */
 const ATTEMPTS_FILE = 'attempts.json';
+const BUILD_ATTEMPTS_FILE = 'build-attempts.json';
+
+/** What a loop remembers of entries that failed. */
+interface Trouble {
+  readonly failedRange: FailedRange;
+  readonly attempts: EntryAttempts;
+}
 
 /**
  * Serves `port` until `stop`. Resolves when everything is committed and closed, or when the engine could not start (posted as
@@ -26,28 +36,36 @@ const ATTEMPTS_FILE = 'attempts.json';
 export async function hostEngine(port: MessagePort, options: HostOptions, parts: EngineParts): Promise<void> {
   const post: PostEvent = (event, transfer) => port.postMessage(event, transfer ?? []);
   const logger = portLogger(post);
-  const failedRange = createFailedRange();
-  const attempts = openEntryAttempts({
-    ...options,
-    file: join(options.tablesDirectory, ATTEMPTS_FILE),
-    pulse: createPulse(options.pulse),
-    failedRange,
-    logger,
-  });
+  const live = openTrouble(ATTEMPTS_FILE);
+  let build: Trouble | null = null;
   const counters = createCounters();
   const retentionFigures = createRetentionFigures(options.retentionAgeMs ?? null);
   const { retentionClockUnixMs: startMs } = options;
   const start = startMs === undefined ? undefined : BigInt(Math.floor(startMs)) * 1_000_000n;
   const retentionClock = createRetentionClock(systemClock, logger, start);
   const isMaterializing = options.materialize ?? true;
+  const lastSwitches = new Map<string, VersionSwitch>();
   let rebuild = options.rebuild ?? [];
   const stopped = createWake();
-  const requests = createSqlRequests(() => opened().sql, post);
+  const requests = createSqlRequests(
+    () => opened().sql,
+    post,
+    () => opened().tracks.incomplete,
+  );
   let durable = options.durable;
   let session: Session | null = null;
   let lastSession: Session | null = null;
+  let users: UserProjections | null = null;
+  const userFaults: VersionFaults = new Map();
   let lostReason = 'it is starting';
   let stopping = false;
+
+  function openTrouble(name: string): Trouble {
+    const failedRange = createFailedRange();
+    const file = join(options.tablesDirectory, name);
+    const pulse = createPulse(options.pulse);
+    return { failedRange, attempts: openEntryAttempts({ ...options, file, pulse, failedRange, logger }) };
+  }
 
   function opened(): Session {
     if (session !== null) return session;
@@ -62,21 +80,34 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
       parts,
       durable,
       rebuild,
-      failedRange,
-      attempts,
+      ...live,
+      buildTrouble: () => (build ??= openTrouble(BUILD_ATTEMPTS_FILE)),
+      lastSwitches,
       counters,
       retentionFigures,
       retentionNow: () => retentionClock.now(),
+      onProgress: () => users?.advanced(),
       logger,
       clock: systemClock,
     });
     // May have moved while the database was opened.
-    next.materializer.advance(durable);
-    if (stopping) next.materializer.stop();
+    next.tracks.advance(durable);
+    if (stopping) next.tracks.stop();
     // A database that is opened again goes on.
     rebuild = [];
     session = next;
     lastSession = next;
+    users = followTables(next, {
+      directory: isMaterializing ? options.projectionsDirectory : undefined,
+      durableOffset: () => durable.durableOffset,
+      inTurn: (work) => requests.inTurn(work),
+      definitions: parts.projections,
+      faults: userFaults,
+      retentionFigures,
+      retentionNow: () => retentionClock.now(),
+      clock: systemClock,
+      logger,
+    });
     return next;
   }
 
@@ -84,7 +115,7 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
     switch (command.type) {
       case 'advance':
         durable = command.position;
-        session?.materializer.advance(durable);
+        session?.tracks.advance(durable);
         return post({ type: 'advanced' });
       case 'sql':
         return requests.start(command.id, command.request);
@@ -95,9 +126,37 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
       case 'status':
         void postStatus(command.id);
         return;
+      case 'rebuild':
+        void answer(command.id, () => opened().tracks.rebuild(command.projection));
+        return;
+      case 'cancel-rebuild':
+        void answer(command.id, () => opened().tracks.cancelRebuild(command.projection));
+        return;
+      case 'scan-projections':
+        void scanProjections(command.id);
+        return;
       case 'stop':
         stop();
     }
+  }
+
+  async function answer(id: number, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+      post({ type: 'done', id });
+    } catch (error) {
+      const failure = error instanceof TreasuryError ? error : new TreasuryError('TREASURY_STORE', errorMessage(error));
+      post({ type: 'refusal', id, error: failure.toJSON() });
+    }
+  }
+
+  async function scanProjections(id: number): Promise<void> {
+    await answer(id, async () => {
+      opened();
+      if (users === null)
+        throw new TreasuryError('TREASURY_PROJECTION_STATE', 'Cannot look at the projections: materialization is off');
+      post({ type: 'scanned', id, scan: await users.rescan() });
+    });
   }
 
   async function postStatus(id: number): Promise<void> {
@@ -112,11 +171,15 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
   /** While the database is being opened again, what was true of the one before. */
   async function status(): Promise<EngineStatus> {
     const shown = session ?? lastSession ?? opened();
-    const { materializer, quarantine } = shown;
+    const { tracks } = shown;
+    const { quarantine } = tracks;
     return {
       duckdbVersion: shown.duckdbVersion,
-      projections: materializer.projections,
-      materializedOffset: materializer.materializedOffset,
+      projections: tracks.projections,
+      userProjections: users?.statuses ?? [],
+      materializedOffset: tracks.materializedOffset,
+      neededOffset: tracks.neededOffset,
+      complete: tracks.incomplete.length === 0,
       commits: counters.commits,
       rowsWritten: counters.rowsWritten,
       entriesDecoded: counters.entriesDecoded,
@@ -130,7 +193,7 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
       queriesRunning: requests.running,
       queriesQueued: requests.queued,
       materializing: isMaterializing,
-      stuck: session === null ? lostReason : materializer.stuck,
+      stuck: session === null ? lostReason : tracks.stuck,
       retention: retentionStatus(retentionFigures),
     };
   }
@@ -138,7 +201,9 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
   async function close(): Promise<void> {
     const open = session;
     session = null;
+    const usersEnded = users?.stop();
     await requests.close();
+    await usersEnded;
     await open
       ?.close()
       .catch((error: unknown) => logger.warn('Tables did not close cleanly', { error: errorMessage(error) }));
@@ -151,14 +216,14 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
 
   function stop(): void {
     stopping = true;
-    session?.materializer.stop();
+    session?.tracks.stop();
     stopped.wake();
     requests.cancelAll();
   }
 
   /** Queries are served all the while. */
-  async function work({ materializer }: Session): Promise<MaterializerEnd> {
-    if (isMaterializing) return materializer.run();
+  async function work({ tracks }: Session): Promise<MaterializerEnd> {
+    if (isMaterializing) return tracks.run();
     while (!stopping) await stopped.wait();
     return 'stopped';
   }
@@ -168,7 +233,7 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
       die(error);
       return 'stopped';
     });
-    lostReason = current.materializer.stuck ?? 'it is stopping';
+    lostReason = current.tracks.stuck ?? 'it is stopping';
     await close();
     if (end === 'corrupt') {
       const movedTo = await moveTablesAside(options.tablesDirectory, 'broken');
@@ -193,6 +258,11 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
     return null;
   }
 
+  function closeTrouble(): void {
+    live.attempts.close();
+    build?.attempts.close();
+  }
+
   port.on('message', onCommand);
   process.on('uncaughtException', die);
   let current: Session | null;
@@ -201,14 +271,14 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
     current = await open();
   } catch (error) {
     const refusal = error instanceof TreasuryError ? error : new TreasuryError('TREASURY_STORE', errorMessage(error));
-    attempts.close();
+    closeTrouble();
     post({ type: 'refused', error: refusal.toJSON() });
     return;
   }
   post({ type: 'ready' });
   while (current !== null) current = (await runSession(current)) === 'stopped' ? null : await reopen();
   await requests.close();
-  attempts.close();
+  closeTrouble();
   post({ type: 'stopped' });
 }
 

@@ -5,40 +5,48 @@
 import { rename } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
-import { type Clock, errorMessage, freePath, type Logger, type Signal } from '../base/index.ts';
+import { type Clock, errorMessage, freePath, type Logger, type Signal, TreasuryError } from '../base/index.ts';
 import type { DurablePosition, LogEntry, LogReader } from '../log/index.ts';
 import type { CanonicalBatch, StreamDecoder } from '../otap/index.ts';
-import { type Checkpoint, openCheckpoints, staleReason } from './checkpoint.ts';
+import { newerReason, staleReason } from './checkpoint.ts';
 import { type Database, inTransaction } from './database.ts';
 import type { EntryAttempts } from './entry-attempts.ts';
 import type { FailedRange } from './failed-range.ts';
-import {
-  createMaterializer,
-  type Materializer,
-  type MaterializerOptions,
-  type RunningProjection,
-} from './materializer.ts';
 import type { MaterializerCounters } from './materializer-counters.ts';
 import { applyViews, MIGRATIONS_DIRECTORY, migrate } from './migrator.ts';
 import type { ProjectionDefinition } from './projection.ts';
 import { forgetProjections } from './forget-projections.ts';
-import { openQuarantine, type Quarantine } from './quarantine.ts';
 import type { SqlRunner } from './sql-requests.ts';
 import { storeFailure } from './store-failures.ts';
-import { openTableRetention } from './table-retention.ts';
+import { openTableRetention, type TableRetention } from './table-retention.ts';
 import type { RetentionFigures } from './table-retention-figures.ts';
+import { openTracks, type Tracks, type TracksOptions } from './tracks.ts';
 import type { TableWriter } from './vectors.ts';
 import { WAL_SUFFIXES } from './write-ahead-log.ts';
 
 export const TABLES_FILE = 'treasury.duckdb';
 
-/** What the session needs of the store. */
-export interface SessionStore extends Database {
+/** A connection with writers in its transactions. */
+export interface WriterDatabase extends Database {
+  /** Opens a writer on `store.<table>`. */
   openWriter(table: string): Promise<TableWriter>;
+}
+
+/** A connection of its own. Ended before the store is closed. */
+export interface WritingConnection extends WriterDatabase {
+  close(): void;
+}
+
+/** What the session needs of the store. */
+export interface SessionStore extends WriterDatabase {
+  /** A further connection that writes, with transactions of its own. */
+  connectWriting(): Promise<WritingConnection>;
   /** A further connection, for reading. */
   connect(): Promise<DuckDBConnection>;
   /** Bytes of the file in use. */
   tableBytes(): number;
+  /** Of them the write-ahead log's. */
+  walBytes(): number;
   readonly writer: 'raw' | 'safe';
   /** Why the file that was there was moved aside, or null. */
   readonly recreated: string | null;
@@ -76,59 +84,57 @@ export interface SessionOptions {
   readonly failedRange: FailedRange;
   readonly attempts: EntryAttempts;
   readonly counters: MaterializerCounters;
+  readonly buildTrouble: TracksOptions['buildTrouble'];
+  readonly lastSwitches: TracksOptions['lastSwitches'];
   readonly retentionFigures: RetentionFigures;
   /** The time that rows age by, in nanoseconds. */
   readonly retentionNow: () => bigint;
+  /** As `MaterializerOptions` has it. */
+  readonly onProgress?: () => void;
   readonly logger: Logger;
   readonly clock: Clock;
 }
 
 export interface Session {
-  readonly materializer: Materializer;
-  readonly quarantine: Quarantine;
+  readonly tracks: Tracks;
   readonly sql: SqlRunner;
   readonly duckdbVersion: string;
   readonly writer: 'raw' | 'safe';
+  /** A further connection, closed with the database. */
+  connect(): Promise<DuckDBConnection>;
   tableBytes(): number;
   close(): Promise<void>;
 }
 
 /**
- * Opens the tables, moving aside what cannot be used with this log: it is built anew from the log then. Throws TreasuryError
- * TREASURY_MIGRATION when the database is of a later release or a step fails.
+ * Opens the tables, moving aside what cannot be used with this log or this release: it is built anew from the log then. Throws
+ * TreasuryError TREASURY_MIGRATION when a step fails on a new database too.
  */
 export async function openSession(options: SessionOptions): Promise<Session> {
-  const { parts, logger } = options;
+  const { parts } = options;
   const store = await openUsableStore(options);
   try {
     const directory = parts.migrationsDirectory ?? MIGRATIONS_DIRECTORY;
     if (options.rebuild !== undefined) await forgetProjections(store, parts.projections, options.rebuild);
-    const checkpoints = await openCheckpoints(store, parts.projections, options.logUuid);
-    const building = checkpoints.filter(({ state }) => state === 'building').map(describe);
-    if (building.length === 0) await inTransaction(store, () => applyViews(store, directory));
-    else logger.info('Building new projection versions, the old ones serve meanwhile', { projections: building });
-    const quarantine = await openQuarantine(store);
-    const projections = await startProjections(store, checkpoints);
-    const retention = await openRetention(store, options);
-    const version = await store.rows('SELECT version() AS version');
-    const materializer = createMaterializer({
+    const tracks = await openTracks({
       ...parts,
       ...options,
-      database: store,
-      projections,
-      quarantine,
-      ...retention,
+      store,
+      definitions: parts.projections,
+      openRetention: (isShared) => openRetention(store, options, isShared),
       applyViews: () => applyViews(store, directory),
     });
+    if (tracks.isViewed) await inTransaction(store, () => applyViews(store, directory));
+    const version = await store.rows('SELECT version() AS version');
     return {
-      materializer,
-      quarantine,
+      tracks,
       sql: parts.createSqlRunner(store),
       duckdbVersion: String(version[0]?.['version']),
       writer: store.writer,
+      connect: () => store.connect(),
       tableBytes: () => store.tableBytes(),
       async close() {
-        for (const { projector } of projections) projector.close();
+        tracks.close();
         await store.close();
       },
     };
@@ -139,7 +145,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
 }
 
 /** Moves a database and its write-ahead log away under a name that says why. Returns that name. */
-export async function moveTablesAside(tablesDirectory: string, why: 'stale' | 'broken'): Promise<string> {
+export async function moveTablesAside(tablesDirectory: string, why: 'stale' | 'broken' | 'newer'): Promise<string> {
   const file = join(tablesDirectory, TABLES_FILE);
   const aside = freePath(`${file}.${why}-${new Date().toISOString().replaceAll(':', '')}`, WAL_SUFFIXES);
   for (const suffix of ['', ...WAL_SUFFIXES]) await rename(file + suffix, aside + suffix).catch(absent);
@@ -151,10 +157,12 @@ async function openUsableStore(options: SessionOptions): Promise<SessionStore> {
   const { logger, tablesDirectory } = options;
   const found = await openMigrated(options);
   const stale = await staleReason(found, { uuid: options.logUuid, durableOffset: options.durable.durableOffset });
-  if (stale === null) return found;
+  const newer = stale === null ? await newerReason(found, options.parts.projections) : null;
+  if (stale === null && newer === null) return found;
   await found.close();
-  const movedTo = await moveTablesAside(tablesDirectory, 'stale');
-  logger.warn('Tables do not belong to this log, building them anew from its first offset', { reason: stale, movedTo });
+  const movedTo = await moveTablesAside(tablesDirectory, stale === null ? 'newer' : 'stale');
+  const what = stale === null ? 'are of a later release' : 'do not belong to this log';
+  logger.warn(`Tables ${what}, building them anew from its first offset`, { reason: stale ?? newer, movedTo });
   return openMigrated(options);
 }
 
@@ -178,38 +186,24 @@ async function openMigrated(options: SessionOptions, again = false): Promise<Ses
     return store;
   } catch (error) {
     await store.close().catch(() => {});
-    if (again || storeFailure(error) !== 'corrupt') throw error;
-    const movedTo = await moveTablesAside(tablesDirectory, 'broken');
-    logger.warn('Tables are damaged, building them anew from the log', { reason: errorMessage(error), movedTo });
+    const isForeign = error instanceof TreasuryError && error.code === 'TREASURY_MIGRATION';
+    if (again || (!isForeign && storeFailure(error) !== 'corrupt')) throw error;
+    const movedTo = await moveTablesAside(tablesDirectory, isForeign ? 'newer' : 'broken');
+    const what = isForeign ? 'are of another release' : 'are damaged';
+    logger.warn(`Tables ${what}, building them anew from the log`, { reason: errorMessage(error), movedTo });
     return openMigrated(options, true);
   }
-}
-
-async function startProjections(store: SessionStore, checkpoints: readonly Checkpoint[]): Promise<RunningProjection[]> {
-  const running: RunningProjection[] = [];
-  for (const checkpoint of checkpoints) {
-    const projector = await checkpoint.definition.start({
-      openWriter: (table) => store.openWriter(table),
-      run: (sql) => store.run(sql),
-      rows: (sql) => store.rows(sql),
-    });
-    running.push({ checkpoint, projector });
-  }
-  return running;
 }
 
 /** For projections whose rows grow old. */
 async function openRetention(
   database: Database,
   options: SessionOptions,
-): Promise<Pick<MaterializerOptions, 'retention'>> {
+  isShared: () => boolean,
+): Promise<TableRetention | null> {
   const { parts, retentionFigures: figures, retentionNow: now, logger, clock } = options;
-  if (parts.projections.every(({ aging }) => aging === undefined)) return {};
-  return { retention: await openTableRetention({ database, figures, now, logger, clock }) };
-}
-
-function describe({ definition, nextOffset }: Checkpoint): string {
-  return `${definition.name} v${definition.version} from offset ${nextOffset}`;
+  if (parts.projections.every(({ aging }) => aging === undefined)) return null;
+  return openTableRetention({ database, figures, now, logger, clock, isShared });
 }
 
 function absent(error: NodeJS.ErrnoException): void {

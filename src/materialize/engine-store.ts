@@ -4,6 +4,7 @@ import type { EngineParts, SessionStore } from './engine-session.ts';
 import { createSqlRunner } from './sql/runner.ts';
 import { openStore } from './store.ts';
 import { chooseWriter, openTableWriter } from './table-writer.ts';
+import { databaseOn } from './writing-connection.ts';
 
 /** The parts of an engine that are DuckDB. */
 export function storeParts(options: {
@@ -31,6 +32,15 @@ async function openSessionStore(
       rollback: () => store.rollback(),
       connect: () => store.connect(),
       openWriter: (table) => openTableWriter(writer, store.connection, 'store', table),
+      async connectWriting() {
+        const connection = await store.connect();
+        return {
+          ...databaseOn(connection),
+          openWriter: (table) => openTableWriter(writer, connection, 'store', table),
+          close: () => store.disconnect(connection),
+        };
+      },
+      walBytes: () => store.walBytes(),
       tableBytes: () => store.tableBytes(),
       writer,
       recreated: store.recreated,

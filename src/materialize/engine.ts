@@ -7,6 +7,7 @@ import type { EngineCommand, EngineEvent, EngineWorkerData } from './engine-prot
 import { watchPulse } from './pulse.ts';
 import { createIncomingAnswer, type IncomingAnswer } from './sql-answer.ts';
 import type { Engine, EngineOptions, EngineStatus } from './types.ts';
+import type { UserProjectionScan } from './user-projections/types.ts';
 
 /** True when this runs from sources (tsx), false from the build. */
 const FROM_SOURCES = import.meta.url.endsWith('.ts');
@@ -23,6 +24,16 @@ export function startEngine(options: EngineOptions, logger: Logger): Promise<Eng
 interface SqlCall {
   readonly answer: IncomingAnswer;
   release(): void;
+}
+
+interface OrderCall {
+  resolve(): void;
+  reject(error: TreasuryError): void;
+}
+
+interface ScanCall {
+  resolve(scan: UserProjectionScan): void;
+  reject(error: TreasuryError): void;
 }
 
 interface StatusCall {
@@ -57,6 +68,8 @@ export async function startEngineWorker(
   });
   const sqlCalls = new Map<number, SqlCall>();
   const statusCalls = new Map<number, StatusCall>();
+  const orders = new Map<number, OrderCall>();
+  const scans = new Map<number, ScanCall>();
   const started = settled<void>();
   const ended = settled<void>();
   const failed = settled<Error>();
@@ -100,6 +113,8 @@ export async function startEngineWorker(
         return advance.taken();
       case 'sql-chunk':
         return sqlCalls.get(event.id)?.answer.push(event.bytes);
+      case 'sql-incomplete':
+        return sqlCalls.get(event.id)?.answer.lacks(event.incomplete);
       case 'sql-end':
         return takeCall(event.id)?.answer.end();
       case 'sql-error':
@@ -111,6 +126,20 @@ export async function startEngineWorker(
       case 'status-error':
         statusCalls.get(event.id)?.reject(TreasuryError.fromJSON(event.error));
         statusCalls.delete(event.id);
+        return;
+      case 'done':
+        orders.get(event.id)?.resolve();
+        orders.delete(event.id);
+        return;
+      case 'refusal':
+        for (const calls of [orders, scans]) {
+          calls.get(event.id)?.reject(TreasuryError.fromJSON(event.error));
+          calls.delete(event.id);
+        }
+        return;
+      case 'scanned':
+        scans.get(event.id)?.resolve(event.scan);
+        scans.delete(event.id);
         return;
       case 'log':
         return logger[event.level](event.message, event.fields);
@@ -150,8 +179,10 @@ export async function startEngineWorker(
     if (death !== null) return;
     death = unavailable(stopping === null ? errorMessage(cause) : 'it was stopped', cause);
     for (const id of sqlCalls.keys()) takeCall(id)?.answer.fail(death, true);
-    for (const call of statusCalls.values()) call.reject(death);
-    statusCalls.clear();
+    for (const calls of [statusCalls, orders, scans]) {
+      for (const call of calls.values()) call.reject(death);
+      calls.clear();
+    }
     started.reject(death);
   }
 
@@ -166,6 +197,15 @@ export async function startEngineWorker(
     send({ type: 'stop' });
     if (!exited) forceLater();
     await ended.promise;
+  }
+
+  function order(type: 'rebuild' | 'cancel-rebuild', projection: string): Promise<void> {
+    if (death !== null) return Promise.reject(death);
+    const id = ++lastId;
+    return new Promise((resolve, reject) => {
+      orders.set(id, { resolve, reject });
+      send({ type, id, projection });
+    });
   }
 
   const engine: Engine = {
@@ -195,6 +235,16 @@ export async function startEngineWorker(
         send({ type: 'status', id });
       });
     },
+    scanProjections() {
+      if (death !== null) return Promise.reject(death);
+      const id = ++lastId;
+      return new Promise((resolve, reject) => {
+        scans.set(id, { resolve, reject });
+        send({ type: 'scan-projections', id });
+      });
+    },
+    rebuildProjection: (name) => order('rebuild', name),
+    cancelRebuild: (name) => order('cancel-rebuild', name),
     failed: failed.promise,
     hasCommitted: () => pulse.commits > 0,
     stop() {

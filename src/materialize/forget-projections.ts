@@ -13,8 +13,9 @@ export async function forgetProjections(
     for (const { name, version, tables } of chosen) {
       for (const table of tables) await database.run(`DELETE FROM store."${table}"`);
       const own = `projection = ${sqlString(name)} AND version = ${version}`;
+      // One that is being built anew goes on where it was.
       await database.run(
-        `DELETE FROM meta.quarantine WHERE ${own}; UPDATE meta.projections SET next_offset = 0 WHERE ${own}`,
+        `DELETE FROM meta.quarantine WHERE ${own}; UPDATE meta.projections SET next_offset = 0, first_offset = 0 WHERE ${own} AND state <> 'rebuilding'`,
       );
     }
   });

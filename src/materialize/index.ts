@@ -3,7 +3,9 @@ export { createEntryDecoder, type EntryDecoder } from './entry-decoder.ts';
 export {
   type Engine,
   type EngineOptions,
+  type BuildStatus,
   type EngineStatus,
+  type IncompleteTables,
   type ProjectionStatus,
   type QuarantinedEntry,
   SQL_FORMATS,
@@ -12,6 +14,12 @@ export {
   type SqlParam,
   type SqlRequest,
 } from './types.ts';
+export type {
+  UserProjectionProblem,
+  UserProjectionScan,
+  UserProjectionState,
+  UserProjectionStatus,
+} from './user-projections/types.ts';
 export {
   type EngineHealth,
   type SuperviseOptions,

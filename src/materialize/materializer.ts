@@ -4,23 +4,13 @@
  * that fails stops it until that works again, and the replay begins at the checkpoint.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import {
-  AssertionError,
-  BatchMalformedError,
-  type Clock,
-  errorMessage,
-  LIMITS,
-  type Logger,
-  type Signal,
-  signalOfCode,
-} from '../base/index.ts';
-import { type DurablePosition, ENTRY_KINDS, type LogEntry, type LogReader } from '../log/index.ts';
-import type { CanonicalBatch, StreamDecoder } from '../otap/index.ts';
-import { type Checkpoint, retireOlderVersions, writeCheckpoints } from './checkpoint.ts';
-import { type Database, inTransaction, rollbackQuietly } from './database.ts';
+import { AssertionError, BatchMalformedError, errorMessage, LIMITS, type Signal, signalOfCode } from '../base/index.ts';
+import { ENTRY_KINDS, type LogEntry, type LogReader } from '../log/index.ts';
+import type { CanonicalBatch } from '../otap/index.ts';
+import { type Checkpoint, type MovedCheckpoint, writeCheckpoints } from './checkpoint.ts';
+import { rollbackQuietly } from './database.ts';
 import { decodeEntry, isUndecodable } from './entry-decoder.ts';
-import { type EntryAttempts, NO_ATTEMPTS } from './entry-attempts.ts';
-import type { FailedRange } from './failed-range.ts';
+import { NO_ATTEMPTS } from './entry-attempts.ts';
 import {
   BeginFailure,
   deletedBelow,
@@ -30,73 +20,26 @@ import {
   reading,
   readingAgain,
 } from './loop-failures.ts';
+import { createLoopHold } from './loop-hold.ts';
 import { withLost } from './lost-offsets.ts';
-import type { MaterializerCounters } from './materializer-counters.ts';
+import type { Materializer, MaterializerEnd, MaterializerOptions } from './materializer-types.ts';
 import type { ProjectionDefinition, Projector } from './projection.ts';
-import { NO_PROJECTION, type Quarantine } from './quarantine.ts';
+import { NO_PROJECTION, quarantineName } from './quarantine.ts';
 import { blamesData, storeFailure } from './store-failures.ts';
 import { createStreamDecoders } from './stream-decoders.ts';
-import type { TableRetention } from './table-retention.ts';
-import type { ProjectionStatus } from './types.ts';
 import { emptyTransaction } from './uncommitted.ts';
 import { createWake } from './wake.ts';
 
-export interface RunningProjection {
-  readonly checkpoint: Checkpoint;
-  readonly projector: Projector;
-}
-
-export interface MaterializerOptions {
-  readonly database: Database;
-  /** A reader that begins with the segment of `from`. Throws OffsetOutOfRangeError when the log begins later. */
-  readonly openReader: (from: bigint, durable: DurablePosition) => LogReader;
-  readonly projections: readonly RunningProjection[];
-  readonly createDecoder: (signal: Signal) => StreamDecoder;
-  /** Decodes an OTLP entry: its content type is in the headers. */
-  readonly decodeOtlp: (signal: Signal, entry: LogEntry) => CanonicalBatch;
-  readonly quarantine: Quarantine;
-  readonly failedRange: FailedRange;
-  /** Default: none. */
-  readonly attempts?: EntryAttempts;
-  readonly counters: MaterializerCounters;
-  readonly durable: DurablePosition;
-  /** Runs inside the transaction that retires older versions: makes the public views anew. */
-  readonly applyViews: () => Promise<void>;
-  /** Works between transactions. Without it rows stay. */
-  readonly retention?: TableRetention;
-  readonly logger: Logger;
-  readonly clock: Clock;
-  readonly commitRowsMax?: number;
-  readonly commitIntervalMs?: number;
-}
-
 const ROWLESS_KINDS: ReadonlySet<number> = new Set([ENTRY_KINDS.STREAM_OPEN, ENTRY_KINDS.CURSOR]);
-
-/** Why the loop ended: on request, because the database instance must be opened again, or because its file must be built anew. */
-export type MaterializerEnd = 'stopped' | 'lost' | 'corrupt';
-
-export interface Materializer {
-  /** Moves the end of what may be read. */
-  advance(position: DurablePosition): void;
-  /**
-   * Works until `stop()`, then commits and returns `stopped`; returns earlier when the database cannot go on as it is.
-   * Throws AssertionError when an invariant is broken.
-   */
-  run(): Promise<MaterializerEnd>;
-  stop(): void;
-  readonly projections: readonly ProjectionStatus[];
-  /** All entries below are in the tables of every projection. */
-  readonly materializedOffset: bigint;
-  /** Why nothing is materialized now, or null. */
-  readonly stuck: string | null;
-}
 
 interface Running {
   readonly definition: ProjectionDefinition;
   readonly projector: Projector;
-  state: Checkpoint['state'];
+  readonly checkpoint: Checkpoint;
   /** Committed. */
   nextOffset: bigint;
+  /** Committed: from here on everything is in the tables. */
+  firstOffset: bigint;
   /** Rows of the open transaction. */
   rows: number;
 }
@@ -106,13 +49,14 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
   const commitRowsMax = options.commitRowsMax ?? LIMITS.commitRowsMax;
   const commitIntervalMs = options.commitIntervalMs ?? LIMITS.commitIntervalMs;
   const running = options.projections.map(({ checkpoint, projector }): Running => {
-    const { definition, state, nextOffset } = checkpoint;
-    return { definition, projector, state, nextOffset, rows: 0 };
+    const { definition, nextOffset, firstOffset } = checkpoint;
+    return { definition, projector, checkpoint, nextOffset, firstOffset, rows: 0 };
   });
-  const buildTarget = options.durable.durableOffset;
   const verdictOn = (offset: bigint) => attempts.verdictOn(offset) ?? quarantine.deadlyReason(offset);
   const isSkipped = ({ offset }: LogEntry) => verdictOn(offset) !== undefined;
-  const decoders = createStreamDecoders({ createDecoder: options.createDecoder, readSegment, isSkipped });
+  const { createDecoder, statesBytesMax = LIMITS.decoderStatesBytesMax } = options;
+  const decoders = createStreamDecoders({ createDecoder, readSegment, isSkipped, statesBytesMax });
+  const held = createLoopHold();
   const work = createWake();
   const stopped = createWake();
   let durable = options.durable;
@@ -121,26 +65,33 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
   let position = committedOffset();
   let uncommitted = emptyTransaction();
   let skippedTold = 0;
+  // Firsts of the offsets behind those that the transaction passes by.
+  let moved: MovedCheckpoint[] = [];
   let stopping = false;
   let stuck: string | null = null;
   let failures = 0;
 
   async function run(): Promise<MaterializerEnd> {
-    while (!stopping) {
-      try {
-        await step();
-      } catch (error) {
-        if (error instanceof AssertionError) throw error;
-        const end = await recover(error);
-        if (end !== 'again') return end;
+    try {
+      while (!stopping) {
+        try {
+          await step();
+        } catch (error) {
+          if (error instanceof AssertionError) throw error;
+          const end = await recover(error);
+          if (end !== 'again') return end;
+        }
       }
+      return await finish();
+    } finally {
+      held.end();
     }
-    return finish();
   }
 
   /** One frame, or one wait for news. */
   async function step(): Promise<void> {
     let frame: readonly LogEntry[] | null;
+    if (options.pace !== undefined) await options.pace();
     try {
       frame = reading(() => openedReader().nextFrame());
     } catch (error) {
@@ -149,15 +100,19 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     }
     if (frame === null) {
       tellSkipped(openedReader());
-      if (commitDue() || buildReady()) await commit();
-      if (buildReady()) await switchVersions();
+      if (commitDue()) await commit();
+      if (held.isDue(position)) await stand(position);
       if (!uncommitted.open) stuck = null;
       await retain(true);
+      options.onWaiting?.(true);
+      options.onProgress?.();
       await work.wait(waitMs());
+      options.onWaiting?.(false);
       return;
     }
     let sliceEndMs = clock.monotonicMs() + LIMITS.materializeSliceMs;
     for (const entry of frame) {
+      if (held.isDue(entry.offset)) await stand(entry.offset);
       if (stopping) return;
       if (uncommitted.open && attempts.isSuspect(entry.offset)) await commit();
       await take(entry);
@@ -167,6 +122,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
       }
       if (clock.monotonicMs() < sliceEndMs) continue;
       await nextTurn();
+      await options.pace?.();
       sliceEndMs = clock.monotonicMs() + LIMITS.materializeSliceMs;
     }
     await nextTurn();
@@ -182,12 +138,22 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     if (reader !== null) tellSkipped(reader);
     const to = firstOffset < durable.durableOffset ? firstOffset : durable.durableOffset;
     if (to <= position) return false;
-    closeReader();
     if (!uncommitted.open) await begin();
     uncommitted.lost = { from: position, to };
     position = to;
     await commit();
+    closeReader();
     return true;
+  }
+
+  /** What comes next is at `next`, so everything below is done with. */
+  async function stand(next: bigint): Promise<void> {
+    while (held.isDue(next) && !stopping) {
+      const at = held.offset(position);
+      if (at > position) position = at;
+      if (uncommitted.open || committedOffset() < position) await commit();
+      await held.stand(position);
+    }
   }
 
   async function retain(isIdle: boolean): Promise<void> {
@@ -266,9 +232,15 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
 
   function setAside(entry: LogEntry, targets: readonly Running[], reason: string): void {
     const facts = { offset: entry.offset, reason, streamId: entry.streamId, atUnixNano: clock.nowUnixNano() };
-    const names = targets.map(({ definition }) => ({ projection: definition.name, version: definition.version }));
+    const names = targets.map(({ checkpoint, definition }) => ({
+      projection: quarantineName(checkpoint),
+      version: definition.version,
+    }));
     // An entry of no projection is told once, by the version that is furthest.
-    const orphan = targets.length === 0 && running.every(({ nextOffset }) => entry.offset >= nextOffset);
+    const orphan =
+      options.tellsOrphans !== false &&
+      targets.length === 0 &&
+      running.every(({ nextOffset }) => entry.offset >= nextOffset);
     for (const name of orphan ? [{ projection: NO_PROJECTION, version: 0 }] : names)
       quarantine.add({ ...facts, ...name });
     logger.warn('Entry quarantined', { offset: entry.offset, stream: entry.streamId, reason });
@@ -302,12 +274,27 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     for (const { projector, rows } of running) if (rows > 0) await flushing(projector.beforeCommit());
     await quarantine.write();
     await retention?.beforeCommit();
-    const moved = running
-      .filter(({ nextOffset }) => nextOffset < position)
-      .map(({ definition }) => ({ definition, nextOffset: position }));
+    moved = [];
+    for (const one of running) if (one.nextOffset < position) moved.push(await movedCheckpoint(one));
     if (moved.length > 0) await writeCheckpoints(database, moved, durable.durableOffset);
     await database.commit();
     settle(clock.monotonicMs() - startMs);
+    options.onProgress?.();
+    await options.afterCommit?.();
+  }
+
+  /** Takes over what of the passed offsets the log no longer had. */
+  async function movedCheckpoint({ checkpoint, definition, ...one }: Running): Promise<MovedCheckpoint> {
+    let { firstOffset } = one;
+    const lost = uncommitted.lost === null ? [] : [uncommitted.lost];
+    const damaged = (options.takeOver === undefined ? undefined : reader?.skipped) ?? [];
+    for (const range of [...lost, ...damaged]) {
+      const from = range.from > one.nextOffset ? range.from : one.nextOffset;
+      if (range.to > position || from >= range.to) continue;
+      const isTaken = await options.takeOver?.(definition, { from, to: range.to });
+      if (isTaken !== true && range === uncommitted.lost) firstOffset = range.to;
+    }
+    return { definition, state: checkpoint.state, nextOffset: position, firstOffset };
   }
 
   function settle(durationMs: number): void {
@@ -322,6 +309,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
         (counters.projectionRows.get(one.definition.name) ?? 0) + one.rows,
       );
       one.rows = 0;
+      one.firstOffset = moved.find(({ definition }) => definition === one.definition)?.firstOffset ?? one.firstOffset;
       if (one.nextOffset < position) one.nextOffset = position;
     }
     counters.commits += 1;
@@ -382,22 +370,6 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     logger.error('Materialization stopped', { reason, retryInMs: waitMs });
     await stopped.wait(waitMs);
     return 'again';
-  }
-
-  function buildReady(): boolean {
-    return running.some(({ state }) => state === 'building') && position >= buildTarget;
-  }
-
-  async function switchVersions(): Promise<void> {
-    const built = running.filter(({ state }) => state === 'building');
-    const dropped: string[] = [];
-    await inTransaction(database, async () => {
-      for (const { definition } of built) dropped.push(...(await retireOlderVersions(database, definition)));
-      await options.applyViews();
-    });
-    for (const one of built) one.state = 'serving';
-    const names = built.map(({ definition }) => `${definition.name} v${definition.version}`);
-    logger.info('New projection versions serve', { projections: names, dropped });
   }
 
   async function finish(): Promise<MaterializerEnd> {
@@ -477,13 +449,20 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     run,
     stop() {
       stopping = true;
+      held.release();
       work.wake();
       stopped.wake();
     },
+    hold(at = 0n) {
+      const standing = held.hold(at);
+      work.wake();
+      return standing;
+    },
+    release: () => held.release(),
     get projections() {
-      return running.map(({ definition, nextOffset }) => ({
-        name: definition.name,
-        version: definition.version,
+      return running.map(({ definition, nextOffset, firstOffset }) => ({
+        definition,
+        firstOffset,
         materializedOffset: reached(nextOffset),
         rowsWritten: counters.projectionRows.get(definition.name) ?? 0,
       }));

@@ -46,12 +46,19 @@ export interface DimensionReferrer {
 
 /** The store as projections see it. All calls run on the connection whose transaction holds the projection's rows. */
 export interface ProjectionContext {
-  /** Opens a writer on `store.<table>`. */
+  /** Opens a writer on a table of the definition. */
   openWriter(table: string): Promise<TableWriter>;
+  /** The name that a table of the definition goes by in schema `store`: while a version is built anew, another one. Default: its own. */
+  tableName?(table: string): string;
   /** Runs statements without results. */
   run(sql: string): Promise<void>;
   /** Runs a query of few rows: plain values by column name (bigint for 64-bit integers). */
   rows(sql: string): Promise<Record<string, unknown>[]>;
+}
+
+/** The name of a table of the definition in schema `store`. */
+export function physicalName(context: ProjectionContext, table: string): string {
+  return context.tableName?.(table) ?? table;
 }
 
 /** Facts of the log entry that a batch came from. */

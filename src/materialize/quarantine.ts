@@ -1,11 +1,18 @@
 /** Log entries that could not become rows: written in the transaction that passes them by, counted, shown, never lost. */
 import { LIMITS } from '../base/index.ts';
+import type { Checkpoint } from './checkpoint.ts';
 import { type Database, sqlString } from './database.ts';
 import { DEADLY_REASON } from './entry-attempts.ts';
+import { NEXT_SUFFIX } from './projection-versions.ts';
 import type { QuarantinedEntry } from './types.ts';
 
 /** The projection of an entry that belongs to none. */
 export const NO_PROJECTION = '*';
+
+/** Under which name records of a projection stand: those of a rebuild apart, until it serves. */
+export function quarantineName({ definition, state }: Pick<Checkpoint, 'definition' | 'state'>): string {
+  return state === 'rebuilding' ? definition.name + NEXT_SUFFIX : definition.name;
+}
 
 /** An entry on its way into `meta.quarantine`. */
 export interface QuarantineRecord extends QuarantinedEntry {
@@ -13,6 +20,9 @@ export interface QuarantineRecord extends QuarantinedEntry {
   readonly streamId: bigint;
   readonly atUnixNano: bigint;
 }
+
+/** Those of a rebuild repeat what is there. */
+const SHOWN = `NOT suffix(projection, ${sqlString(NEXT_SUFFIX)})`;
 
 /** The quarantine of one database. Records wait until their transaction commits. */
 export interface Quarantine {
@@ -31,14 +41,16 @@ export interface Quarantine {
   committed(): void;
   /** After ROLLBACK: the replay finds them again. */
   rolledBack(): void;
+  /** Counts and shows one that somebody else has written and committed. */
+  addCommitted(entry: QuarantinedEntry): void;
 }
 
 /** Reads what is in quarantine. */
 export async function openQuarantine(database: Database): Promise<Quarantine> {
-  const counted = await database.rows('SELECT count(*) AS total FROM meta.quarantine');
+  const counted = await database.rows(`SELECT count(*) AS total FROM meta.quarantine WHERE ${SHOWN}`);
   let total = Number(counted[0]?.['total'] ?? 0);
   const rows = await database.rows(
-    `SELECT entry_offset, projection, reason FROM meta.quarantine
+    `SELECT entry_offset, projection, reason FROM meta.quarantine WHERE ${SHOWN}
      ORDER BY entry_offset DESC, projection LIMIT ${LIMITS.quarantineShownMax}`,
   );
   let newest: QuarantinedEntry[] = rows.map((row) => ({
@@ -78,6 +90,10 @@ export async function openQuarantine(database: Database): Promise<Quarantine> {
     },
     rolledBack() {
       pending = [];
+    },
+    addCommitted(entry) {
+      total += 1;
+      newest = [entry, ...newest].slice(0, LIMITS.quarantineShownMax);
     },
   };
 }

@@ -1,12 +1,14 @@
 /** The main thread's end of one SQL answer: chunks come from the engine's thread, credit and cancellation go back. */
 import type { TreasuryError } from '../base/index.ts';
-import type { SqlAnswer } from './types.ts';
+import type { IncompleteTables, SqlAnswer } from './types.ts';
 import { createWake } from './wake.ts';
 
 export interface IncomingAnswer {
   /** Resolves when the first bytes are there (or the empty answer has ended), rejects when the query failed before. */
   readonly ready: Promise<SqlAnswer>;
   push(chunk: Uint8Array): void;
+  /** What the tables lack. Before the first chunk. */
+  lacks(incomplete: readonly IncompleteTables[]): void;
   end(): void;
   /** Chunks that came before are still read, unless `atOnce`. Later calls change nothing. */
   fail(error: TreasuryError, atOnce?: boolean): void;
@@ -43,13 +45,22 @@ export function createIncomingAnswer(onTaken: (bytes: number) => void, onAbandon
     }
   }
 
-  const answer: SqlAnswer = { chunks: read() };
+  let incomplete: readonly IncompleteTables[] = [];
+  const answer: SqlAnswer = {
+    chunks: read(),
+    get incomplete() {
+      return incomplete;
+    },
+  };
   return {
     ready,
     push(chunk) {
       chunks.push(chunk);
       settleReady.resolve(answer);
       wake.wake();
+    },
+    lacks(tables) {
+      incomplete = tables;
     },
     end() {
       ended = true;

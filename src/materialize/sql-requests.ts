@@ -2,7 +2,7 @@
 import PQueue from 'p-queue';
 import { errorMessage, LIMITS, type SerializedError, TreasuryError } from '../base/index.ts';
 import type { PostEvent } from './engine-protocol.ts';
-import type { SqlRequest } from './types.ts';
+import type { IncompleteTables, SqlRequest } from './types.ts';
 import { createWake, type Wake } from './wake.ts';
 
 /** Evaluates one statement. */
@@ -27,6 +27,8 @@ export interface SqlRequests {
   start(id: number, request: SqlRequest): void;
   credit(id: number, bytes: number): void;
   cancel(id: number): void;
+  /** Runs other work in the place of a query, when one is free: what holds threads of DuckDB's calls counts as one. */
+  inTurn(work: () => Promise<void>): Promise<void>;
   cancelAll(): void;
   /** Cancels all and settles when none runs. */
   close(): Promise<void>;
@@ -42,8 +44,14 @@ interface Call {
 }
 
 /** `runner()` throws TreasuryError while there is no database. */
-export function createSqlRequests(runner: () => SqlRunner, post: PostEvent): SqlRequests {
+export function createSqlRequests(
+  runner: () => SqlRunner,
+  post: PostEvent,
+  incomplete: () => readonly IncompleteTables[] = () => [],
+): SqlRequests {
   const calls = new Map<number, Call>();
+  let othersWaiting = 0;
+  let othersRunning = 0;
   const queue = new PQueue({ concurrency: LIMITS.sqlConcurrencyMax });
 
   async function execute(id: number, call: Call, request: SqlRequest): Promise<void> {
@@ -57,6 +65,8 @@ export function createSqlRequests(runner: () => SqlRunner, post: PostEvent): Sql
       call.abort.signal.throwIfAborted();
       call.endMs = performance.now() + request.timeoutMs;
       late = setTimeout(() => settle({ type: 'sql-error', id, error: tooLong(request) }), request.timeoutMs + LATE_MS);
+      const lacking = incomplete();
+      if (lacking.length > 0) post({ type: 'sql-incomplete', id, incomplete: lacking });
       await runner().run(request, { signal: call.abort.signal, emit: (chunk) => emit(id, call, chunk) });
       settle({ type: 'sql-end', id });
     } catch (error) {
@@ -93,13 +103,13 @@ export function createSqlRequests(runner: () => SqlRunner, post: PostEvent): Sql
 
   return {
     get running() {
-      return queue.pending;
+      return queue.pending - othersRunning;
     },
     get queued() {
-      return queue.size;
+      return queue.size - othersWaiting;
     },
     start(id, request) {
-      if (queue.size >= LIMITS.sqlQueueMax) {
+      if (queue.size - othersWaiting >= LIMITS.sqlQueueMax) {
         post({ type: 'sql-error', id, error: busy().toJSON() });
         return;
       }
@@ -114,6 +124,21 @@ export function createSqlRequests(runner: () => SqlRunner, post: PostEvent): Sql
       call.wake.wake();
     },
     cancel,
+    async inTurn(work) {
+      othersWaiting += 1;
+      await queue.add(
+        async () => {
+          othersWaiting -= 1;
+          othersRunning += 1;
+          try {
+            await work();
+          } finally {
+            othersRunning -= 1;
+          }
+        },
+        { priority: -1 },
+      );
+    },
     cancelAll,
     async close() {
       cancelAll();

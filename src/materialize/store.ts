@@ -7,12 +7,12 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DuckDBConnection, JS } from '@duckdb/node-api';
-import { errorMessage, freePath, refuseOtherThanFile, TreasuryError } from '../base/index.ts';
+import { errorMessage, freePath, LIMITS, refuseOtherThanFile, TreasuryError } from '../base/index.ts';
 import { DuckDBInstance } from './duckdb.ts';
 import { takeStoreLease } from './store-lease.ts';
 import { shrinkFile } from './table-retention-space.ts';
-import { discardWriters } from './table-writer.ts';
 import { cutTornWal, renameDatabase, WAL_SUFFIXES } from './write-ahead-log.ts';
+import { type ConnectionDatabase, databaseOn, storeError } from './writing-connection.ts';
 
 export interface StoreOptions {
   /** Path of the database file. Its folder is made. */
@@ -32,6 +32,8 @@ export interface Store {
   readonly connection: DuckDBConnection;
   /** A further connection, for reading. Closed with the store at the latest. */
   connect(): Promise<DuckDBConnection>;
+  /** Closes a connection of `connect` before the store is. */
+  disconnect(connection: DuckDBConnection): void;
   /** Runs statements without results. Throws TREASURY_STORE. */
   run(sql: string): Promise<void>;
   /**
@@ -46,12 +48,14 @@ export interface Store {
   rollback(): Promise<void>;
   /** Bytes on disk, the write-ahead log included. */
   tableBytes(): number;
+  /** Of them the write-ahead log's. */
+  walBytes(): number;
   /** Writes a checkpoint, then closes all connections and the file. Throws TREASURY_STORE if the checkpoint failed; it is closed then too. */
   close(): Promise<void>;
 }
 
 /** Bytes of write-ahead log before DuckDB checkpoints: replaying it at start takes about 0.4 s, smaller ones cost more writing. */
-const CHECKPOINT_THRESHOLD = '64MB';
+const CHECKPOINT_THRESHOLD = `${LIMITS.walBytesMax / 1_000_000}MB`;
 
 /**
  * What DuckDB says about a file whose bytes are wrong, or are of a format that it does not know or knows an extension for. Everything else (lock, permission, no
@@ -60,7 +64,6 @@ const CHECKPOINT_THRESHOLD = '64MB';
 const DAMAGE =
   /not a valid DuckDB database|corrupt|checksum|not read enough bytes|version number|storage version|replaying WAL|seriali[sz]|INTERNAL Error|external extensions is disabled/i;
 const LOCKED = /Could not set lock on file/;
-const NO_TRANSACTION = /no transaction is active/;
 
 /** Opens the store, making a new one where there is none or where it is damaged. Throws TREASURY_STORE when it cannot be had. */
 export async function openStore(options: StoreOptions): Promise<Store> {
@@ -162,12 +165,14 @@ class DuckDBStore implements Store {
   readonly #instance: DuckDBInstance;
   readonly #release: () => void;
   readonly #readers: DuckDBConnection[] = [];
+  readonly #writing: ConnectionDatabase;
   #isClosed = false;
 
   constructor(file: string, opened: Opened, found: Found, release: () => void) {
     this.#file = file;
     this.#instance = opened.instance;
     this.connection = opened.connection;
+    this.#writing = databaseOn(opened.connection);
     this.recreated = found.recreated;
     this.cutBytes = found.cutBytes;
     this.#release = release;
@@ -180,23 +185,21 @@ class DuckDBStore implements Store {
     return connection;
   }
 
+  disconnect(connection: DuckDBConnection): void {
+    const at = this.#readers.indexOf(connection);
+    if (at < 0) return;
+    this.#readers.splice(at, 1);
+    connection.closeSync();
+  }
+
   async run(sql: string): Promise<void> {
     this.#refuseClosed();
-    try {
-      await this.connection.run(sql);
-    } catch (error) {
-      throw storeError('Cannot run a statement', error, sql);
-    }
+    await this.#writing.run(sql);
   }
 
   async rows(sql: string): Promise<Record<string, JS>[]> {
     this.#refuseClosed();
-    try {
-      const reader = await this.connection.runAndReadAll(sql);
-      return reader.getRowObjectsJS();
-    } catch (error) {
-      throw storeError('Cannot run a query', error, sql);
-    }
+    return this.#writing.rows(sql);
   }
 
   async begin(): Promise<void> {
@@ -208,17 +211,16 @@ class DuckDBStore implements Store {
   }
 
   async rollback(): Promise<void> {
-    try {
-      await this.run('ROLLBACK');
-    } catch (error) {
-      if (!NO_TRANSACTION.test(errorMessage(error))) throw error;
-    } finally {
-      discardWriters(this.connection);
-    }
+    this.#refuseClosed();
+    await this.#writing.rollback();
   }
 
   tableBytes(): number {
-    return fileBytes(this.#file) + fileBytes(`${this.#file}.wal`);
+    return fileBytes(this.#file) + this.walBytes();
+  }
+
+  walBytes(): number {
+    return fileBytes(`${this.#file}.wal`);
   }
 
   async close(): Promise<void> {
@@ -245,14 +247,4 @@ class DuckDBStore implements Store {
 
 function fileBytes(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-}
-
-const STATEMENT_SHOWN_CHARS_MAX = 200;
-
-function storeError(what: string, error: unknown, sql?: string): TreasuryError {
-  if (error instanceof TreasuryError) return error;
-  return new TreasuryError('TREASURY_STORE', `${what}: ${errorMessage(error)}`, {
-    cause: error,
-    facts: sql === undefined ? {} : { statement: sql.slice(0, STATEMENT_SHOWN_CHARS_MAX) },
-  });
 }

@@ -109,6 +109,9 @@ export async function superviseEngine({ start, logger, ...options }: SuperviseOp
     },
     sql: async (request, signal) => running().sql(request, signal),
     status: async () => running().status(),
+    scanProjections: async () => running().scanProjections(),
+    rebuildProjection: async (name) => running().rebuildProjection(name),
+    cancelRebuild: async (name) => running().cancelRebuild(name),
     hasCommitted: () => engine?.hasCommitted() ?? false,
     health: () => ({ running: engine !== null, restarts, reason }),
     async stop() {

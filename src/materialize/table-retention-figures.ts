@@ -43,7 +43,7 @@ export function countDeleted(figures: RetentionFigures, table: string, rows: num
 
 /** The name of a physical table without its version. */
 export function unversioned(table: string): string {
-  return table.replace(/_v\d+$/, '');
+  return table.replace(/_v\d+(__next)?$/, '');
 }
 
 function retentionIntervalMs(ageMs: number): number {

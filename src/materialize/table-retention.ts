@@ -29,6 +29,8 @@ export interface TableRetentionOptions {
   readonly logger: Logger;
   /** Replace single ones of `LIMITS`. */
   readonly limits?: Partial<SliceLimits>;
+  /** Whether others write beside: checkpoints are theirs then, and the file is not made smaller. Default: never. */
+  readonly isShared?: () => boolean;
 }
 
 type SliceLimits = {
@@ -59,12 +61,19 @@ export interface TableRetention {
    * cannot go on as it is; other failures are shown and tried again.
    */
   step(projections: readonly RetainedProjection[], isIdle: boolean): Promise<void>;
+  /**
+   * One whole run at once, over tables too that do not serve yet (`built`): afterwards both hold the same of what both were given. Throws
+   * what the database throws.
+   */
+  settle(projections: readonly RetainedProjection[], built: readonly RetainedProjection[]): Promise<void>;
   /** Milliseconds until there is something to do; undefined when rows stay. */
   readonly waitMs: number | undefined;
 }
 
 /** Slices of deleted rows, at most, that later ones of the same run pass over. */
 const SLICES_PASSED_OVER = 10;
+
+const NONE: ReadonlySet<string> = new Set();
 
 type Work = AsyncGenerator<unknown, void>;
 
@@ -83,6 +92,7 @@ export async function openTableRetention(options: TableRetentionOptions): Promis
   // A process that was killed may have left some.
   let mayBeUnreferenced = true;
   let deletedSinceCheckpoint = 0;
+  let notCounted = NONE;
 
   async function* runOnce(projections: readonly RetainedProjection[], ageMs: number): Work {
     const now = options.now();
@@ -135,25 +145,27 @@ export async function openTableRetention(options: TableRetentionOptions): Promis
     for (const [table, time] of Object.entries(aging?.rows ?? {})) {
       if (time === null) continue;
       const oldest = await oldestTime(database, table, time, from, now);
-      figures.oldestUnixMs[unversioned(table)] = oldest === null ? null : Number(oldest / NANOS_PER_MILLI);
+      if (!notCounted.has(table))
+        figures.oldestUnixMs[unversioned(table)] = oldest === null ? null : Number(oldest / NANOS_PER_MILLI);
       yield;
     }
   }
 
   function count(table: string, rows: number): void {
     if (rows === 0) return;
-    countDeleted(figures, table, rows);
+    if (!notCounted.has(table)) countDeleted(figures, table, rows);
     deletedSinceCheckpoint += rows;
   }
 
   async function checkpoint(): Promise<void> {
-    await database.run('CHECKPOINT');
+    if (options.isShared?.() !== true) await database.run('CHECKPOINT');
     deletedSinceCheckpoint = 0;
   }
 
   async function planRewrite(): Promise<void> {
     const space = await fileSpace(database);
     figures.freeBytes = space.freeBytes;
+    if (options.isShared?.() === true) return;
     if (rewrite !== null || clock.monotonicMs() < rewriteDueMs) return;
     heldBytes = Math.min(heldBytes, space.freeBytes);
     if (!isWorthRewriting({ ...space, freeBytes: space.freeBytes - heldBytes }, limits.rewriteBytesMin)) return;
@@ -213,9 +225,27 @@ export async function openTableRetention(options: TableRetentionOptions): Promis
       if (run === null && clock.monotonicMs() >= dueMs) run = runOnce(projections, ageMs);
       if (run !== null) {
         if (await advance(run)) ended();
+      } else if (options.isShared?.() === true) {
+        rewrite = null;
       } else if (rewrite !== null && isIdle) {
         if (await advance(rewrite)) rewrite = null;
       }
+    },
+    async settle(projections, built) {
+      const { ageMs } = figures;
+      if (ageMs === null) return;
+      run = null;
+      mayBeUnreferenced = true;
+      const uncounted = new Set(built.flatMap(({ definition }) => Object.keys(definition.aging?.rows ?? {})));
+      for (const { definition } of built)
+        for (const { table } of definition.aging?.dimensions ?? []) uncounted.add(table);
+      notCounted = uncounted;
+      try {
+        for await (const _slice of runOnce([...projections, ...built], ageMs));
+      } finally {
+        notCounted = NONE;
+      }
+      ended();
     },
     get waitMs() {
       if (figures.ageMs === null) return undefined;

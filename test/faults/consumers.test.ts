@@ -155,7 +155,6 @@ async function overtake(directory: string, random: Random): Promise<Overtaken> {
       failedRange: createFailedRange(),
       counters,
       durable,
-      applyViews: () => Promise.resolve(),
       logger: {
         ...silentLogger,
         warn: (_message, fields) => warned.push(fields as { offsets: bigint }),

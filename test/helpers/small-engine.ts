@@ -8,6 +8,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { BatchMalformedError, type Signal, SIGNAL_CODES } from '../../src/base/index.ts';
 import { type DurablePosition, ENTRY_KINDS, type LogEntry, type LogReader } from '../../src/log/index.ts';
 import type { SessionStore } from '../../src/materialize/engine-session.ts';
+import { databaseOn } from '../../src/materialize/writing-connection.ts';
 import { MIGRATIONS_DIRECTORY } from '../../src/materialize/migrator.ts';
 import type { ProjectionDefinition, Projector } from '../../src/materialize/projection.ts';
 import type { CanonicalBatch, StreamDecoder } from '../../src/otap/index.ts';
@@ -134,13 +135,14 @@ export function decodeSmallOtlp(signal: Signal, entry: LogEntry): CanonicalBatch
 
 /** Writes `rows` rows a batch; tables are `store.<name>_v<version>`. */
 export function smallProjection(name: Signal, version = 1): ProjectionDefinition {
-  const table = `${name}_v${version}`;
+  const own = `${name}_v${version}`;
   return {
     name,
     version,
     signal: name,
-    tables: [table],
+    tables: [own],
     async start(context) {
+      const table = context.tableName?.(own) ?? own;
       let pending: string[] = [];
       let refused = false;
       const projector: Projector = {
@@ -182,6 +184,10 @@ export async function smallMigrations(
   for (const { name, version } of definitions) {
     step += 1;
     const table = `${name}_v${version}`;
+    if (step === 2) {
+      await copyFile(join(MIGRATIONS_DIRECTORY, '0006_versions.sql'), join(directory, '0002_versions.sql'));
+      step += 1;
+    }
     await writeFile(
       join(directory, `${String(step).padStart(4, '0')}_${table}.sql`),
       `CREATE TABLE store.${table} (entry_offset UBIGINT, row UINTEGER, value VARCHAR);\n`,
@@ -231,6 +237,15 @@ export async function smallStore(file: string): Promise<SmallStore> {
     },
     rollback: () => run('ROLLBACK'),
     connect: () => instance.connect(),
+    async connectWriting() {
+      const own = await instance.connect();
+      return {
+        ...databaseOn(own),
+        openWriter: () => Promise.reject(new Error('Small projections write with SQL')),
+        close: () => own.closeSync(),
+      };
+    },
+    walBytes: () => 0,
     openWriter() {
       throw new Error('Small projections write with SQL');
     },

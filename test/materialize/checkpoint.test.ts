@@ -7,6 +7,6 @@ import { smallProjection, smallStore } from '../helpers/small-engine.ts';
 test('checkpoint beyond the durable offset is a bug, not a row', async (t) => {
   const store = await smallStore(':memory:');
   t.after(() => store.close());
-  const moved = [{ definition: smallProjection('logs'), nextOffset: 3n }];
+  const moved = [{ definition: smallProjection('logs'), state: 'serving' as const, nextOffset: 3n, firstOffset: 0n }];
   await assert.rejects(writeCheckpoints(store, moved, 2n), AssertionError);
 });

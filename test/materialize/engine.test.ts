@@ -92,7 +92,20 @@ test('engine shows rows after advance and reports where it is', async (t) => {
   assert.equal(status.entriesDecoded, 2);
   assert.equal(status.quarantinedTotal, 1);
   assert.deepEqual(status.quarantined, [{ offset: 1n, projection: 'logs', reason: 'Cannot parse the record' }]);
-  assert.deepEqual(status.projections, [{ name: 'logs', version: 1, materializedOffset: 3n, rowsWritten: 3 }]);
+  assert.deepEqual(status.projections, [
+    {
+      name: 'logs',
+      version: 1,
+      state: 'serving',
+      materializedOffset: 3n,
+      firstOffset: 0n,
+      complete: true,
+      targetOffset: 0n,
+      rowsWritten: 3,
+      building: null,
+      lastSwitch: null,
+    },
+  ]);
   assert.match(status.duckdbVersion, /^v1\./);
   assert.equal(status.stuck, null);
   assert.ok(status.tableBytes > 0);
@@ -186,16 +199,27 @@ test('engine builds a new projection version and then shows it', async (t) => {
   assert.deepEqual(await rows(second, COUNT), [['3', '2']]);
   await second.stop();
   await rm(join(house.directory, 'version-2'));
-  await assert.rejects(house.start(3n), { code: 'TREASURY_MIGRATION', message: /projection logs has version 2/ });
+  const logger = recordingLogger();
+  const older = await house.start(3n, { logger });
+  await until(older, ({ materializedOffset }) => materializedOffset === 3n);
+  assert.match(logger.lines.join('\n'), /later release.*projection logs has version 2, this release makes 1/);
+  assert.deepEqual(await rows(older, COUNT), [['3', '2']]);
 });
 
-test('engine refuses a database of a later release', async (t) => {
+test('engine moves a database of a later release aside and builds the tables anew', async (t) => {
   const house = await makeHouse(t);
+  await house.write({}, {});
   await smallMigrations(join(house.directory, 'migrations'), [smallProjection('logs'), smallProjection('traces')]);
   await (await house.start(0n)).stop();
   await rm(join(house.directory, 'migrations'), { recursive: true });
   await smallMigrations(join(house.directory, 'migrations'), [smallProjection('logs')]);
-  await assert.rejects(house.start(0n), { code: 'TREASURY_MIGRATION', message: /later release/ });
+  const logger = recordingLogger();
+  const engine = await house.start(2n, { logger });
+  await until(engine, ({ materializedOffset }) => materializedOffset === 2n);
+  assert.deepEqual(await rows(engine, COUNT), [['2', '2']]);
+  assert.match(logger.lines.join('\n'), /of another release.*later release/);
+  const files = await readdir(join(house.directory, 'tables'));
+  assert.equal(files.filter((name) => name.includes('.newer-')).length, 1);
 });
 
 test('SQL answers wait for a reader and arrive whole', async (t) => {

@@ -15,12 +15,11 @@ import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import fc from 'fast-check';
 import { silentLogger, systemClock } from '../../src/base/index.ts';
 import { ENTRY_KINDS, type LogEntry } from '../../src/log/index.ts';
-import { openCheckpoints } from '../../src/materialize/checkpoint.ts';
 import type { Database } from '../../src/materialize/database.ts';
 import { createFailedRange } from '../../src/materialize/failed-range.ts';
-import { createMaterializer } from '../../src/materialize/materializer.ts';
+import { createCounters } from '../../src/materialize/materializer-counters.ts';
 import { migrate } from '../../src/materialize/migrator.ts';
-import { openQuarantine } from '../../src/materialize/quarantine.ts';
+import { openTracks } from '../../src/materialize/tracks.ts';
 import {
   decodeSmallOtlp,
   positionAt,
@@ -51,6 +50,8 @@ interface Session {
   readonly takesEffect: boolean;
   /** Whether this session, and all later ones, run version 2. */
   readonly upgrades: boolean;
+  /** Whether it has the code of versions before its own too. */
+  readonly hasOldCode: boolean;
   readonly frameEntries: number;
   readonly commitRowsMax: number;
 }
@@ -77,6 +78,7 @@ const session: fc.Arbitrary<Session> = fc.record({
   diesAt: fc.nat(25),
   takesEffect: fc.boolean(),
   upgrades: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+  hasOldCode: fc.boolean(),
   frameEntries: fc.integer({ min: 1, max: 9 }),
   commitRowsMax: fc.integer({ min: 1, max: 9 }),
 });
@@ -117,6 +119,7 @@ const LAST: Session = {
   diesAt: Number.POSITIVE_INFINITY,
   takesEffect: false,
   upgrades: false,
+  hasOldCode: true,
   frameEntries: 3,
   commitRowsMax: 4,
 };
@@ -126,70 +129,72 @@ async function runSession(
   instance: DuckDBInstance,
   entries: readonly LogEntry[],
   version: number,
-  { diesAt, takesEffect, frameEntries, commitRowsMax }: Session,
+  { diesAt, takesEffect, hasOldCode, frameEntries, commitRowsMax }: Session,
 ): Promise<boolean> {
-  const connection = await instance.connect();
-  const life = mortalDatabase(connection, diesAt, takesEffect);
-  const { database } = life;
+  const connections = [await instance.connect(), await instance.connect()] as const;
+  const life = mortalDatabase(connections, diesAt, takesEffect);
+  const [database, builder] = life.databases;
   const end = BigInt(entries.length);
-  let switched = version === 1;
+  const versions = version === 1 ? [1] : [1, 2];
   try {
     await migrate(database, migrations);
-    const projections = [];
-    for (const checkpoint of await openCheckpoints(database, [smallProjection('logs', version)], UUID)) {
-      const projector = await checkpoint.definition.start({
-        openWriter: () => Promise.reject(new Error('Small projections write with SQL')),
-        run: (sql) => database.run(sql),
-        rows: (sql) => database.rows(sql),
-      });
-      projections.push({ checkpoint, projector });
-      switched ||= checkpoint.state === 'serving';
-    }
-    const materializer = createMaterializer({
-      database,
+    const openWriter = () => Promise.reject(new Error('Small projections write with SQL'));
+    const counters = createCounters();
+    const tracks = await openTracks({
+      store: {
+        ...database,
+        openWriter,
+        connectWriting: () => Promise.resolve({ ...builder, openWriter, close() {} }),
+        connect: () => instance.connect(),
+        tableBytes: () => 1,
+        walBytes: () => 0,
+        writer: 'safe',
+        recreated: null,
+        cutBytes: 0,
+        close: () => Promise.resolve(),
+      },
+      definitions: hasOldCode ? versions.map((of) => smallProjection('logs', of)) : [smallProjection('logs', version)],
+      logUuid: UUID,
       openReader: (from, bound) => smallReader(entries, from, bound, frameEntries),
-      projections,
       createDecoder: smallDecoder,
       decodeOtlp: decodeSmallOtlp,
-      quarantine: await openQuarantine(database),
       failedRange: createFailedRange(),
-      counters: {
-        commits: 0,
-        rowsWritten: 0,
-        entriesDecoded: 0,
-        repairedStrings: 0,
-        lastCommitMs: 0,
-        lost: { total: 0n, newest: [] },
-        projectionRows: new Map(),
-      },
+      buildTrouble: () => ({ failedRange: createFailedRange() }),
+      openRetention: () => Promise.resolve(null),
+      counters,
       durable: positionAt(end),
-      applyViews: async () => {
-        switched = true;
-      },
+      applyViews: () => Promise.resolve(),
+      lastSwitches: new Map(),
       logger: silentLogger,
       clock: systemClock,
       commitRowsMax,
       commitIntervalMs: 1,
     });
-    const running = materializer.run();
-    while (!life.isDead && !(materializer.materializedOffset >= end && switched)) {
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    materializer.stop();
+    const running = tracks.run();
+    const isDone = () => {
+      const [logs] = tracks.projections;
+      return logs?.version === version && logs.building === null && tracks.materializedOffset >= end;
+    };
+    while (!life.isDead && !isDone()) await new Promise((resolve) => setImmediate(resolve));
+    tracks.stop();
     await running;
   } catch (error) {
     if (!life.isDead) throw error;
   } finally {
     // What the process had open is rolled back, as when it is killed.
-    connection.closeSync();
+    for (const connection of connections) connection.closeSync();
   }
   return life.isDead;
 }
 
-/** A database connection whose process dies at one of its calls. The dead one's later calls do nothing: they fail. */
-function mortalDatabase(connection: DuckDBConnection, diesAt: number, takesEffect: boolean) {
+/** Database connections whose process dies at one of its calls. The dead one's later calls do nothing: they fail. */
+function mortalDatabase(
+  connections: readonly [DuckDBConnection, DuckDBConnection],
+  diesAt: number,
+  takesEffect: boolean,
+) {
   let calls = 0;
-  const life = { isDead: false, database: null as unknown as Database };
+  const life = { isDead: false, databases: null as unknown as readonly [Database, Database] };
   async function call<Result>(work: () => Promise<Result>): Promise<Result> {
     const isLast = calls++ === diesAt;
     if (!life.isDead && isLast && takesEffect) await work();
@@ -197,14 +202,18 @@ function mortalDatabase(connection: DuckDBConnection, diesAt: number, takesEffec
     if (life.isDead) throw new Error('Connection Error: the process is dead');
     return work();
   }
-  const run = (sql: string) => call(async () => void (await connection.run(sql)));
-  life.database = {
-    run,
-    rows: (sql) => call(async () => (await connection.runAndReadAll(sql)).getRowObjects() as Record<string, unknown>[]),
-    begin: () => run('BEGIN TRANSACTION'),
-    commit: () => run('COMMIT'),
-    rollback: () => run('ROLLBACK'),
+  const databaseOf = (connection: DuckDBConnection): Database => {
+    const run = (sql: string) => call(async () => void (await connection.run(sql)));
+    return {
+      run,
+      rows: (sql) =>
+        call(async () => (await connection.runAndReadAll(sql)).getRowObjects() as Record<string, unknown>[]),
+      begin: () => run('BEGIN TRANSACTION'),
+      commit: () => run('COMMIT'),
+      rollback: () => run('ROLLBACK'),
+    };
   };
+  life.databases = [databaseOf(connections[0]), databaseOf(connections[1])];
   return life;
 }
 

@@ -6,7 +6,8 @@ import { after, test, type TestContext } from 'node:test';
 import { silentLogger, systemClock } from '../../src/base/index.ts';
 import { openCheckpoints } from '../../src/materialize/checkpoint.ts';
 import { createFailedRange } from '../../src/materialize/failed-range.ts';
-import { createMaterializer, type MaterializerEnd } from '../../src/materialize/materializer.ts';
+import { createMaterializer } from '../../src/materialize/materializer.ts';
+import type { MaterializerEnd } from '../../src/materialize/materializer-types.ts';
 import { migrate } from '../../src/materialize/migrator.ts';
 import { openQuarantine } from '../../src/materialize/quarantine.ts';
 import type { TableRetention } from '../../src/materialize/table-retention.ts';
@@ -66,7 +67,6 @@ async function run(
       projectionRows: new Map(),
     },
     durable: positionAt(40n),
-    applyViews: () => Promise.resolve(),
     retention: retention(store, () => materializer.stop()),
     logger: silentLogger,
     clock: systemClock,
@@ -82,6 +82,7 @@ const QUIET: TableRetention = {
   afterCommit() {},
   afterRollback() {},
   step: () => Promise.resolve(),
+  settle: () => Promise.resolve(),
   waitMs: undefined,
 };
 
@@ -121,6 +122,7 @@ test('materializer tells retention of every entry once for each commit, and agai
       rollbacks++;
       pending = [];
     },
+    settle: () => Promise.resolve(),
     step: (_projections, isIdle) => Promise.resolve(isIdle ? idle() : undefined),
   }));
   assert.ok(rollbacks > 0);

@@ -32,7 +32,6 @@ const UUID = '00000000-0000-0000-0000-000000000001';
 
 const migrations = await smallMigrations(await mkdtemp(join(tmpdir(), 'materializer-')), [
   smallProjection('logs'),
-  smallProjection('logs', 2),
   smallProjection('traces'),
 ]);
 after(() => rm(migrations, { recursive: true }));
@@ -49,7 +48,6 @@ interface RunOptions {
   readonly commitRowsMax?: number;
   readonly commitIntervalMs?: number;
   readonly frameEntries?: number;
-  readonly applyViews?: () => Promise<void>;
   /** When to stop; default: all entries are in the tables. */
   readonly until?: (materializedOffset: bigint, commits: number, stuck: string | null) => boolean;
   /** Before the loop begins. */
@@ -94,7 +92,6 @@ async function materialize(store: SmallStore, entries: readonly LogEntry[], opti
     failedRange: createFailedRange(),
     counters,
     durable,
-    applyViews: options.applyViews ?? (() => Promise.resolve()),
     logger: silentLogger,
     clock: systemClock,
     commitRowsMax: options.commitRowsMax ?? 5,
@@ -359,42 +356,6 @@ test('materializer skips what a projection has when another one starts at the be
   assert.deepEqual(
     (await quarantined(store)).map(([offset, projection]) => [offset, projection]),
     [[3, '*']],
-  );
-});
-
-test('materializer builds a new version beside the old one, switches the views and drops the old tables', async (t) => {
-  const store = await openSmallStore(t);
-  const entries = smallEntries([
-    { record: {} },
-    { record: 'bad' },
-    { record: { rows: 2 } },
-    { kind: ENTRY_KINDS.STREAM_CLOSE },
-  ]);
-  await materialize(store, entries);
-  let switched = 0;
-  await materialize(store, entries, {
-    definitions: [smallProjection('logs', 2)],
-    applyViews: async () => {
-      switched += 1;
-      await store.run('CREATE OR REPLACE VIEW logs AS SELECT * FROM store.logs_v2');
-    },
-    until: () => switched > 0,
-  });
-  assert.equal(switched, 1);
-  const rows = await store.rows('SELECT entry_offset FROM logs ORDER BY entry_offset');
-  assert.deepEqual(
-    rows.map((row) => Number(row['entry_offset'])),
-    [0, 2, 2],
-  );
-  assert.deepEqual(await checkpoints(store), { logs_v2: 4 });
-  assert.deepEqual(
-    (await quarantined(store)).map(([offset]) => offset),
-    [1],
-  );
-  const tables = await store.rows("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'logs_v%'");
-  assert.deepEqual(
-    tables.map((row) => row['table_name']),
-    ['logs_v2'],
   );
 });
 

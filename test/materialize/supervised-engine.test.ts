@@ -95,6 +95,9 @@ function mortal() {
     advance: ({ durableOffset }) => advanced.push(durableOffset),
     sql: () => Promise.reject(new Error('not asked')),
     status: () => Promise.reject(new Error('not asked')),
+    scanProjections: () => Promise.reject(new Error('not asked')),
+    rebuildProjection: () => Promise.reject(new Error('not asked')),
+    cancelRebuild: () => Promise.reject(new Error('not asked')),
     hasCommitted: () => life.hasCommitted,
     stop: () => {
       life.stops++;

@@ -1,5 +1,5 @@
 import type { BatchFacts, CanonicalBatch, PayloadName, RootColumns } from '../../otap/index.ts';
-import type { AgingDimension, ProjectionContext, Projector } from '../projection.ts';
+import { type AgingDimension, physicalName, type ProjectionContext, type Projector } from '../projection.ts';
 import { GrowableStringArena } from '../string-arena.ts';
 import type { TableWriter, VectorData } from '../vectors.ts';
 import type { OwnedAttributes } from './attributes.ts';
@@ -18,6 +18,7 @@ import { Scratch } from './scratch.ts';
 
 /** A table whose rows are written once per key: staged while the transaction runs, moved over before it commits. */
 interface Dimension {
+  /** Physical names. */
   readonly table: string;
   readonly stagedTable: string;
   readonly keyColumn: string;
@@ -122,14 +123,14 @@ export async function createProjectionWriter(
   const dimensions = new Map<string, Dimension>();
   for (const [name, keyColumn] of Object.entries(options.dimensions)) {
     dimensions.set(name, {
-      table: `${name}_v${version}`,
-      stagedTable: `${name}_staged_v${version}`,
+      table: physicalName(context, `${name}_v${version}`),
+      stagedTable: physicalName(context, `${name}_staged_v${version}`),
       keyColumn,
       known: new KnownKeys(),
       isStaged: false,
     });
   }
-  const filled = new Set([...dimensions.values()].map((dimension) => dimension.table));
+  const filled = new Set([...dimensions.keys()].map((name) => `${name}_v${version}`));
   const writers = new Map<string, TableWriter>();
   // Dimension tables themselves are filled by SQL from their staged twins.
   for (const table of options.tables) if (!filled.has(table)) writers.set(table, await context.openWriter(table));

@@ -12,8 +12,24 @@ export interface HttpHarness {
 
 export const ENGINE_STATUS: EngineStatus = {
   duckdbVersion: 'v0',
-  projections: [{ name: 'logs', version: 1, materializedOffset: 5n, rowsWritten: 50 }],
+  projections: [
+    {
+      name: 'logs',
+      version: 1,
+      state: 'serving',
+      materializedOffset: 5n,
+      firstOffset: 0n,
+      complete: true,
+      targetOffset: 2n,
+      rowsWritten: 50,
+      building: null,
+      lastSwitch: null,
+    },
+  ],
+  userProjections: [],
   materializedOffset: 5n,
+  neededOffset: 5n,
+  complete: true,
   commits: 2,
   rowsWritten: 50,
   entriesDecoded: 5,
@@ -106,6 +122,7 @@ export async function startHttpHarness(
         return sql(request, signal);
       },
     },
+    projectionFiles: { scanProjections: () => Promise.resolve({ projections: [], problems: [] }) },
     engineHealth: () => ({ running: true, restarts: 0, reason: null }),
     receiverStatus: () => ({
       streamsOpen: 1,
@@ -129,6 +146,11 @@ export async function startHttpHarness(
       otlpWaitingBytes: 0,
     }),
     otlpStatus: () => ({ requests: { grpc: NO_OTLP, http: { ...NO_OTLP, logs: OTLP_LOGS } }, inFlight: 2 }),
+    pulls: createPulls({
+      log: { status: () => LOG_STATUS, onDurable: () => () => {} },
+      logDirectory: 'none',
+      logger,
+    }),
     isStopping: () => false,
     sqlLimits: { rowsMax: 100, timeoutMs: 1000 },
     logger,
