@@ -54,10 +54,14 @@ export interface ExporterProgress {
   /** Batches sent again whose first try may have arrived. */
   readonly resentBatches: number;
   readonly filteredItems: number;
+  /** Records, spans and data points that the target left out of batches that it took (partial success). */
+  readonly rejectedItems?: number;
   /** Entries given up: undecodable here, or refused by the target after bounded tries. */
   readonly setAsideEntries: number;
   /** Entries that retention had deleted before they were sent. */
   readonly lostEntries: bigint;
+  /** The protocol that is used instead of the one asked for, and why. Not there while it is that one. */
+  readonly fallback?: string;
   /** The last error, or null once something was acknowledged after it. Never holds header values. */
   readonly error: string | null;
 }

@@ -1,0 +1,93 @@
+/** The main thread's side of the exporters' thread. */
+import { Worker } from 'node:worker_threads';
+import { LIMITS, type Logger } from '../../base/index.ts';
+import type { PushCommand, PushEvent, PushWorker } from './types.ts';
+import type { PushWorkerData, WorkerMessage } from './worker-messages.ts';
+
+export interface PushWorkerOptions {
+  /** Folder of the segments. */
+  readonly logDirectory: string;
+  /** Must not throw. */
+  readonly onEvent: (event: PushEvent) => void;
+  readonly logger: Logger;
+}
+
+/** True when this runs from sources (tsx), false from the build. */
+const FROM_SOURCES = import.meta.url.endsWith('.ts');
+
+/** Starts the thread that drives all exporters. */
+export function startPushWorker({ logDirectory, onEvent, logger }: PushWorkerOptions): PushWorker {
+  const module = new URL(FROM_SOURCES ? './worker.ts' : './worker.js', import.meta.url);
+  const data: PushWorkerData = { logDirectory };
+  const worker = new Worker(FROM_SOURCES ? sourcesLoader(module) : module, {
+    workerData: data,
+    name: 'push',
+    eval: FROM_SOURCES,
+    execArgv: [],
+    resourceLimits: { maxOldGenerationSizeMb: LIMITS.pushHeapMibMax },
+  });
+  let failure: Error | null = null;
+  let isEnding = false;
+  let isOver = false;
+  let isAdvancing = false;
+  let nextAdvance: PushCommand | null = null;
+
+  /** At most one `advance` is under way: a busy thread finds the newest position, not a queue of old ones. */
+  function flushAdvance(): void {
+    if (isAdvancing || nextAdvance === null || isOver) return;
+    isAdvancing = true;
+    worker.postMessage(nextAdvance);
+    nextAdvance = null;
+  }
+
+  worker.on('message', (message: WorkerMessage) => {
+    switch (message.type) {
+      case 'event':
+        return onEvent(message.event);
+      case 'log':
+        return logger[message.level](message.message, message.fields);
+      case 'advanced':
+        isAdvancing = false;
+        return flushAdvance();
+      case 'died':
+        failure = new Error(message.reason);
+        return;
+      case 'ended':
+        void worker.terminate();
+    }
+  });
+  worker.on('error', (error) => (failure = error instanceof Error ? error : new Error(String(error))));
+  const ended = new Promise<Error | null>((resolve) => {
+    worker.once('exit', (code) => {
+      isOver = true;
+      resolve(
+        isEnding && failure === null ? null : (failure ?? new Error(`The exporters' thread ended with code ${code}`)),
+      );
+    });
+  });
+
+  return {
+    send(command) {
+      if (isOver) return;
+      if (command.type === 'advance') {
+        const { durableOffset, segment, segmentBytes } = command.durable;
+        nextAdvance = { type: 'advance', durable: { durableOffset, segment, segmentBytes } };
+        flushAdvance();
+        return;
+      }
+      if (command.type === 'end') isEnding = true;
+      worker.postMessage(command);
+    },
+    ended,
+    terminate() {
+      isEnding = true;
+      void worker.terminate();
+    },
+  };
+}
+
+/** `--import tsx` does nothing in a worker of Node 20, so the worker registers it before it loads its module. */
+function sourcesLoader(module: URL): string {
+  const api = import.meta.resolve('tsx/esm/api');
+  return `import(${JSON.stringify(api)}).then(({ register }) => { register(); return import(${JSON.stringify(module.href)}); });`;
+}

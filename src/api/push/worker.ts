@@ -1,0 +1,45 @@
+/** The entry of the exporters' thread. `startPushWorker` spawns it. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { assert, errorMessage, type Logger, type LogLevel } from '../../base/index.ts';
+import { createPushEngine } from './push-engine.ts';
+import type { PushCommand } from './types.ts';
+import type { PushWorkerData, WorkerMessage } from './worker-messages.ts';
+
+assert(parentPort !== null, 'exporters must run in a worker thread');
+const port = parentPort;
+const { logDirectory } = workerData as PushWorkerData;
+
+function post(message: WorkerMessage): void {
+  port.postMessage(message);
+}
+
+/** Log lines are written by the main thread: one writer, one format. */
+function portLogger(): Logger {
+  const at =
+    (level: LogLevel) =>
+    (message: string, fields: Readonly<Record<string, unknown>> = {}) => {
+      const plain = Object.entries(fields).map(([name, value]) => [
+        name,
+        value instanceof Error ? value.message : value,
+      ]);
+      post({ type: 'log', level, message, fields: Object.fromEntries(plain) as Record<string, unknown> });
+    };
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+const engine = createPushEngine({
+  logDirectory,
+  onEvent: (event) => post({ type: 'event', event }),
+  logger: portLogger(),
+});
+port.on('message', (command: PushCommand) => {
+  engine.handle(command);
+  if (command.type === 'advance') post({ type: 'advanced' });
+});
+// A thread that ends while DuckDB works for it takes the process down: what is under way ends in order.
+process.on('uncaughtException', (error) => {
+  post({ type: 'died', reason: errorMessage(error) });
+  engine.handle({ type: 'end' });
+});
+await engine.ended;
+post({ type: 'ended' });
