@@ -26,3 +26,12 @@ export {
   superviseEngine,
   type SupervisedEngine,
 } from './supervised-engine.ts';
+export {
+  type FlushedFiles,
+  openTableFolder,
+  readTableFolder,
+  TABLE_FOLDER_FORMATS,
+  type TableFolder,
+  type TableFolderFormat,
+  type TableFolderState,
+} from './table-folder.ts';

@@ -1,0 +1,322 @@
+/**
+ * A folder of tables that grows with the log: Parquet files by table, signal and day, alone or as Delta Lake tables, and one file that
+ * says which entries are in it. Files are whole or absent. Whatever ends the process: what the folder says is in it is in it once, and
+ * the next run takes away what was more.
+ */
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join, relative, resolve, sep } from 'node:path';
+import { BatchMalformedError, errorMessage, replaceFile, TreasuryError } from '../base/index.ts';
+import { acquireDataDirectoryLock } from '../log/index.ts';
+import type { CanonicalBatch } from '../otap/index.ts';
+import { type DeltaField, NO_DAY, TABLE_SOURCES } from './batch-columns.ts';
+import {
+  BATCH_TABLES,
+  type BatchTableName,
+  type BatchTables,
+  openBatchTables,
+  type ParquetFile,
+} from './batch-tables.ts';
+import { type DeltaTable, openDeltaTable } from './delta-log.ts';
+import type { EntryFacts } from './projection.ts';
+import { hiddenPath, readIfThere, syncPath } from './synced-files.ts';
+
+export const TABLE_FOLDER_FORMATS = ['parquet', 'delta'] as const;
+export type TableFolderFormat = (typeof TABLE_FOLDER_FORMATS)[number];
+
+/** What a folder says of itself. */
+export interface TableFolderState {
+  readonly format: TableFolderFormat;
+  readonly logUuid: string;
+  /** Rows of all entries below are in its files. */
+  readonly nextOffset: bigint;
+}
+
+export interface TableFolderOptions {
+  readonly directory: string;
+  readonly format: TableFolderFormat;
+  readonly logUuid: string;
+  /** The first entry that goes into a folder that is new. */
+  readonly from: bigint;
+  readonly memoryLimitMb: number;
+  readonly threads: number;
+}
+
+/** What one call of `flush` wrote. */
+export interface FlushedFiles {
+  readonly files: number;
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+export interface TableFolder {
+  /** Rows of all entries below are in the files; those that are added again are passed by. */
+  readonly nextOffset: bigint;
+  /** Rows added and not in files yet. */
+  readonly rows: number;
+  /** Adds the rows of an entry. Throws BatchMalformedError when it has none that can be made, TREASURY_STORE when the folder is done for. */
+  add(entry: EntryFacts, batch: CanonicalBatch): void;
+  /** Puts all rows into files: those of the entries below `nextOffset`. After an error the folder has to be opened again. */
+  flush(nextOffset: bigint): Promise<FlushedFiles>;
+  /** Gives the folder free, without the rows that are not in files. */
+  close(): Promise<void>;
+}
+
+const STATE_FILE = '_treasury.json';
+/** The process that writes, and what does not fit its memory. */
+const LOCK_FILE = 'lock';
+const SPILL_FOLDER = '.spill';
+const DIGITS = 20;
+const DATA_FILE = /^(\d{20})-\d{20}\.parquet$/;
+const DRAFT = /^\..*\.tmp$/;
+
+/** What the folder says of itself, or null when there is none or it is empty. Throws TREASURY_STORE when it holds something else. */
+export async function readTableFolder(directory: string): Promise<TableFolderState | null> {
+  const text = await readIfThere(join(directory, STATE_FILE));
+  if (text !== null) return parseState(directory, text);
+  const foreign = (await readdir(directory).catch(absentIsEmpty)).find(
+    (name) => !name.startsWith('.') && !name.startsWith(LOCK_FILE),
+  );
+  if (foreign === undefined) return null;
+  throw new TreasuryError(
+    'TREASURY_STORE',
+    `Cannot write tables to ${directory}: it is not empty and has no ${STATE_FILE}, but has ${foreign}`,
+  );
+}
+
+/**
+ * Opens a folder, making it where there is none, and takes away what a run that was killed left unfinished. Throws TREASURY_STORE
+ * when it belongs to another log or format, and TREASURY_DATA_DIRECTORY_LOCKED when another process writes to it.
+ */
+export async function openTableFolder(options: TableFolderOptions): Promise<TableFolder> {
+  const directory = resolve(options.directory);
+  const lock = acquireDataDirectoryLock(directory);
+  try {
+    const state = (await readTableFolder(directory)) ?? (await createState(directory, options));
+    refuseOther(directory, state, options);
+    const temporaryDirectory = join(directory, SPILL_FOLDER);
+    await rm(temporaryDirectory, { recursive: true, force: true });
+    const { memoryLimitMb, threads } = options;
+    const tables = await openBatchTables({ memoryLimitMb, threads, temporaryDirectory });
+    try {
+      const deltas = options.format === 'delta' ? await openDeltas(directory, state.logUuid, tables) : null;
+      const folder = new OpenTableFolder(directory, state, tables, deltas, () => lock.release());
+      await folder.removeLeftovers();
+      return folder;
+    } catch (error) {
+      await tables.close();
+      throw error;
+    }
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+type DeltaTables = ReadonlyMap<BatchTableName, DeltaTable>;
+
+class OpenTableFolder implements TableFolder {
+  readonly #directory: string;
+  readonly #tables: BatchTables;
+  readonly #deltas: DeltaTables | null;
+  readonly #release: () => void;
+  #state: TableFolderState;
+  #failure: unknown = null;
+
+  constructor(
+    directory: string,
+    state: TableFolderState,
+    tables: BatchTables,
+    deltas: DeltaTables | null,
+    release: () => void,
+  ) {
+    this.#directory = directory;
+    this.#state = state;
+    this.#tables = tables;
+    this.#deltas = deltas;
+    this.#release = release;
+  }
+
+  get nextOffset(): bigint {
+    return this.#state.nextOffset;
+  }
+
+  get rows(): number {
+    return this.#tables.rows;
+  }
+
+  add(entry: EntryFacts, batch: CanonicalBatch): void {
+    this.#refuseBroken();
+    if (entry.offset < this.#state.nextOffset) return;
+    try {
+      this.#tables.add(entry, batch);
+    } catch (error) {
+      if (!(error instanceof BatchMalformedError)) this.#failure ??= error;
+      throw error;
+    }
+  }
+
+  async flush(nextOffset: bigint): Promise<FlushedFiles> {
+    this.#refuseBroken();
+    try {
+      const files = this.#tables.rows === 0 ? [] : await this.#writeFiles(nextOffset);
+      if (nextOffset > this.#state.nextOffset) {
+        this.#state = { ...this.#state, nextOffset };
+        await writeState(this.#directory, this.#state);
+      }
+      return {
+        files: files.length,
+        rows: files.reduce((sum, { rows }) => sum + rows, 0),
+        bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+      };
+    } catch (error) {
+      this.#failure ??= error;
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#tables.close();
+    await rm(join(this.#directory, SPILL_FOLDER), { recursive: true, force: true });
+    this.#release();
+  }
+
+  /** Drafts, and files of entries that are not in yet: their rows come again. */
+  async removeLeftovers(): Promise<void> {
+    for (const table of BATCH_TABLES) {
+      const next = this.#nextOffsetOf(table);
+      const folder = join(this.#directory, table);
+      for (const found of await readdir(folder, { recursive: true, withFileTypes: true }).catch(absentIsEmpty)) {
+        const from = DATA_FILE.exec(found.name)?.[1];
+        const isLeft = from === undefined ? DRAFT.test(found.name) : BigInt(from) >= next;
+        if (isLeft && found.isFile()) await rm(join(found.parentPath, found.name));
+      }
+    }
+  }
+
+  async #writeFiles(nextOffset: bigint): Promise<readonly ParquetFile[]> {
+    const names = new Map<string, string>();
+    const written = await this.#tables.writeParquet({
+      flavour: this.#state.format,
+      fromOffset: (table) => this.#nextOffsetOf(table),
+      pathOf: (table, day) => {
+        const path = this.#pathOf(table, day, nextOffset);
+        const draft = hiddenPath(path);
+        names.set(draft, path);
+        return draft;
+      },
+    });
+    const files = written.map((file) => ({ ...file, path: names.get(file.path)! }));
+    for (const [i, { path }] of files.entries()) await rename(written[i]!.path, path);
+    for (const folder of foldersOf(this.#directory, files)) await syncPath(folder);
+    if (this.#deltas !== null) await this.#commit(this.#deltas, files, nextOffset);
+    return files;
+  }
+
+  async #commit(deltas: DeltaTables, files: readonly ParquetFile[], nextOffset: bigint): Promise<void> {
+    for (const [table, delta] of deltas) {
+      const added = files
+        .filter((file) => file.table === table)
+        .map(({ path, day, rows, bytes }) => ({
+          path: relative(join(this.#directory, table), path).replaceAll(sep, '/'),
+          partitionValues: { signal: TABLE_SOURCES[table].signal, day: day === NO_DAY ? null : day },
+          rows,
+          bytes,
+        }));
+      if (added.length > 0) await delta.commit(added, nextOffset);
+    }
+  }
+
+  #pathOf(table: BatchTableName, day: string, nextOffset: bigint): string {
+    const name = `${digits(this.#nextOffsetOf(table))}-${digits(nextOffset)}.parquet`;
+    return join(this.#directory, table, `signal=${TABLE_SOURCES[table].signal}`, `day=${day}`, name);
+  }
+
+  /** A run may have been killed after it had committed to some Delta tables: those are ahead of the others. */
+  #nextOffsetOf(table: BatchTableName): bigint {
+    const { nextOffset } = this.#state;
+    const committed = this.#deltas?.get(table)?.transaction ?? nextOffset;
+    return committed > nextOffset ? committed : nextOffset;
+  }
+
+  #refuseBroken(): void {
+    if (this.#failure === null) return;
+    const message = `Cannot write to ${this.#directory}: it failed before, with ${errorMessage(this.#failure)}`;
+    throw new TreasuryError('TREASURY_STORE', message, { cause: this.#failure });
+  }
+}
+
+async function openDeltas(directory: string, logUuid: string, tables: BatchTables): Promise<DeltaTables> {
+  const deltas = new Map<BatchTableName, DeltaTable>();
+  for (const table of BATCH_TABLES) {
+    const options = {
+      directory: join(directory, table),
+      appId: `${logUuid}/${table}`,
+      fields: [...tables.deltaFields(table), ...PARTITION_FIELDS],
+      partitionColumns: PARTITION_FIELDS.map(({ name }) => name),
+    };
+    deltas.set(table, await openDeltaTable(options));
+  }
+  return deltas;
+}
+
+const PARTITION_FIELDS: readonly DeltaField[] = [
+  { name: 'signal', type: 'string', nullable: true, metadata: {} },
+  { name: 'day', type: 'date', nullable: true, metadata: {} },
+];
+
+/** All folders with new names in them, the inner ones first. */
+function foldersOf(directory: string, files: readonly ParquetFile[]): string[] {
+  const folders = new Set<string>([directory]);
+  for (const { path } of files) {
+    for (let folder = dirname(path); folder !== directory; folder = dirname(folder)) folders.add(folder);
+  }
+  return [...folders].toSorted((a, b) => b.length - a.length);
+}
+
+async function createState(
+  directory: string,
+  { format, logUuid, from }: TableFolderOptions,
+): Promise<TableFolderState> {
+  const state = { format, logUuid, nextOffset: from };
+  await mkdir(directory, { recursive: true });
+  await writeState(directory, state);
+  return state;
+}
+
+function writeState(directory: string, { format, logUuid, nextOffset }: TableFolderState): Promise<void> {
+  const text = JSON.stringify({ format, logUuid, nextOffset: String(nextOffset) });
+  return replaceFile(join(directory, STATE_FILE), `${text}\n`);
+}
+
+function parseState(directory: string, text: string): TableFolderState {
+  try {
+    const { format, logUuid, nextOffset } = JSON.parse(text) as Record<string, unknown>;
+    const known = TABLE_FOLDER_FORMATS.find((name) => name === format);
+    if (known !== undefined && typeof logUuid === 'string' && /^\d{1,20}$/.test(String(nextOffset))) {
+      return { format: known, logUuid, nextOffset: BigInt(String(nextOffset)) };
+    }
+  } catch {
+    // Told below, as any other content that makes no sense.
+  }
+  throw new TreasuryError('TREASURY_STORE', `Cannot read ${join(directory, STATE_FILE)}: it is damaged`);
+}
+
+function refuseOther(directory: string, state: TableFolderState, { format, logUuid }: TableFolderOptions): void {
+  if (state.logUuid !== logUuid) {
+    const message = `Cannot write to ${directory}: it holds rows of log ${state.logUuid}, not of log ${logUuid}`;
+    throw new TreasuryError('TREASURY_STORE', message, { facts: { directory, logUuid: state.logUuid } });
+  }
+  if (state.format !== format) {
+    const message = `Cannot write ${format} to ${directory}: its tables are ${state.format}`;
+    throw new TreasuryError('TREASURY_STORE', message, { facts: { directory, format: state.format } });
+  }
+}
+
+function digits(offset: bigint): string {
+  return String(offset).padStart(DIGITS, '0');
+}
+
+function absentIsEmpty(error: NodeJS.ErrnoException): never[] {
+  if (error.code === 'ENOENT') return [];
+  throw error;
+}
