@@ -22,6 +22,7 @@ export class ChildRows {
   /** The parent ids in order, one a slot; null when a slot is an id. */
   readonly #ids: Uint32Array | null;
   readonly #isTaken: Uint8Array;
+  #isSeen: Uint8Array | null = null;
   #takenRows = 0;
 
   constructor(parentId: IdColumn['values'], validity: Uint8Array | null, rowCount: number) {
@@ -53,17 +54,13 @@ export class ChildRows {
 
   /** Sets `from` and `to` to the children of an id; false when it has none. A negative id is none. */
   find(id: number): boolean {
-    const slot = this.#slot(id);
-    if (slot < 0) return false;
-    this.from = this.#starts[slot]!;
-    this.to = this.#starts[slot + 1]!;
-    return this.from < this.to;
+    return this.#open(this.#slot(id));
   }
 
   /** Like `find`, and counts the rows as taken. */
   take(id: number): boolean {
-    if (!this.find(id)) return false;
     const slot = this.#slot(id);
+    if (!this.#open(slot)) return false;
     if (this.#isTaken[slot] === 0) {
       this.#isTaken[slot] = 1;
       this.#takenRows += this.to - this.from;
@@ -76,7 +73,8 @@ export class ChildRows {
     if (parents === null) return new Uint32Array(0);
     const { values, validity } = parents;
     const slots = new Uint32Array(rows.length);
-    const isSeen = this.#isTaken;
+    this.#isSeen ??= new Uint8Array(this.#isTaken.length);
+    const isSeen = this.#isSeen;
     let slotCount = 0;
     let childCount = 0;
     for (const row of rows) {
@@ -96,6 +94,13 @@ export class ChildRows {
         children[at++] = this.rows[child]!;
     }
     return children;
+  }
+
+  #open(slot: number): boolean {
+    if (slot < 0) return false;
+    this.from = this.#starts[slot]!;
+    this.to = this.#starts[slot + 1]!;
+    return this.from < this.to;
   }
 
   #slot(id: number): number {

@@ -2,6 +2,8 @@
 import type { BytesColumn, FixedColumn, I64Column, IdentifierColumn, ListColumn } from './canonical.ts';
 import type { BackwardOutput } from './protobuf-backward-output.ts';
 
+const EMPTY = new Uint8Array(0);
+
 /** One class of objects for string columns of whatever origin: what reads them stays fast. */
 export class TextSource {
   readonly bytes: Uint8Array;
@@ -35,32 +37,21 @@ export function putText(output: BackwardOutput, tag: number, source: TextSource 
   const start = source.offsets[entry]!;
   const end = source.offsets[entry + 1]!;
   if (start === end) return;
-  output.putBytes(source.bytes, start, end);
-  output.putVarint(end - start);
-  output.putVarint(tag);
+  output.putField(tag, source.bytes, start, end);
 }
 
 /** The same also when empty: a member of a oneof. */
 export function putTextMember(output: BackwardOutput, tag: number, source: TextSource | null, row: number): void {
   const entry = source === null ? -1 : source.entry(row);
-  if (entry < 0) {
-    output.putVarint(0);
-  } else {
-    const start = source!.offsets[entry]!;
-    const end = source!.offsets[entry + 1]!;
-    output.putBytes(source!.bytes, start, end);
-    output.putVarint(end - start);
-  }
-  output.putVarint(tag);
+  if (entry < 0) output.putField(tag, EMPTY, 0, 0);
+  else output.putField(tag, source!.bytes, source!.offsets[entry]!, source!.offsets[entry + 1]!);
 }
 
 /** An id of a trace or span. Zeros are an id like others. */
 export function putIdentifier(output: BackwardOutput, tag: number, column: IdentifierColumn | null, row: number): void {
   if (column === null || (column.validity !== null && column.validity[row] === 0)) return;
   const { width } = column;
-  output.putBytes(column.values, row * width, (row + 1) * width);
-  output.putVarint(width);
-  output.putVarint(tag);
+  output.putField(tag, column.values, row * width, (row + 1) * width);
 }
 
 /** An unsigned integer of 32 bits. */

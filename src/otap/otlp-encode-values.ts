@@ -174,8 +174,7 @@ function putCbor(output: BackwardOutput, value: CborValue): void {
   }
   const before = output.length;
   if (value instanceof Uint8Array) {
-    output.putBytes(value, 0, value.length);
-    output.close(before, ANY_VALUE.BYTES);
+    output.putField(ANY_VALUE.BYTES, value, 0, value.length);
   } else if (!isArray(value)) {
     for (let i = value.entries.length - 1; i >= 0; i--) {
       const [key, item] = value.entries[i]!;
@@ -199,7 +198,5 @@ function putCbor(output: BackwardOutput, value: CborValue): void {
 
 function putString(output: BackwardOutput, tag: number, text: string): void {
   const bytes = Buffer.from(text, 'utf8');
-  output.putBytes(bytes, 0, bytes.length);
-  output.putVarint(bytes.length);
-  output.putVarint(tag);
+  output.putField(tag, bytes, 0, bytes.length);
 }

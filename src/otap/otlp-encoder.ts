@@ -17,7 +17,7 @@ export interface OtlpEncodeFaults {
 }
 
 /** Of a record with a handful of attributes. */
-const ROW_BYTES_TYPICAL = 256;
+const ROW_BYTES_TYPICAL = 384;
 
 /**
  * A batch as ExportLogsServiceRequest, ExportTraceServiceRequest or ExportMetricsServiceRequest. Throws BatchTooLargeError above

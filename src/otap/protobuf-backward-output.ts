@@ -103,10 +103,28 @@ export class BackwardOutput {
     else for (let i = 0; i < size; i++) bytes[at + i] = source[start + i]!;
   }
 
+  /** A field of a string or bytes. */
+  putField(tag: number, source: Uint8Array, start: number, end: number): void {
+    this.putBytes(source, start, end);
+    this.#putHead(tag, end - start);
+  }
+
   /** Puts length and tag before all that was written since `length` was `before`: a nested message, string or packed list. */
   close(before: number, tag: number): void {
-    this.putVarint(this.length - before);
-    this.putVarint(tag);
+    this.#putHead(tag, this.length - before);
+  }
+
+  #putHead(tag: number, length: number): void {
+    const at = this.#at;
+    if ((length | tag) < 0x80 && at >= 2) {
+      const bytes = this.#bytes;
+      bytes[at - 1] = length;
+      bytes[at - 2] = tag;
+      this.#at = at - 2;
+    } else {
+      this.putVarint(length);
+      this.putVarint(tag);
+    }
   }
 
   /** A varint asks for more room than most need. */
