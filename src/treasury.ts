@@ -4,8 +4,10 @@ import { join, resolve } from 'node:path';
 import {
   createAdmission,
   createOtlpIntake,
+  createPulls,
   type GrpcServer,
   type HttpListener,
+  type Pulls,
   startGrpcServer,
   startHttpServer,
   startOtlpHttpServer,
@@ -128,6 +130,7 @@ interface Ports {
 }
 
 interface PortParts {
+  readonly pulls: Pulls;
   readonly log: Log;
   readonly engine: SupervisedEngine;
   readonly logger: Logger;
@@ -151,6 +154,8 @@ async function startPorts(config: Config, { log, engine, logger, isStopping }: P
     const services = {
       version: VERSION,
       startedAtUnixMs: Date.now(),
+    const pulls = createPulls({ log, logDirectory: dataFolders(config.data).log, logger });
+    opened.push(pulls);
       startedMs: performance.now(),
       log,
       engine,
@@ -161,17 +166,18 @@ async function startPorts(config: Config, { log, engine, logger, isStopping }: P
       sqlLimits: { rowsMax: config.sqlRowsMax, timeoutMs: config.sqlTimeoutMs },
       logger,
     };
+      pulls,
     const http = await startHttpServer({ ...config.http, services });
     grpc.setServing(true);
-    return { grpc, otlpHttp, http };
+    return { grpc, otlpHttp, http, pulls };
   } catch (error) {
     await Promise.all(opened.map((port) => port.stop()));
     throw error;
   }
 }
 
-async function stopPorts({ grpc, otlpHttp, http }: Ports): Promise<void> {
-  await Promise.all([grpc.stop(), otlpHttp.stop(), http.stop()]);
+async function stopPorts({ grpc, otlpHttp, http, pulls }: Ports): Promise<void> {
+  await Promise.all([grpc.stop(), otlpHttp.stop(), http.stop(), pulls.stop()]);
 }
 
 async function stopAll(started: readonly Part[], logger: Logger): Promise<void> {

@@ -233,6 +233,11 @@ export function frameFacts(frame: FrameView): {
   return { receivedAtMin, receivedAtMax, streamIdMax };
 }
 
+/** When a row of the frame was received. */
+export function receivedAtOf(frame: FrameView, row: number): bigint {
+  return frame.data.readBigInt64LE(columnPlaces(frame.rows).columns[RECEIVED_AT!]! + 8 * row);
+}
+
 /** Numbers of the signals that a frame's entries are of; entries of no signal have none. */
 export function frameSignals(frame: FrameView): ReadonlySet<number> {
   const start = columnPlaces(frame.rows).columns[SIGNAL!]!;

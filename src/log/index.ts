@@ -28,6 +28,7 @@ export { type EntryPlace, findEntryPlace } from './offline-place.ts';
 export { readDeletions, type RecordedDeletion } from './offline-deletions.ts';
 export { listSegments, type OffsetGap, type SegmentSummary } from './offline-list.ts';
 export { checkLog, type LogCheckStep, type LogFinding } from './offline-verify.ts';
+export { firstReceivedSince, readReceivedAt, type ReceivedOffset } from './receipt.ts';
 export { type RetentionSettings } from './retention.ts';
 export { createRetentionClock } from './retention-clock.ts';
 export { type LogReaderOptions, openLogReader } from './reader.ts';

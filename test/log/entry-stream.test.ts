@@ -101,7 +101,8 @@ function decoded(entries: readonly LogEntry[], from: bigint): string[] {
   return rows;
 }
 
-const withoutSegment = ({ segment: _, ...entry }: LogEntry) => ({ ...entry, record: Buffer.from(entry.record) });
+/** With a copy of the record: equality is of bytes then. */
+const asStored = (entry: LogEntry) => ({ ...entry, record: Buffer.from(entry.record) });
 
 test('entry stream from every offset of a log of several segments decodes alone to the same rows', async (t) => {
   const directory = scratch(t);
@@ -117,12 +118,8 @@ test('entry stream from every offset of a log of several segments decodes alone 
     assert.equal(reader.logUuid, log.status().uuid);
     assert.deepEqual(decoded(entries, from), decoded(all, from), `from ${from}`);
     assert.deepEqual(
-      entries.filter(({ offset }) => offset >= from).map(withoutSegment),
-      all.filter(({ offset }) => offset >= from).map(withoutSegment),
-    );
-    assert.deepEqual(
-      entries.map(({ segment }) => segment),
-      entries.map(({ offset }) => all[Number(offset)]!.segment),
+      entries.filter(({ offset }) => offset >= from).map(asStored),
+      all.filter(({ offset }) => offset >= from).map(asStored),
     );
   }
 });

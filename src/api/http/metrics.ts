@@ -3,6 +3,7 @@ import { SIGNALS } from '../../base/index.ts';
 import { type DeletionCounts, DELETION_REASONS, type HoldStatus } from '../../log/index.ts';
 import type { ProjectionStatus } from '../../materialize/index.ts';
 import { type OtlpCounts, OTLP_TRANSPORTS } from '../otlp/otlp-intake.ts';
+import { PULL_KINDS, type PullCounts } from '../pull/pulls.ts';
 import { healthReport } from './health.ts';
 import type { HttpServices } from './services.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -18,6 +19,7 @@ export function metricsText(snapshot: Snapshot, services: HttpServices): string 
     ...retentionFamilies(snapshot),
     ...receiverFamilies(snapshot),
     ...otlpFamilies(snapshot),
+    ...pullFamilies(services),
     ...engineFamilies(snapshot),
     ...tablesRetentionFamilies(snapshot),
   ];
@@ -202,6 +204,39 @@ function otlpFamilies({ otlp, receiver }: Snapshot): Family[] {
       'Bytes received and not yet durable, OTAP and OTLP together.',
       receiver.inFlightBytes,
     ),
+  ];
+}
+
+function pullFamilies({ pulls }: HttpServices): Family[] {
+  const status = pulls.status();
+  const perKind = (value: (counts: PullCounts) => number) =>
+    PULL_KINDS.map((kind) => ({ labels: { kind }, value: value(status[kind]) }));
+  return [
+    {
+      name: 'treasury_pulls',
+      type: 'gauge',
+      help: 'Pulls of the log and of tables under way.',
+      samples: perKind(({ running }) => running),
+    },
+    {
+      name: 'treasury_pulls_started_total',
+      type: 'counter',
+      help: 'Pulls begun.',
+      samples: perKind(({ started }) => started),
+    },
+    {
+      name: 'treasury_pulled_bytes_total',
+      type: 'counter',
+      help: 'Bytes that clients of pulls took.',
+      samples: perKind(({ bytes }) => bytes),
+    },
+    counter('treasury_pulled_entries_total', 'Entries read for pulls of the log.', status.log.entries),
+    {
+      name: 'treasury_pull_stalls_total',
+      type: 'counter',
+      help: 'Pulls cut because their client did not read.',
+      samples: perKind(({ stalls }) => stalls),
+    },
   ];
 }
 

@@ -4,6 +4,9 @@ import type { RequestListener } from 'node:http';
 import type KoaRouter from '@koa/router';
 import type KoaApplication from 'koa';
 import type { Context, Middleware } from 'koa';
+import { serveLogPull } from '../pull/log-route.ts';
+import { serveOffsets } from '../pull/offsets-route.ts';
+import { serveTablePull } from '../pull/tables-route.ts';
 import { healthReport, readinessReport } from './health.ts';
 import { errorAnswer, HttpError } from './http-error.ts';
 import { METRICS_CONTENT_TYPE, metricsText } from './metrics.ts';
@@ -62,6 +65,11 @@ function errors({ logger }: HttpServices): Middleware {
   return async (context, next) => {
     try {
       await next();
+  router.get('/treasury/v1/log', (context) => serveLogPull(context, services));
+  router.get('/treasury/v1/log/offsets', (context) => serveOffsets(context, services));
+  router.get('/treasury/v1/tables/:view', (context) =>
+    serveTablePull(context, String(context.params['view']), services),
+  );
       if (context.respond !== false) refuseUnserved(context);
     } catch (error) {
       const { status, headers, body } = errorAnswer(error, logger);

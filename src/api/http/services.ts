@@ -4,6 +4,7 @@ import type { Log } from '../../log/index.ts';
 import type { Engine, EngineHealth } from '../../materialize/index.ts';
 import type { GrpcReceiverStatus } from '../grpc/server.ts';
 import type { OtlpReceiverStatus } from '../otlp/otlp-intake.ts';
+import type { Pulls } from '../pull/pulls.ts';
 
 export interface HttpServices {
   readonly version: string;
@@ -17,6 +18,7 @@ export interface HttpServices {
   /** OTLP over all transports. */
   readonly otlpStatus: () => OtlpReceiverStatus;
   /** Whether the server has begun to stop. */
+  readonly pulls: Pulls;
   readonly isStopping: () => boolean;
   readonly sqlLimits: { readonly rowsMax: number; readonly timeoutMs: number };
   readonly logger: Logger;

@@ -15,12 +15,12 @@ const BATCH_BYTES_MAX = 8 * 1024 * 1024;
 /** Metadata key of the last (empty) batch of an answer that the row limit has cut. Its value is `true`. */
 const TRUNCATED_KEY = 'treasury.truncated';
 
-/** Encodes schema, record batches and the end of the stream. */
-export function createArrowEncoder(columns: readonly AnswerColumn[]): AnswerEncoder {
+/** Encodes schema, record batches and the end of the stream. With `bytesMax` batches end by it alone. */
+export function createArrowEncoder(columns: readonly AnswerColumn[], bytesMax?: number): AnswerEncoder {
   const data = columns.map((column) => column.data);
   return {
-    batchRowsMax: BATCH_ROWS_MAX,
-    batchBytesMax: BATCH_BYTES_MAX,
+    batchRowsMax: bytesMax === undefined ? BATCH_ROWS_MAX : Number.MAX_SAFE_INTEGER,
+    batchBytesMax: bytesMax ?? BATCH_BYTES_MAX,
     head: () => schemaMessage(columns),
     batch: (rowCount) => batchMessage(data, rowCount, null),
     tail({ truncated }) {

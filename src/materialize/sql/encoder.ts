@@ -1,6 +1,6 @@
 /** Turns result columns into the bytes of an answer, batch by batch. */
 import type { DuckDBType } from '@duckdb/node-api';
-import type { SqlFormat } from '../types.ts';
+import type { SqlRequest } from '../types.ts';
 import { createArrowEncoder } from './arrow-encoder.ts';
 import type { ResultColumn } from './columns.ts';
 import { createCsvEncoder, createJsonEncoder, createNdjsonEncoder } from './text-encoders.ts';
@@ -31,11 +31,14 @@ export interface AnswerEncoder {
   tail(summary: SqlSummary): Uint8Array;
 }
 
-/** The encoder of a format. It reads the same `columns` for every batch. */
-export function createEncoder(format: SqlFormat, columns: readonly AnswerColumn[]): AnswerEncoder {
+/** The encoder of a request's format. It reads the same `columns` for every batch. */
+export function createEncoder(
+  { format, batchBytesMax }: Pick<SqlRequest, 'format' | 'batchBytesMax'>,
+  columns: readonly AnswerColumn[],
+): AnswerEncoder {
   switch (format) {
     case 'arrow':
-      return createArrowEncoder(columns);
+      return createArrowEncoder(columns, batchBytesMax);
     case 'csv':
       return createCsvEncoder(columns);
     case 'ndjson':

@@ -118,7 +118,7 @@ async function answer(
     const result = await statement.stream();
     const types = result.columnTypes();
     const columns = types.map((type, index) => ({ name: result.columnName(index), type, data: createColumn(type) }));
-    const encoder = createEncoder(request.format, columns);
+    const encoder = createEncoder(request, columns);
     await encodeAll(result, { columns, encoder }, request, { emit, checkStopped });
   } finally {
     statement.destroySync();

@@ -1,6 +1,7 @@
 /** The HTTP server with parts that a test sets, for contract tests. */
 import { type Logger, silentLogger } from '../../../src/base/index.ts';
 import { type HttpListener, type HttpServices, startHttpServer } from '../../../src/api/index.ts';
+import { createPulls } from '../../../src/api/pull/pulls.ts';
 import type { EngineStatus, SqlRequest } from '../../../src/materialize/index.ts';
 
 export interface HttpHarness {

@@ -1,0 +1,73 @@
+/** Chunks that come from another thread, for one reader that tells what it took. */
+import type { TreasuryError } from '../../base/index.ts';
+
+export interface ChunkQueue {
+  /** Resolves when the first chunk is there or the end, rejects when it failed before. */
+  readonly ready: Promise<void>;
+  /** For one reader. Throws what it failed with, behind the chunks that came before. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+  push(chunk: Uint8Array): void;
+  end(): void;
+  fail(error: TreasuryError): void;
+}
+
+/** `onTaken` is told the bytes of each chunk as it is read; `onAbandoned` when the reader leaves before the end. */
+export function createChunkQueue(onTaken: (bytes: number) => void, onAbandoned: () => void): ChunkQueue {
+  const waiting: Uint8Array[] = [];
+  let isEnded = false;
+  let failure: TreasuryError | null = null;
+  let wake: (() => void) | null = null;
+  let settle!: { resolve: () => void; reject: (error: TreasuryError) => void };
+  const ready = new Promise<void>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  ready.catch(() => {});
+
+  function signal(): void {
+    wake?.();
+    wake = null;
+  }
+
+  async function* read(): AsyncGenerator<Uint8Array> {
+    try {
+      for (;;) {
+        const chunk = waiting.shift();
+        if (chunk !== undefined) {
+          onTaken(chunk.length);
+          yield chunk;
+        } else if (failure !== null) {
+          throw failure;
+        } else if (isEnded) {
+          return;
+        } else {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+      }
+    } finally {
+      if (!isEnded && failure === null) onAbandoned();
+    }
+  }
+
+  return {
+    ready,
+    chunks: read(),
+    push(chunk) {
+      waiting.push(chunk);
+      settle.resolve();
+      signal();
+    },
+    end() {
+      isEnded = true;
+      settle.resolve();
+      signal();
+    },
+    fail(error) {
+      if (isEnded || failure !== null) return;
+      failure = error;
+      settle.reject(error);
+      signal();
+    },
+  };
+}
