@@ -1,11 +1,12 @@
 export * from './canonical.ts';
 export { PAYLOAD_TYPES, type PayloadName, payloadName, type PayloadType } from './payload-types.ts';
-export type { InspectedBatch, StateMessage, StreamDecoder, StreamInspector } from './stream-types.ts';
+export type { InspectedBatch, StateMessage, StreamDecoder, StreamEncoder, StreamInspector } from './stream-types.ts';
 export { createStreamInspector } from './stream-inspector.ts';
 export { compressZstd, decompressZstd, initZstd } from './zstd.ts';
 export { cborToJson } from './cbor-json.ts';
 export { type CborValue, decodeCbor } from './cbor.ts';
 export { createStreamDecoder } from './stream-decoder.ts';
+export { createStreamEncoder } from './stream-encoder.ts';
 export { ProtobufReader } from './protobuf-reader.ts';
 export { isKeptHeader } from './header-policy.ts';
 export {
