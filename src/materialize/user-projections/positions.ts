@@ -17,6 +17,11 @@ export function characterAt(text: string, byte: number): number {
   return Buffer.from(text, 'utf8').subarray(0, byte).toString('utf8').length;
 }
 
+/** The same of a place that is counted in code points. */
+export function codeUnitAt(text: string, codePoints: number): number {
+  return Array.from(text).slice(0, codePoints).join('').length;
+}
+
 const SHOWN = /^LINE (\d+): (.*)\n( *)\^/m;
 const CUT = '...';
 

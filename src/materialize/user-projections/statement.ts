@@ -2,7 +2,7 @@
  * The statement of a projection of a user: one SELECT over views of `main` and `normalized`, taken apart by DuckDB's own parser.
  * Each view that it reads becomes a temporary one of the connection that shows a range of offsets; the text stays as it is otherwise.
  */
-import { characterAt, positionOf, type TextPosition } from './positions.ts';
+import { characterAt, codeUnitAt, positionOf, type TextPosition } from './positions.ts';
 import { namePath, sqlName, statementEnd } from './sql-text.ts';
 
 /** A view that statements may read. */
@@ -65,14 +65,14 @@ interface SerializedSql {
   readonly error: boolean;
   readonly error_type?: string;
   readonly error_message?: string;
-  /** Characters from the beginning. */
+  /** In code points. */
   readonly position?: string;
   readonly statements?: readonly unknown[];
 }
 
 function refusal(text: string, { error_type: type, error_message: message = '', position }: SerializedSql): Error {
   if (type === 'not implemented') return new StatementProblem('It is not a SELECT (nor may it hold a PIVOT)', null);
-  const at = position === undefined ? null : positionOf(text, characterAt(text, Number(position)));
+  const at = position === undefined ? null : positionOf(text, codeUnitAt(text, Number(position)));
   return new StatementProblem(message === '' ? `Cannot parse it: ${type}` : message, at);
 }
 
@@ -198,7 +198,9 @@ function spliced(text: string, found: readonly FoundTable[]): string {
   let sql = '';
   let at = 0;
   for (const { start, end, view, needsAlias } of found.toSorted((a, b) => a.start - b.start)) {
-    sql += text.slice(at, start) + rangeViewName(view) + (needsAlias ? ` AS ${sqlName(view.name)}` : '');
+    // `TABLE logs` takes no alias.
+    const before = text.slice(at, start).replace(/\bTABLE\s+$/i, 'FROM ');
+    sql += before + rangeViewName(view) + (needsAlias ? ` AS ${sqlName(view.name)}` : '');
     at = end;
   }
   return sql + text.slice(at, statementEnd(text));
