@@ -111,7 +111,11 @@ export function createGrpcClient({ endpoint, headers = {} }: GrpcClientOptions):
       }
     },
     close() {
-      for (const { session } of connections) session.destroy();
+      const open = [...connections];
+      // Not from within Node's reading of one of them, where this may have been called: that breaks its heap.
+      setImmediate(() => {
+        for (const { session } of open) session.destroy();
+      });
     },
   };
 }

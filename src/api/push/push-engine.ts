@@ -2,7 +2,8 @@
 import { errorMessage, LIMITS, type Logger } from '../../base/index.ts';
 import type { DurablePosition } from '../../log/index.ts';
 import type { OpenSender } from './open-sender.ts';
-import { type Pipeline, type PipelineLimits, startPipeline } from './pipeline.ts';
+import { type FolderLimits, startFolderPipeline } from './folder-pipeline.ts';
+import { type Pipeline, startPipeline } from './pipeline.ts';
 import type { PushCommand, PushEvent, SetAsideEntry } from './types.ts';
 
 export interface PushEngineOptions {
@@ -10,7 +11,7 @@ export interface PushEngineOptions {
   readonly onEvent: (event: PushEvent) => void;
   readonly logger: Logger;
   /** Replace single ones of `LIMITS`. */
-  readonly limits?: Partial<PipelineLimits & { readonly pushProgressIntervalMs: number }>;
+  readonly limits?: Partial<FolderLimits & { readonly pushProgressIntervalMs: number }>;
   readonly openSender?: OpenSender;
 }
 
@@ -79,8 +80,10 @@ export function createPushEngine(options: PushEngineOptions): PushEngine {
       },
       onSetAside: (entry: SetAsideEntry) => onEvent({ type: 'set-aside', name, entries: [entry] }),
     };
-    if (protocol === 'parquet') return;
-    const pipeline = startPipeline({ ...common, config: { ...config, protocol } });
+    const pipeline =
+      protocol === 'parquet'
+        ? startFolderPipeline({ ...common, config })
+        : startPipeline({ ...common, config: { ...config, protocol } });
     exporters.set(name, Object.assign(running, { pipeline }));
     tellSoon();
   }

@@ -7,7 +7,13 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { createPushEngine, type PushEngine, type PushEngineOptions } from '../../../src/api/push/push-engine.ts';
 import type { ExporterConfig, ExporterProgress, PushEvent, SetAsideEntry } from '../../../src/api/push/types.ts';
 import { SIGNAL_CODES, silentLogger } from '../../../src/base/index.ts';
-import { ENTRY_FLAGS, openLog, type RetainedLog } from '../../../src/log/index.ts';
+import {
+  ENTRY_FLAGS,
+  type LogLimits,
+  openLog,
+  type RetainedLog,
+  type RetentionSettings,
+} from '../../../src/log/index.ts';
 import { createStreamEncoder, createStreamInspector, decodeOtlp, initZstd } from '../../../src/otap/index.ts';
 import { ExportLogsServiceRequestSchema } from '../../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.js';
 import { durableOf } from '../../helpers/engine-log.ts';
@@ -37,14 +43,21 @@ export interface PushFixture {
   appendStream(batches: readonly (readonly string[])[]): Promise<void>;
 }
 
+interface PushLogOptions {
+  readonly logLimits?: Partial<LogLimits>;
+  readonly retention?: RetentionSettings;
+}
+
 /** Opens the log and the engine; both are gone when the test ends. */
 export async function startPush(
   t: TestContext,
-  options: Partial<Pick<PushEngineOptions, 'limits' | 'openSender'>> = {},
+  options: Partial<Pick<PushEngineOptions, 'limits' | 'openSender'>> & PushLogOptions = {},
 ): Promise<PushFixture> {
   await initZstd();
   const directory = mkdtempSync(join(tmpdir(), 'treasury-push-'));
-  const log = await openLog({ directory, logger: silentLogger });
+  const { logLimits = {}, retention, ...engineOptions } = options;
+  const kept = retention === undefined ? {} : { retention };
+  const log = await openLog({ directory, logger: silentLogger, limits: logLimits, ...kept });
   const events: PushEvent[] = [];
   const setAside: SetAsideEntry[] = [];
   const newest = new Map<string, ExporterProgress>();
@@ -52,7 +65,7 @@ export async function startPush(
   const engine = createPushEngine({
     logDirectory: directory,
     logger: silentLogger,
-    ...options,
+    ...engineOptions,
     limits: { ...FAST, ...options.limits },
     onEvent(event) {
       events.push(event);

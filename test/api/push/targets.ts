@@ -76,7 +76,7 @@ export async function startGrpcTarget(
       state.underWay--;
       if (answer === 'silent') return;
       if (answer === 'cut') {
-        stream.session?.destroy();
+        cut(stream);
         return;
       }
       if (answer.code === 0) accepted.push(...request.bodies);
@@ -271,7 +271,7 @@ export async function startOtapTarget(
         if (told === 'silent') continue;
         if (told === 'cut') {
           isOver = true;
-          stream.session?.destroy();
+          cut(stream);
         } else if ('end' in told) end(told.end, told.message);
         else if (told.afterMs === undefined) answer(batch, told.status, told.message);
         else setTimeout(() => answer(batch, told.status, told.message), told.afterMs);
@@ -322,6 +322,12 @@ export async function startOtapTarget(
     },
     stop,
   };
+}
+
+/** Cuts the connection; not while Node reads from it, which breaks its heap. */
+function cut(stream: ServerHttp2Stream): void {
+  const { session } = stream;
+  setImmediate(() => session?.destroy());
 }
 
 const FRAME_HEADER_BYTES = 5;
