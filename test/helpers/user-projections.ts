@@ -2,7 +2,6 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { silentLogger, systemClock } from '../../src/base/index.ts';
 import { type Database, inTransaction } from '../../src/materialize/database.ts';
@@ -31,7 +30,10 @@ export interface UserTables {
 }
 
 /** Opens tables in a folder of their own, or in `folder` again. */
-export async function openUserTables(t: TestContext, reopened?: string): Promise<UserTables> {
+export async function openUserTables(
+  t: { after(fn: () => Promise<void>): void },
+  reopened?: string,
+): Promise<UserTables> {
   const folder = reopened ?? (await mkdtemp(join(tmpdir(), 'user-projections-')));
   const instance = await DuckDBInstance.create(join(folder, 'tables.duckdb'), {
     threads: '2',
@@ -55,7 +57,10 @@ export async function openUserTables(t: TestContext, reopened?: string): Promise
   const directory = join(folder, 'projections');
   await mkdir(directory, { recursive: true });
   const started: UserProjections[] = [];
-  const live = { offset: 0n, isCaughtUp: true, isStuck: false };
+  const [[next]] = (
+    await connection.runAndReadAll('SELECT coalesce(max(entry_offset) + 1, 0) FROM store.logs_v1')
+  ).getRowsJS() as [[bigint]];
+  const live = { offset: BigInt(next), isCaughtUp: true, isStuck: false };
   t.after(async () => {
     for (const each of started) await each.stop();
     connection.closeSync();
