@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { TreasuryError } from '../../../src/base/index.ts';
@@ -153,6 +154,24 @@ test('statements give over ranges what they give at once', async (t) => {
     }
     assert.deepEqual([count, hash], [whole?.[0], BigInt(whole?.[1] as bigint)], text);
     assert.ok(count > 0n, text);
+  }
+});
+
+test('statements of the documentation are taken', async (t) => {
+  const { connection } = await openUserTables(t);
+  const readable = await readableViews(connection);
+  const root = new URL('../../../', import.meta.url);
+  const guide = readFileSync(new URL('docs/projections.md', root), 'utf8');
+  const readme = readFileSync(new URL('README.md', root), 'utf8');
+  const texts = [
+    ...guide.matchAll(/<<'SQL'\n([\s\S]*?)\nSQL\n/g),
+    ...guide.matchAll(/```sql\n(-- \w+\.sql\n[\s\S]*?)```/g),
+    ...readme.matchAll(/```sql\n(SELECT entry_offset[\s\S]*?)```/g),
+  ].map(([, text = '']) => text);
+  assert.equal(texts.length, 5);
+  for (const text of texts) {
+    const { timeColumn } = await validateDefinition(connection, parseDefinition('x.sql', text), readable);
+    assert.notEqual(timeColumn, null, text);
   }
 });
 
