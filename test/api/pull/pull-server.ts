@@ -48,7 +48,6 @@ export async function startPullServer(
     engine: {
       sql: async (request, signal) => (await startEngine()).sql(request, signal),
       status: async () => (await startEngine()).status(),
-      scanProjections: async () => (await startEngine()).scanProjections(),
     },
     sqlLimits: { rowsMax: 10, timeoutMs: 30_000 },
   });
