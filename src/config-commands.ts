@@ -1,7 +1,7 @@
 /** The commands of `treasury` and what they take. Their options are in config-table.ts. */
 
 /** Names of commands. */
-export type CommandName = 'serve' | 'sql' | 'status' | 'log' | 'rebuild';
+export type CommandName = 'serve' | 'sql' | 'status' | 'log' | 'rebuild' | 'push';
 
 /** A command as it is described and called. */
 export interface CommandSpec {
@@ -47,5 +47,12 @@ export const COMMANDS: readonly CommandSpec[] = [
     description:
       'Build the tables of a data directory anew from its log, beside the old ones, which are replaced at the end.',
     arguments: { min: 0, max: 0 },
+  },
+  {
+    name: 'push',
+    usage: 'push ls|create|show|pause|resume|rewind|fork|delete [NAME] [URL|PLACE|NEW-NAME] [options]',
+    description:
+      'Look after the exporters of a server. create NAME URL: otlp://HOST:PORT, otap://…, otlp+http://…, parquet:DIR and the like. rewind NAME PLACE: an offset, a time, start or end. fork NAME NEW-NAME: another one at the same place.',
+    arguments: { min: 1, max: 3 },
   },
 ];

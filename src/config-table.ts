@@ -1,6 +1,7 @@
 /** The one table of options. Flags, environment variables, `--help` and docs/configuration.md come from it. */
 import { LIMITS, type LogLevel, SIGNALS } from './base/index.ts';
 import type { CommandName } from './config-commands.ts';
+import { type NamedExport, namedExport, redactedExport } from './export-url.ts';
 import {
   integer,
   type ListenAddress,
@@ -35,6 +36,8 @@ export interface Config {
   readonly threads: number;
   readonly sqlTimeoutMs: number;
   readonly sqlRowsMax: number;
+  /** Exporters that are there from the start. */
+  readonly exports: readonly NamedExport[];
   readonly logLevel: LogLevel;
   readonly logFormat: 'auto' | 'text' | 'json';
   readonly server: string;
@@ -63,8 +66,12 @@ export interface OptionSpec {
   readonly default: string;
   readonly description: string;
   readonly commands: readonly CommandName[];
-  /** Throws an Error that says what is allowed. */
-  readonly parse: (text: string) => Config[keyof Config];
+  /** May be given any number of times; its variable holds values between spaces. `none` is the default. */
+  readonly isList?: true;
+  /** Throws an Error that says what is allowed. Of a list: one value. */
+  readonly parse: (text: string) => Config[keyof Config] | NamedExport;
+  /** A value as messages may show it. Without it all of it. */
+  readonly shown?: (text: string) => string;
 }
 
 /** Two of the smallest segments, and room to choose between them. */
@@ -198,6 +205,20 @@ export const OPTIONS: readonly OptionSpec[] = [
     parse: integer(1, 1_000_000_000),
   },
   {
+    flag: 'export',
+    key: 'exports',
+    placeholder: 'NAME=URL',
+    default: 'none',
+    description:
+      'Send what is in the log to another receiver, at least once; may be repeated. otap://HOST:PORT, otap+https://, otlp:// and otlps:// (gRPC), otlp+http://, otlp+https://, parquet:DIR; ' +
+      'parameters compression, from (start, end, an offset or time; when it is new), retention (drop, hold), signal, resource.KEY, attribute.KEY, header.NAME. ' +
+      'It wins over exporters/NAME.json, goes on where it was, and stays when the flag goes.',
+    commands: ['serve'],
+    isList: true,
+    parse: namedExport,
+    shown: redactedExport,
+  },
+  {
     flag: 'log-level',
     key: 'logLevel',
     placeholder: 'LEVEL',
@@ -221,7 +242,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     placeholder: 'URL',
     default: 'http://127.0.0.1:4319',
     description: 'Base URL of the server that is asked.',
-    commands: ['sql', 'status'],
+    commands: ['sql', 'status', 'push'],
     parse: httpUrl,
   },
   {
@@ -229,8 +250,8 @@ export const OPTIONS: readonly OptionSpec[] = [
     key: 'format',
     placeholder: 'FORMAT',
     default: 'table',
-    description: `How rows are written: ${FORMATS.join(', ')}. status and log know table and json.`,
-    commands: ['sql', 'status', 'log'],
+    description: `How rows are written: ${FORMATS.join(', ')}. status, log and push know table and json.`,
+    commands: ['sql', 'status', 'log', 'push'],
     parse: oneOf(FORMATS),
   },
   {

@@ -8,6 +8,7 @@ import { COMMANDS, type CommandName, type CommandSpec, SERVE } from './config-co
 import { type Config, OPTIONS, type OptionSpec } from './config-table.ts';
 import { commandText, type DescribedCommand, optionsMarkdown, overviewText } from './config-text.ts';
 import { logArgumentsFault } from './option-values.ts';
+import { pushArgumentsFault } from './push-arguments.ts';
 
 export type { Config } from './config-table.ts';
 
@@ -51,7 +52,7 @@ export function parseCommandLine(argv: readonly string[], environment: Environme
   if (rest.length < command.arguments.min || rest.length > command.arguments.max) {
     throw configError(`Cannot read the arguments of ${command.name}: usage is treasury ${command.usage}`);
   }
-  const fault = command.name === 'log' ? logArgumentsFault(rest, values) : null;
+  const fault = argumentsFault(command.name, rest, values);
   if (fault !== null) throw configError(fault);
   const config = readConfig(command, values, environment);
   const [, offset] = rest;
@@ -63,14 +64,25 @@ export function parseCommandLine(argv: readonly string[], environment: Environme
   };
 }
 
+/** What is wrong with the arguments of a command and its flags together, or null. */
+function argumentsFault(name: CommandName, rest: readonly string[], values: FlagValues): string | null {
+  if (name === 'log') return logArgumentsFault(rest, values as Readonly<Record<string, string | boolean | undefined>>);
+  return name === 'push' ? pushArgumentsFault(rest) : null;
+}
+
+type FlagValues = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
+
 const COMMON_FLAGS = ['help', 'version'];
 
 function parseFlags(argv: readonly string[]): {
-  values: Readonly<Record<string, string | boolean | undefined>>;
+  values: FlagValues;
   positionals: readonly string[];
 } {
   const known = Object.fromEntries([
-    ...OPTIONS.map(({ flag, placeholder }) => [flag, { type: placeholder === '' ? 'boolean' : 'string' } as const]),
+    ...OPTIONS.map(
+      ({ flag, placeholder, isList = false }) =>
+        [flag, { type: placeholder === '' ? 'boolean' : 'string', multiple: isList } as const] as const,
+    ),
     ['help', { type: 'boolean' as const, short: 'h' }],
     ['version', { type: 'boolean' as const }],
   ]);
@@ -81,7 +93,7 @@ function parseFlags(argv: readonly string[]): {
       allowPositionals: true,
       strict: true,
     });
-    return { values: values as Record<string, string | boolean | undefined>, positionals };
+    return { values: values as FlagValues, positionals };
   } catch (error) {
     throw flagError(error);
   }
@@ -105,16 +117,13 @@ function optionsOf(command: CommandSpec): OptionSpec[] {
   return OPTIONS.filter(({ commands }) => commands.includes(command.name));
 }
 
-function readConfig(
-  command: CommandSpec,
-  flags: Readonly<Record<string, string | boolean | undefined>>,
-  environment: Environment,
-): Config {
+function readConfig(command: CommandSpec, flags: FlagValues, environment: Environment): Config {
   for (const name of Object.keys(environment)) checkVariable(name);
   const entries = OPTIONS.map((option) => {
     const own = option.commands.includes(command.name);
     const flag = own ? flags[option.flag] : undefined;
     const variable = own ? environment[environmentName(option.flag)] : undefined;
+    if (option.isList === true) return [option.key, parsedList(option, flag, variable)];
     if (flag === true) return [option.key, parsed(option, 'on', `--${option.flag}`)];
     if (typeof flag === 'string') return [option.key, parsed(option, flag, `--${option.flag}`)];
     if (variable !== undefined) return [option.key, parsed(option, variable, environmentName(option.flag))];
@@ -132,11 +141,25 @@ function checkVariable(name: string): void {
   }
 }
 
-function parsed(option: OptionSpec, text: string, source: string): Config[keyof Config] {
+/** Of names that are given twice only one could be meant. */
+function parsedList(option: OptionSpec, flag: FlagValues[string], variable: string | undefined): readonly unknown[] {
+  const source = flag === undefined ? environmentName(option.flag) : `--${option.flag}`;
+  const texts = Array.isArray(flag) ? (flag as readonly string[]) : (variable ?? option.default).split(/\s+/);
+  const values = texts
+    .filter((text) => text !== '' && text !== option.default)
+    .map((text) => parsed(option, text, source) as { readonly name: string });
+  const names = values.map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw configError(`Cannot use ${source}: ${twice} is given twice`);
+  return values;
+}
+
+function parsed(option: OptionSpec, text: string, source: string): ReturnType<OptionSpec['parse']> {
   try {
     return option.parse(text);
   } catch (error) {
-    throw configError(`Cannot use ${source}: ${(error as Error).message}, value is ${JSON.stringify(text)}`);
+    const shown = JSON.stringify(option.shown?.(text) ?? text);
+    throw configError(`Cannot use ${source}: ${(error as Error).message}, value is ${shown}`);
   }
 }
 

@@ -3,18 +3,22 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import {
   createAdmission,
+  createExporterManager,
   createOtlpIntake,
   createPulls,
+  type ExporterManager,
   type GrpcServer,
   type HttpListener,
   type Pulls,
+  readExporter,
   startGrpcServer,
   startHttpServer,
   startOtlpHttpServer,
+  startPushWorker,
 } from './api/index.ts';
 import { checkLimits, errorMessage, LIMITS, type Logger, VERSION } from './base/index.ts';
 import type { Config } from './config.ts';
-import { acquireDataDirectoryLock, type Log, openLog } from './log/index.ts';
+import { acquireDataDirectoryLock, type Cursors, type Log, openCursors, openLog } from './log/index.ts';
 import { startEngine, superviseEngine, type SupervisedEngine } from './materialize/index.ts';
 import { createTablesHold } from './tables-hold.ts';
 import { letHeapsGrow } from './v8-flags.ts';
@@ -35,11 +39,20 @@ export interface Treasury {
 export function dataFolders(data: string): DataFolders {
   const root = resolve(data);
   const tables = join(root, 'tables');
-  return { log: join(root, 'log'), tables, rebuild: join(tables, 'rebuild') };
+  return {
+    log: join(root, 'log'),
+    cursors: join(root, 'cursors'),
+    exporters: join(root, 'exporters'),
+    tables,
+    rebuild: join(tables, 'rebuild'),
+  };
 }
 
 interface DataFolders {
   readonly log: string;
+  readonly cursors: string;
+  /** Their configuration, and what they gave up. */
+  readonly exporters: string;
   readonly tables: string;
   /** Tables that are being built by `treasury rebuild`. */
   readonly rebuild: string;
@@ -51,7 +64,7 @@ interface Part {
 }
 
 /**
- * Starts the server: lock, log, engine, then the ports. Rejects with TreasuryError (TREASURY_DATA_DIRECTORY_LOCKED with the holder's
+ * Starts the server: lock, log, cursors, engine, exporters, then the ports. Rejects with TreasuryError (TREASURY_DATA_DIRECTORY_LOCKED with the holder's
  * PID, TREASURY_LOG_CORRUPT, TREASURY_MIGRATION, TREASURY_STORE, TREASURY_CONFIG for an address that cannot be had); what had been
  * started is stopped then.
  */
@@ -76,11 +89,27 @@ export async function startTreasury(config: Config, logger: Logger): Promise<Tre
     const log = await openLog({ directory: folders.log, logger, retention });
     started.push({ name: 'log', stop: () => log.close() });
     const tablesHold = createTablesHold(log);
+    const cursors = await openCursors({ directory: folders.cursors, log, logger });
+    started.push({ name: 'cursors', stop: () => cursors.close() });
     const engine = await startSupervised(config, log, logger);
     started.push({ name: 'engine', stop: () => engine.stop() });
     await tablesHold.follow(engine);
     started.push({ name: 'tables hold', stop: () => tablesHold.stop() });
-    const ports = await startPorts(config, { log, engine, logger, isStopping: () => isStopping });
+    const pulls = createPulls({ log, logDirectory: folders.log, logger });
+    started.push({ name: 'pulls', stop: () => pulls.stop() });
+    const offsetAtTime = async (unixNano: bigint) => (await pulls.ask({ type: 'received-at', unixNano })).offset;
+    const exporters = await createExporterManager({
+      directory: folders.exporters,
+      cursors,
+      log,
+      startWorker: (onEvent) => startPushWorker({ logDirectory: folders.log, onEvent, logger }),
+      offsetAtTime,
+      wanted: config.exports.map(({ name, ...target }) => readExporter(name, target)),
+      logger,
+    });
+    started.push({ name: 'exporters', stop: () => exporters.stop() });
+    const parts = { log, engine, pulls, cursors, exporters, offsetAtTime, logger, isStopping: () => isStopping };
+    const ports = await startPorts(config, parts);
     started.push({ name: 'ports', stop: () => stopPorts(ports) });
     return {
       addresses: { grpc: ports.grpc.address, otlpHttp: ports.otlpHttp.address, http: ports.http.address },
@@ -127,18 +156,23 @@ interface Ports {
   readonly grpc: GrpcServer;
   readonly otlpHttp: HttpListener;
   readonly http: HttpListener;
+  readonly pulls: Pulls;
 }
 
 interface PortParts {
-  readonly pulls: Pulls;
   readonly log: Log;
   readonly engine: SupervisedEngine;
+  readonly pulls: Pulls;
+  readonly cursors: Cursors;
+  readonly exporters: ExporterManager;
+  readonly offsetAtTime: (unixNano: bigint) => Promise<bigint>;
   readonly logger: Logger;
   readonly isStopping: () => boolean;
 }
 
 /** Opens the ports together: all of them or none. */
-async function startPorts(config: Config, { log, engine, logger, isStopping }: PortParts): Promise<Ports> {
+async function startPorts(config: Config, parts: PortParts): Promise<Ports> {
+  const { log, engine, pulls, logger } = parts;
   const admission = createAdmission(LIMITS.inFlightReadBytesMax, LIMITS.inFlightBytesMax);
   const intake = createOtlpIntake({ log, logger, admission });
   const grpc = await startGrpcServer({ ...config.grpc, log, logger, intake });
@@ -154,19 +188,13 @@ async function startPorts(config: Config, { log, engine, logger, isStopping }: P
     const services = {
       version: VERSION,
       startedAtUnixMs: Date.now(),
-    const pulls = createPulls({ log, logDirectory: dataFolders(config.data).log, logger });
-    opened.push(pulls);
       startedMs: performance.now(),
-      log,
-      engine,
+      ...parts,
       engineHealth: () => engine.health(),
       receiverStatus: () => grpc.status(),
       otlpStatus: () => intake.status(),
-      isStopping,
       sqlLimits: { rowsMax: config.sqlRowsMax, timeoutMs: config.sqlTimeoutMs },
-      logger,
     };
-      pulls,
     const http = await startHttpServer({ ...config.http, services });
     grpc.setServing(true);
     return { grpc, otlpHttp, http, pulls };

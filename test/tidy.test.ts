@@ -20,6 +20,8 @@ const RANKS: Readonly<Record<string, number>> = {
   'config-text': 0,
   'config-commands': 0,
   'option-values': 1,
+  'export-url': 1,
+  'push-arguments': 2,
   otap: 1,
   log: 1,
   materialize: 2,

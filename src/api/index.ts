@@ -8,4 +8,7 @@ export { type HttpServerOptions, startHttpServer } from './http/server.ts';
 export type { HttpServices } from './http/services.ts';
 export { offsetAtTime, type OffsetTime } from './pull/offsets.ts';
 export { createPulls, type Pulls, type PullsOptions } from './pull/pulls.ts';
+export { readExporter } from './push/exporter-config.ts';
+export { createExporterManager, type ExporterManager } from './push/manager.ts';
+export { startPushWorker } from './push/push-worker.ts';
 export { createOtlpIntake, type OtlpIntake, type OtlpReceiverStatus } from './otlp/otlp-intake.ts';

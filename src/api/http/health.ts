@@ -22,11 +22,12 @@ export function readinessReport(snapshot: Snapshot, isStopping: boolean): Health
   return report({ ...partsOf(snapshot), server: part(isStopping ? 'It is stopping' : null) });
 }
 
-function partsOf({ log, engineHealth, engine, engineReason }: Snapshot): Record<string, Part> {
+function partsOf({ log, engineHealth, engine, engineReason, exporters }: Snapshot): Record<string, Part> {
   return {
     log: logPart(log),
     engine: part(engineHealth.running ? engineReason : (engineHealth.reason ?? 'It is not running')),
     materialization: materializationPart(engine),
+    exporters: exportersPart(exporters),
   };
 }
 
@@ -41,6 +42,17 @@ function materializationPart(engine: Snapshot['engine']): Part {
   if (engine === null) return part('The engine does not say');
   if (engine.stuck === null && !engine.materializing) return { ok: true, reason: 'It is off (--materialize off)' };
   return part(engine.stuck);
+}
+
+/** A target that is down costs nothing but its exporter's lag: exporters are ill only when none can send. */
+function exportersPart({ exporters, faults, down }: Snapshot['exporters']): Part {
+  if (down !== null) return part(down);
+  const failed = exporters.filter(({ state }) => state === 'failed').map(({ config }) => config.name);
+  const reasons = [
+    ...(faults.length === 0 ? [] : [`Files cannot be used: ${faults.map(({ file }) => file).join(', ')}`]),
+    ...(failed.length === 0 ? [] : [`Failed: ${failed.join(', ')}`]),
+  ];
+  return reasons.length === 0 ? { ok: true } : { ok: true, reason: reasons.join('; ') };
 }
 
 function part(reason: string | null): Part {

@@ -4,6 +4,7 @@ import { type DeletionCounts, DELETION_REASONS, type HoldStatus } from '../../lo
 import type { ProjectionStatus } from '../../materialize/index.ts';
 import { type OtlpCounts, OTLP_TRANSPORTS } from '../otlp/otlp-intake.ts';
 import { PULL_KINDS, type PullCounts } from '../pull/pulls.ts';
+import { exporterFamilies } from './exporter-metrics.ts';
 import { healthReport } from './health.ts';
 import type { HttpServices } from './services.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -20,13 +21,15 @@ export function metricsText(snapshot: Snapshot, services: HttpServices): string 
     ...receiverFamilies(snapshot),
     ...otlpFamilies(snapshot),
     ...pullFamilies(services),
+    ...exporterFamilies(snapshot.exporters),
     ...engineFamilies(snapshot),
     ...tablesRetentionFamilies(snapshot),
   ];
   return families.map(familyText).join('');
 }
 
-interface Family {
+/** One metric with its samples. */
+export interface Family {
   readonly name: string;
   readonly type: 'counter' | 'gauge';
   readonly help: string;

@@ -7,6 +7,8 @@ import type { Context, Middleware } from 'koa';
 import { serveLogPull } from '../pull/log-route.ts';
 import { serveOffsets } from '../pull/offsets-route.ts';
 import { serveTablePull } from '../pull/tables-route.ts';
+import { addCursorRoutes } from './cursors-route.ts';
+import { addExporterRoutes } from './exporters-route.ts';
 import { healthReport, readinessReport } from './health.ts';
 import { errorAnswer, HttpError } from './http-error.ts';
 import { METRICS_CONTENT_TYPE, metricsText } from './metrics.ts';
@@ -52,6 +54,13 @@ function routes(services: HttpServices): KoaRouter {
     context.body = statusBody(await takeSnapshot(services), services);
   });
   router.post('/treasury/v1/sql', (context) => serveSql(context, services));
+  router.get('/treasury/v1/log', (context) => serveLogPull(context, services));
+  router.get('/treasury/v1/log/offsets', (context) => serveOffsets(context, services));
+  router.get('/treasury/v1/tables/:view', (context) =>
+    serveTablePull(context, String(context.params['view']), services),
+  );
+  addCursorRoutes(router, services);
+  addExporterRoutes(router, services);
   return router;
 }
 
@@ -65,11 +74,6 @@ function errors({ logger }: HttpServices): Middleware {
   return async (context, next) => {
     try {
       await next();
-  router.get('/treasury/v1/log', (context) => serveLogPull(context, services));
-  router.get('/treasury/v1/log/offsets', (context) => serveOffsets(context, services));
-  router.get('/treasury/v1/tables/:view', (context) =>
-    serveTablePull(context, String(context.params['view']), services),
-  );
       if (context.respond !== false) refuseUnserved(context);
     } catch (error) {
       const { status, headers, body } = errorAnswer(error, logger);

@@ -1,10 +1,11 @@
 /** What the HTTP API needs of the server. */
 import type { Logger } from '../../base/index.ts';
-import type { Log } from '../../log/index.ts';
+import type { Cursors, Log } from '../../log/index.ts';
 import type { Engine, EngineHealth } from '../../materialize/index.ts';
 import type { GrpcReceiverStatus } from '../grpc/server.ts';
 import type { OtlpReceiverStatus } from '../otlp/otlp-intake.ts';
 import type { Pulls } from '../pull/pulls.ts';
+import type { ExporterManager } from '../push/manager.ts';
 
 export interface HttpServices {
   readonly version: string;
@@ -19,6 +20,11 @@ export interface HttpServices {
   readonly otlpStatus: () => OtlpReceiverStatus;
   /** Whether the server has begun to stop. */
   readonly pulls: Pulls;
+  readonly cursors: Cursors;
+  readonly exporters: ExporterManager;
+  /** The first offset that was received at or after a time. */
+  readonly offsetAtTime: (unixNano: bigint) => Promise<bigint>;
+  /** Whether the server has begun to stop. */
   readonly isStopping: () => boolean;
   readonly sqlLimits: { readonly rowsMax: number; readonly timeoutMs: number };
   readonly logger: Logger;

@@ -4,12 +4,14 @@ import type { LogStatus } from '../../log/index.ts';
 import type { EngineHealth, EngineStatus } from '../../materialize/index.ts';
 import type { GrpcReceiverStatus } from '../grpc/server.ts';
 import type { OtlpReceiverStatus } from '../otlp/otlp-intake.ts';
+import type { ExportersStatus } from '../push/manager.ts';
 import type { HttpServices } from './services.ts';
 
 export interface Snapshot {
   readonly log: LogStatus;
   readonly receiver: GrpcReceiverStatus;
   readonly otlp: OtlpReceiverStatus;
+  readonly exporters: ExportersStatus;
   readonly engineHealth: EngineHealth;
   /** Null when the engine did not answer; `engineReason` says why. */
   readonly engine: EngineStatus | null;
@@ -23,6 +25,7 @@ export async function takeSnapshot(services: HttpServices): Promise<Snapshot> {
     log: services.log.status(),
     receiver: services.receiverStatus(),
     otlp: services.otlpStatus(),
+    exporters: services.exporters.status(),
     engineHealth: services.engineHealth(),
     engine: answer.status,
     engineReason: answer.reason,

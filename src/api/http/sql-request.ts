@@ -1,7 +1,8 @@
 /** Reads a SQL request: its text and parameters from the body, its format from `Accept`. */
 import type { IncomingMessage } from 'node:http';
-import { errorMessage, LIMITS } from '../../base/index.ts';
+import { LIMITS } from '../../base/index.ts';
 import type { SqlFormat, SqlParam, SqlRequest } from '../../materialize/index.ts';
+import { readBodyText } from './body-text.ts';
 import { HttpError } from './http-error.ts';
 
 /** Media types of answers by format, in the order of preference. */
@@ -32,7 +33,7 @@ export async function readSqlBody(request: IncomingMessage): Promise<Pick<SqlReq
   if (encoding !== 'identity') {
     throw new HttpError(415, 'TREASURY_UNSUPPORTED_MEDIA_TYPE', `Cannot read a body encoded as ${encoding}`);
   }
-  const text = await readText(request, LIMITS.sqlTextBytesMax);
+  const text = await readBodyText(request, LIMITS.sqlTextBytesMax, invalid);
   const body = isJson ? jsonQuery(text) : { query: text };
   // DuckDB takes a statement as a C string: it would run what stands before the NUL and pass over the rest in silence.
   if (body.query.includes('\0')) throw invalid('Cannot read the query: it holds a NUL character');
@@ -44,35 +45,6 @@ const UTF8_CHARSET = /^charset="?(utf-?8|us-ascii)"?$/;
 
 function lowerCase(text: string): string {
   return text.trim().toLowerCase();
-}
-
-async function readText(request: IncomingMessage, bytesMax: number): Promise<string> {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  const announced = Number(request.headers['content-length'] ?? 0);
-  if (announced > bytesMax) throw tooLarge(bytesMax);
-  try {
-    for await (const part of request as AsyncIterable<Buffer>) {
-      bytes += part.length;
-      if (bytes > bytesMax) throw tooLarge(bytesMax);
-      parts.push(part);
-    }
-  } catch (error) {
-    if (error instanceof HttpError) throw error;
-    // The client broke off, or its chunks are none.
-    throw new HttpError(400, 'TREASURY_BAD_REQUEST', `Cannot read the body: ${errorMessage(error)}`);
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(parts));
-  } catch {
-    throw invalid('Cannot read the body: it is not UTF-8');
-  }
-}
-
-function tooLarge(bytesMax: number): HttpError {
-  return new HttpError(413, 'TREASURY_BODY_TOO_LARGE', `Cannot read a body of more than ${bytesMax} bytes`, {
-    bytesMax,
-  });
 }
 
 function invalid(message: string): HttpError {

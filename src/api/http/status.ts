@@ -1,5 +1,6 @@
 /** `GET /treasury/v1/status`. Offsets are JSON numbers: they stay far below 2^53. */
 import { DELETION_REASONS, type RetentionStatus } from '../../log/index.ts';
+import { exportersBody } from './exporters-route.ts';
 import type { HttpServices } from './services.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -40,6 +41,12 @@ export function statusBody(snapshot: Snapshot, services: HttpServices): Readonly
     quarantine: {
       total: engine?.quarantinedTotal ?? null,
       newest: (engine?.quarantined ?? []).map((entry) => ({ ...entry, offset: Number(entry.offset) })),
+    },
+    exporters: exportersBody(snapshot.exporters),
+    cursors: {
+      total: services.cursors.list().length,
+      failing: services.cursors.list().filter(({ failing }) => failing !== null).length,
+      damaged: services.cursors.damaged,
     },
     receiver,
     otlp,

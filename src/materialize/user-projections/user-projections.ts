@@ -100,19 +100,9 @@ export function startUserProjections(options: UserProjectionsOptions): UserProje
       const startMs = clock.monotonicMs();
       if (!(await version.step(database))) continue;
       didWork = true;
-      await giveWay((clock.monotonicMs() - startMs) * limits.userRestFactor);
+      if (!live.isCaughtUp) await stopped.wait((clock.monotonicMs() - startMs) * limits.userRestFactor);
     }
     return (await switchBuilt(database)) || didWork;
-  }
-
-  /** Rests as long as the materializer is behind, at most for `maxMs`. */
-  async function giveWay(maxMs: number): Promise<void> {
-    const endMs = clock.monotonicMs() + maxMs;
-    while (!live.isCaughtUp && !isStopping && rescans.length === 0) {
-      const leftMs = endMs - clock.monotonicMs();
-      if (leftMs <= 0) return;
-      await news.wait(leftMs);
-    }
   }
 
   async function switchBuilt(database: DuckDBConnection): Promise<boolean> {

@@ -2,6 +2,8 @@
 import { type Logger, silentLogger } from '../../../src/base/index.ts';
 import { type HttpListener, type HttpServices, startHttpServer } from '../../../src/api/index.ts';
 import { createPulls } from '../../../src/api/pull/pulls.ts';
+import type { ExporterManager } from '../../../src/api/push/manager.ts';
+import type { Cursors } from '../../../src/log/index.ts';
 import type { EngineStatus, SqlRequest } from '../../../src/materialize/index.ts';
 
 export interface HttpHarness {
@@ -104,6 +106,35 @@ const NO_OTLP = { logs: NO_REQUESTS, traces: NO_REQUESTS, metrics: NO_REQUESTS }
 /** Four requests, one of them with five rejected rows. */
 const OTLP_LOGS = { ...NO_REQUESTS, accepted: 4, partial: 1, rows: 40, rejectedRows: 5, bodyBytes: 600 };
 
+const NO_CURSORS: Cursors = {
+  list: () => [],
+  get: () => null,
+  damaged: [],
+  create: refuse,
+  fork: refuse,
+  remove: refuse,
+  close: () => Promise.resolve(),
+};
+
+const NO_EXPORTERS: ExporterManager = {
+  status: () => ({ exporters: [], faults: [], down: null, workerRestarts: 0 }),
+  get() {
+    throw new Error('There are no exporters in this test');
+  },
+  has: () => false,
+  put: refuse,
+  pause: refuse,
+  resume: refuse,
+  rewind: refuse,
+  fork: refuse,
+  remove: refuse,
+  stop: () => Promise.resolve(),
+};
+
+function refuse(): Promise<never> {
+  return Promise.reject(new Error('There is nothing to change in this test'));
+}
+
 /** Starts a server on a free port. `parts` replace what the test is about; `sql` gets every query. */
 export async function startHttpHarness(
   parts: Partial<HttpServices> = {},
@@ -152,6 +183,9 @@ export async function startHttpHarness(
       logDirectory: 'none',
       logger,
     }),
+    cursors: NO_CURSORS,
+    exporters: NO_EXPORTERS,
+    offsetAtTime: () => Promise.resolve(0n),
     isStopping: () => false,
     sqlLimits: { rowsMax: 100, timeoutMs: 1000 },
     logger,
