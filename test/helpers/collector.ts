@@ -41,14 +41,16 @@ export interface Collector {
   readonly child: ChildProcess;
   /** Where it takes OTLP/gRPC. */
   readonly otlp: string;
+  /** Where it takes OTel-Arrow, in the configurations that do. */
+  readonly arrow: string;
   log(): string;
   end(signal: NodeJS.Signals): Promise<void>;
   /** Rows that came in, as its file exporter kept them; whole after a SIGTERM. `exact`: what the Arrow exporter does not carry too. */
   received(signal: Signal, options?: ExpectedRowsOptions): TelemetryRow[];
 }
 
-/** The pipelines of test/interop/config that send to a server. */
-export type CollectorConfig = 'arrow-default' | 'otlp-grpc' | 'otlp-http';
+/** Pipelines of test/interop/config: those that send to a server, and one that only keeps what it receives. */
+export type CollectorConfig = 'arrow-default' | 'otlp-grpc' | 'otlp-http' | 'receive-file';
 
 /** Starts a stock pipeline towards `target`, by default with the Arrow exporter; `settings` are `--set` arguments. */
 export async function startCollector(
@@ -59,12 +61,13 @@ export async function startCollector(
   config: CollectorConfig = 'arrow-default',
 ): Promise<Collector> {
   const otlp = `127.0.0.1:${await freePort()}`;
+  const arrow = `127.0.0.1:${await freePort()}`;
   mkdirSync(directory, { recursive: true });
   const child = spawn(
     tools.collector,
     ['--config', join(root, `test/interop/config/${config}.yaml`), ...settings.map((setting) => `--set=${setting}`)],
     {
-      env: { ...process.env, TARGET: target, OTLP_IN: otlp, EXPECT_DIR: directory },
+      env: { ...process.env, TARGET: target, OTLP_IN: otlp, ARROW_IN: arrow, EXPECT_DIR: directory },
       stdio: ['ignore', 'ignore', 'pipe'],
     },
   );
@@ -83,6 +86,7 @@ export async function startCollector(
   return {
     child,
     otlp,
+    arrow,
     log: () => log,
     async end(signal) {
       if (child.exitCode === null && child.signalCode === null) child.kill(signal);
