@@ -14,6 +14,10 @@ export async function serveLogPull(context: Context, services: HttpServices): Pr
   const { log, pulls, logger } = services;
   const { res: response } = context;
   const request = readRequest(context, log.status());
+  if (context.method === 'HEAD') {
+    context.type = ARROW_STREAM_TYPE;
+    return;
+  }
   const place = pulls.enter('log');
   try {
     const abort = new AbortController();

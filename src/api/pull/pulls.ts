@@ -55,10 +55,18 @@ export interface PullsOptions {
   readonly logDirectory: string;
   readonly logger: Logger;
   readonly pullsMax?: number;
+  /** Starts the thread. */
+  readonly startWorker?: (data: PullWorkerData) => Worker;
 }
 
 /** Pulls of one server. Their thread starts with the first one. */
-export function createPulls({ log, logDirectory, logger, pullsMax = LIMITS.pullsMax }: PullsOptions): Pulls {
+export function createPulls({
+  log,
+  logDirectory,
+  logger,
+  pullsMax = LIMITS.pullsMax,
+  startWorker = startPullWorker,
+}: PullsOptions): Pulls {
   const counts = { log: emptyCounts(), tables: emptyCounts() };
   let thread: PullThread | null = null;
   let isStopped = false;
@@ -66,7 +74,7 @@ export function createPulls({ log, logDirectory, logger, pullsMax = LIMITS.pulls
 
   function threadNow(): PullThread {
     if (isStopped) throw unavailable('the server stops');
-    thread ??= createPullThread({ logDirectory, logUuid: log.status().uuid }, logger, (ended) => {
+    thread ??= createPullThread(startWorker({ logDirectory, logUuid: log.status().uuid }), logger, (ended) => {
       if (thread === ended) thread = null;
     });
     return thread;
@@ -116,16 +124,16 @@ interface AskCall {
   reject(error: TreasuryError): void;
 }
 
-function createPullThread(
-  workerData: PullWorkerData,
-  logger: Logger,
-  onEnded: (thread: PullThread) => void,
-): PullThread {
-  const worker: Worker = startThread('./worker', import.meta.url, {
+/** Starts the thread of pulls. */
+export function startPullWorker(workerData: PullWorkerData): Worker {
+  return startThread('./worker', import.meta.url, {
     workerData,
     name: 'pulls',
     resourceLimits: { maxOldGenerationSizeMb: LIMITS.pullHeapMibMax },
   });
+}
+
+function createPullThread(worker: Worker, logger: Logger, onEnded: (thread: PullThread) => void): PullThread {
   const pulls = new Map<number, PullCall>();
   const asks = new Map<number, AskCall>();
   let lastId = 0;

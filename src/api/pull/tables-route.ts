@@ -4,7 +4,7 @@ import type { Context } from 'koa';
 import { LIMITS, OffsetOutOfRangeError, TreasuryError } from '../../base/index.ts';
 import type { HttpServices } from '../http/services.ts';
 import { END_OF_STREAM } from './arrow-ipc.ts';
-import { beginStream, reasonOf } from './log-route.ts';
+import { ARROW_STREAM_TYPE, beginStream, reasonOf } from './log-route.ts';
 import { writePaced } from './paced-answer.ts';
 import { readParameters } from './parameters.ts';
 import { readRange, type ViewRange } from './view-ranges.ts';
@@ -30,6 +30,10 @@ export async function serveTablePull(context: Context, name: string, services: H
   response.once('close', () => abort.abort());
   try {
     const pull = await readPull(context, name, services);
+    if (context.method === 'HEAD') {
+      context.type = ARROW_STREAM_TYPE;
+      return;
+    }
     // Before the head: a statement that fails is answered with its status.
     const first = await readRange(services, pull.view, { from: pull.from, end: pull.end, signal: abort.signal });
     beginStream(context, {

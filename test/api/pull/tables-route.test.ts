@@ -191,7 +191,7 @@ test('GET /treasury/v1/log/offsets turns times of receipt and of events into off
   for (let at = 0; at < next; at++) receipts.push((await ask(`offset=${at}`))['receivedAt']);
   assert.ok(!receipts.includes(null));
   // Entries of one commit may share their time.
-  const first = receipts.indexOf(answer["receivedAt"]);
+  const first = receipts.indexOf(answer['receivedAt']);
   assert.equal((await ask(`received_at=${String(answer['receivedAt'])}`))['offset'], first);
   const { from: eventFrom } = answer['eventTimes'] as { from: string };
   assert.equal(BigInt(Date.parse(eventFrom)), BigInt(from) / 1_000_000n);
