@@ -44,6 +44,7 @@ export function dataFolders(data: string): DataFolders {
     cursors: join(root, 'cursors'),
     exporters: join(root, 'exporters'),
     tables,
+    projections: join(root, 'projections'),
     rebuild: join(tables, 'rebuild'),
   };
 }
@@ -54,6 +55,8 @@ interface DataFolders {
   /** Their configuration, and what they gave up. */
   readonly exporters: string;
   readonly tables: string;
+  /** Files of users, if there are some. */
+  readonly projections: string;
   /** Tables that are being built by `treasury rebuild`. */
   readonly rebuild: string;
 }
@@ -130,6 +133,7 @@ async function startSupervised(config: Config, log: Log, logger: Logger): Promis
       {
         logDirectory: folders.log,
         tablesDirectory: folders.tables,
+        projectionsDirectory: folders.projections,
         logUuid: uuid,
         materialize: config.materialize === 'on',
         retentionAgeMs: config.tablesRetentionAgeMs,
@@ -190,6 +194,8 @@ async function startPorts(config: Config, parts: PortParts): Promise<Ports> {
       startedAtUnixMs: Date.now(),
       startedMs: performance.now(),
       ...parts,
+      rebuilds: engine,
+      projectionFiles: engine,
       engineHealth: () => engine.health(),
       receiverStatus: () => grpc.status(),
       otlpStatus: () => intake.status(),

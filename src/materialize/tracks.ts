@@ -17,7 +17,7 @@ import type { ProjectionDefinition } from './projection.ts';
 import type { Quarantine } from './quarantine.ts';
 import { storeFailure } from './store-failures.ts';
 import type { TableRetention } from './table-retention.ts';
-import type { IncompleteTables, ProjectionStatus, VersionSwitch } from './types.ts';
+import type { BuildStatus, IncompleteTables, ProjectionStatus, VersionSwitch } from './types.ts';
 import { makeNextTables, putInPlace, retireOlder } from './version-tables.ts';
 import { createWake } from './wake.ts';
 
@@ -128,6 +128,8 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
     const retention = checkpoints.length === 0 ? null : await options.openRetention(() => build !== null);
     const loop = await openLoop(store, checkpoints, { ...options, durable, ...retentionOption(retention) });
     live = loop;
+    // May have moved while it was opened.
+    loop.materializer.advance(durable);
     shown = loop.quarantine;
   }
 
@@ -157,6 +159,7 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
       durable,
     });
     build = track;
+    track.advance(durable);
     void track.ended.then((end) => {
       if (end === 'stopped' || build !== track) return;
       buildEnd = end;
@@ -355,10 +358,27 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
           complete: materializedOffset >= row.targetOffset,
           targetOffset: row.targetOffset,
           rowsWritten: one?.rowsWritten ?? 0,
-          building: build?.statusOf(name) ?? null,
+          building: build?.statusOf(name) ?? waitingBuild(name),
           lastSwitch: lastSwitches.get(name) ?? null,
         };
       });
+  }
+
+  /** One that is not going on at this moment: another begins or ends beside it. */
+  function waitingBuild(name: string): BuildStatus | null {
+    const row = stored.find((one) => one.name === name && one.state !== 'serving');
+    if (row === undefined) return null;
+    return {
+      version: row.version,
+      kind: row.state === 'rebuilding' ? 'rebuild' : 'new',
+      fromOffset: row.firstOffset,
+      offset: row.nextOffset,
+      targetOffset: durable.durableOffset,
+      entriesPerSecond: null,
+      estimatedEndMs: null,
+      rowsWritten: 0,
+      stuck: null,
+    };
   }
 
   function leastOffset(): bigint {
@@ -409,9 +429,9 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
       return leastOffset();
     },
     get neededOffset() {
-      const least = leastOffset();
-      const offset = build?.materializedOffset ?? least;
-      return offset < least ? offset : least;
+      const waiting = stored.filter(({ state }) => state !== 'serving').map(({ nextOffset }) => nextOffset);
+      const building = build === null ? waiting : [build.materializedOffset];
+      return building.reduce((least, offset) => (offset < least ? offset : least), leastOffset());
     },
     get stuck() {
       return live?.materializer.stuck ?? null;

@@ -74,7 +74,8 @@ async function until(engine: Engine, reached: (status: EngineStatus) => boolean)
 
 function recordingLogger(): Logger & { readonly lines: string[] } {
   const lines: string[] = [];
-  const at = (message: string, fields?: object) => void lines.push(`${message} ${JSON.stringify(fields)}`);
+  const at = (message: string, fields?: object) => void lines.push(`${message} ${JSON.stringify(fields, plain)}`);
+  const plain = (_key: string, value: unknown) => (typeof value === 'bigint' ? Number(value) : value);
   return { lines, debug: at, info: at, warn: at, error: at };
 }
 

@@ -41,6 +41,9 @@ function logPart({ refusing, fault, slow }: Snapshot['log']): Part {
 function materializationPart(engine: Snapshot['engine']): Part {
   if (engine === null) return part('The engine does not say');
   if (engine.stuck === null && !engine.materializing) return { ok: true, reason: 'It is off (--materialize off)' };
+  if (engine.stuck === null && !engine.complete) {
+    return { ok: true, reason: 'Tables are being built from the log: queries find what is there so far' };
+  }
   return part(engine.stuck);
 }
 

@@ -1,7 +1,7 @@
 /** `GET /metrics`: this server's own metrics in the Prometheus text format 0.0.4. */
 import { SIGNALS } from '../../base/index.ts';
 import { type DeletionCounts, DELETION_REASONS, type HoldStatus } from '../../log/index.ts';
-import type { ProjectionStatus } from '../../materialize/index.ts';
+import type { BuildStatus, ProjectionStatus, UserProjectionStatus } from '../../materialize/index.ts';
 import { type OtlpCounts, OTLP_TRANSPORTS } from '../otlp/otlp-intake.ts';
 import { PULL_KINDS, type PullCounts } from '../pull/pulls.ts';
 import { exporterFamilies } from './exporter-metrics.ts';
@@ -245,8 +245,8 @@ function pullFamilies({ pulls }: HttpServices): Family[] {
 
 function engineFamilies({ engine, log }: Snapshot): Family[] {
   if (engine === null) return [];
-  const perProjection = (value: (projection: ProjectionStatus) => number | bigint) =>
-    engine.projections.map((projection) => ({
+  const perProjection = (value: (projection: ProjectionStatus | UserProjectionStatus) => number | bigint) =>
+    [...engine.projections, ...engine.userProjections].map((projection) => ({
       labels: { projection: projection.name, version: String(projection.version) },
       value: value(projection),
     }));
@@ -269,6 +269,25 @@ function engineFamilies({ engine, log }: Snapshot): Family[] {
       help: 'Rows written.',
       samples: perProjection(({ rowsWritten }) => rowsWritten),
     },
+    {
+      name: 'treasury_user_projection_failing',
+      type: 'gauge',
+      help: '1 when the file of a projection of a user is wrong, or its statement fails.',
+      samples: engine.userProjections.map(({ name, version, error }) => ({
+        labels: { projection: name, version: String(version) },
+        value: error === null ? 0 : 1,
+      })),
+    },
+    {
+      name: 'treasury_projection_complete',
+      type: 'gauge',
+      help: '0 while tables lack rows because they are being built from the log.',
+      samples: engine.projections.map(({ name, version, complete }) => ({
+        labels: { projection: name, version: String(version) },
+        value: complete ? 1 : 0,
+      })),
+    },
+    ...buildFamilies(engine.projections),
     gauge('treasury_materializing', '0 when materialization is off by choice.', engine.materializing ? 1 : 0),
     counter('treasury_commits_total', 'DuckDB transactions committed.', engine.commits),
     counter('treasury_entries_decoded_total', 'Log entries decoded.', engine.entriesDecoded),
@@ -288,6 +307,49 @@ function engineFamilies({ engine, log }: Snapshot): Family[] {
     gauge('treasury_sql_running', 'SQL queries running.', engine.queriesRunning),
     gauge('treasury_sql_queued', 'SQL queries waiting.', engine.queriesQueued),
   ];
+}
+
+/** Versions on their way. A rate that is not known yet has no sample. */
+function buildFamilies(projections: readonly ProjectionStatus[]): Family[] {
+  const perBuild = (value: (build: BuildStatus) => number | bigint | null) =>
+    projections.flatMap(({ name, building }) => {
+      const figure = building === null ? null : value(building);
+      if (building === null || figure === null) return [];
+      return [{ labels: { projection: name, version: String(building.version) }, value: figure }];
+    });
+  const families: Family[] = [
+    {
+      name: 'treasury_projection_build_offset',
+      type: 'gauge',
+      help: 'All entries below are in the tables of the version being built.',
+      samples: perBuild(({ offset }) => offset),
+    },
+    {
+      name: 'treasury_projection_build_target_offset',
+      type: 'gauge',
+      help: 'Where it serves.',
+      samples: perBuild(({ targetOffset }) => targetOffset),
+    },
+    {
+      name: 'treasury_projection_build_entries_per_second',
+      type: 'gauge',
+      help: 'Log entries per second that it takes.',
+      samples: perBuild(({ entriesPerSecond }) => entriesPerSecond),
+    },
+    {
+      name: 'treasury_projection_build_left_seconds',
+      type: 'gauge',
+      help: 'Time until it has caught up at this rate.',
+      samples: perBuild(({ estimatedEndMs }) => (estimatedEndMs === null ? null : estimatedEndMs / 1000)),
+    },
+    {
+      name: 'treasury_projection_build_rows_total',
+      type: 'counter',
+      help: 'Rows written to its tables since the start.',
+      samples: perBuild(({ rowsWritten }) => rowsWritten),
+    },
+  ];
+  return families.filter(({ samples }) => samples.length > 0);
 }
 
 function tablesRetentionFamilies({ engine }: Snapshot): Family[] {

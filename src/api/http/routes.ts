@@ -12,10 +12,12 @@ import { addExporterRoutes } from './exporters-route.ts';
 import { healthReport, readinessReport } from './health.ts';
 import { errorAnswer, HttpError } from './http-error.ts';
 import { METRICS_CONTENT_TYPE, metricsText } from './metrics.ts';
+import { serveCancelRebuild, serveRebuild } from './projections-route.ts';
 import type { HttpServices } from './services.ts';
 import { takeSnapshot } from './snapshot.ts';
 import { serveSql } from './sql-route.ts';
 import { statusBody } from './status.ts';
+import { serveProjectionScan } from './user-projections.ts';
 
 // By require: an import of CommonJS costs memory that is never given back (cjs-module-lexer).
 const require = createRequire(import.meta.url);
@@ -53,6 +55,17 @@ function routes(services: HttpServices): KoaRouter {
   router.get('/treasury/v1/status', async (context) => {
     context.body = statusBody(await takeSnapshot(services), services);
   });
+  router.get('/treasury/v1/projections', async (context) => {
+    const { projections } = statusBody(await takeSnapshot(services), services);
+    context.body = { projections };
+  });
+  router.post('/treasury/v1/projections/:name/rebuild', (context) =>
+    serveRebuild(context, String(context.params['name']), services),
+  );
+  router.delete('/treasury/v1/projections/:name/rebuild', (context) =>
+    serveCancelRebuild(context, String(context.params['name']), services),
+  );
+  router.post('/treasury/v1/projections', (context) => serveProjectionScan(context, services));
   router.post('/treasury/v1/sql', (context) => serveSql(context, services));
   router.get('/treasury/v1/log', (context) => serveLogPull(context, services));
   router.get('/treasury/v1/log/offsets', (context) => serveOffsets(context, services));

@@ -14,11 +14,12 @@ export interface HttpServices {
   readonly startedMs: number;
   readonly log: Pick<Log, 'status'>;
   readonly engine: Pick<Engine, 'sql' | 'status'>;
+  readonly rebuilds: Pick<Engine, 'status' | 'rebuildProjection' | 'cancelRebuild'>;
+  readonly projectionFiles: Pick<Engine, 'scanProjections'>;
   readonly engineHealth: () => EngineHealth;
   readonly receiverStatus: () => GrpcReceiverStatus;
   /** OTLP over all transports. */
   readonly otlpStatus: () => OtlpReceiverStatus;
-  /** Whether the server has begun to stop. */
   readonly pulls: Pulls;
   readonly cursors: Cursors;
   readonly exporters: ExporterManager;

@@ -5,6 +5,7 @@ import type { Context } from 'koa';
 import { errorMessage, type TreasuryError } from '../../base/index.ts';
 import { SQL_FORMATS, type SqlAnswer, type SqlFormat } from '../../materialize/index.ts';
 import { HttpError } from './http-error.ts';
+import { incompleteHeader } from './projections-route.ts';
 import type { HttpServices } from './services.ts';
 import { readSqlBody, SQL_MEDIA_TYPES } from './sql-request.ts';
 
@@ -25,7 +26,12 @@ export async function serveSql(context: Context, { engine, sqlLimits, logger }: 
     throw error;
   }
   context.respond = false;
-  response.writeHead(200, { 'Content-Type': contentType(format), 'Cache-Control': 'no-store' });
+  const { incomplete = [] } = answer;
+  response.writeHead(200, {
+    'Content-Type': contentType(format),
+    'Cache-Control': 'no-store',
+    ...(incomplete.length === 0 ? {} : { 'X-Treasury-Incomplete': incompleteHeader(incomplete) }),
+  });
   try {
     await pipeAnswer(answer, response);
     response.end();

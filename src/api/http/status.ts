@@ -1,8 +1,10 @@
 /** `GET /treasury/v1/status`. Offsets are JSON numbers: they stay far below 2^53. */
 import { DELETION_REASONS, type RetentionStatus } from '../../log/index.ts';
+import { projectionFigures } from './projections-route.ts';
 import { exportersBody } from './exporters-route.ts';
 import type { HttpServices } from './services.ts';
 import type { Snapshot } from './snapshot.ts';
+import { userProjectionEntry } from './user-projections.ts';
 
 /** The body: versions, offsets, counts, lag, bytes and quarantine. */
 export function statusBody(snapshot: Snapshot, services: HttpServices): Readonly<Record<string, unknown>> {
@@ -20,13 +22,15 @@ export function statusBody(snapshot: Snapshot, services: HttpServices): Readonly
     nextOffset: Number(nextOffset),
     materializedOffset: engine === null ? null : Number(engine.materializedOffset),
     lag: engine === null ? null : Number(durableOffset - engine.materializedOffset),
-    projections: (engine?.projections ?? []).map(({ name, version, materializedOffset, rowsWritten }) => ({
-      name,
-      version,
-      materializedOffset: Number(materializedOffset),
-      lag: Number(durableOffset - materializedOffset),
-      rowsWritten,
-    })),
+    complete: engine?.complete ?? null,
+    projections: [
+      ...(engine?.projections ?? []).map((projection) => ({
+        ...projectionFigures(projection),
+        kind: 'built-in',
+        lag: Number(durableOffset - projection.materializedOffset),
+      })),
+      ...(engine?.userProjections ?? []).map((each) => userProjectionEntry(each, durableOffset)),
+    ],
     log: {
       ...logFigures,
       activeSegment: Number(segment),

@@ -154,6 +154,11 @@ export async function startHttpHarness(
         return sql(request, signal);
       },
     },
+    rebuilds: {
+      status: () => Promise.resolve(ENGINE_STATUS),
+      rebuildProjection: () => Promise.resolve(),
+      cancelRebuild: () => Promise.resolve(),
+    },
     projectionFiles: { scanProjections: () => Promise.resolve({ projections: [], problems: [] }) },
     engineHealth: () => ({ running: true, restarts: 0, reason: null }),
     receiverStatus: () => ({

@@ -67,7 +67,22 @@ test('status names offsets as numbers, lag, losses and quarantine', async (conte
   const body = (await (await fetch(`${base}/treasury/v1/status`)).json()) as Record<string, unknown>;
   assert.equal(body['version'], '9.9.9');
   assert.deepEqual([body['firstOffset'], body['durableOffset'], body['nextOffset']], [0, 8, 9]);
-  assert.deepEqual(body['projections'], [{ name: 'logs', version: 1, materializedOffset: 5, lag: 3, rowsWritten: 50 }]);
+  assert.equal(body['complete'], true);
+  assert.deepEqual(body['projections'], [
+    {
+      name: 'logs',
+      kind: 'built-in',
+      version: 1,
+      state: 'serving',
+      firstOffset: 0,
+      materializedOffset: 5,
+      lag: 3,
+      complete: true,
+      rowsWritten: 50,
+      building: null,
+      lastSwitch: null,
+    },
+  ]);
   const otlp = body['otlp'] as { inFlight: number; requests: { http: { logs: { rejectedRows: number } } } };
   assert.deepEqual([otlp.inFlight, otlp.requests.http.logs.rejectedRows], [2, 5]);
   assert.deepEqual(body['lost'], { total: 3, newest: [{ from: 1, to: 4 }] });
