@@ -4,8 +4,8 @@ import { LIMITS, nearest } from '../../base/index.ts';
 import { readBodyText } from './body-text.ts';
 import { HttpError } from './http-error.ts';
 
-/** Media types of bodies. `curl --data` sends the last one by itself. */
-const JSON_TYPES = ['', 'application/json', 'text/json', 'application/x-www-form-urlencoded'];
+/** Media types of bodies. The last two are what `fetch` and `curl --data` send by themselves. */
+const JSON_TYPES = ['', 'application/json', 'text/json', 'text/plain', 'application/x-www-form-urlencoded'];
 
 /** The body as an object with none but `fields`. Never shows what is in it: it may hold secrets. Throws HttpError 400, 403, 413, 415. */
 export async function readJsonObject(
