@@ -45,7 +45,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'rebuild',
     usage: 'rebuild [options]',
     description:
-      'Build the tables of a data directory anew from its log, beside the old ones, which are replaced at the end.',
+      'Build the tables anew from the log, beside the old ones, which are replaced at the end: those of a data directory, or of a running --server.',
     arguments: { min: 0, max: 0 },
   },
   {

@@ -41,6 +41,8 @@ export interface Config {
   readonly logLevel: LogLevel;
   readonly logFormat: 'auto' | 'text' | 'json';
   readonly server: string;
+  /** Null: the data directory itself. */
+  readonly liveServer: string | null;
   readonly format: 'table' | 'json' | 'csv' | 'ndjson' | 'arrow';
   /** Null: the first entry. */
   readonly offset: bigint | null;
@@ -244,6 +246,15 @@ export const OPTIONS: readonly OptionSpec[] = [
     description: 'Base URL of the server that is asked.',
     commands: ['sql', 'status', 'push'],
     parse: httpUrl,
+  },
+  {
+    flag: 'server',
+    key: 'liveServer',
+    placeholder: 'URL',
+    default: 'none',
+    description: 'rebuild: base URL of the running server that builds. none: the data directory, which no server uses.',
+    commands: ['rebuild'],
+    parse: (text) => (text === 'none' ? null : httpUrl(text)),
   },
   {
     flag: 'format',

@@ -9,6 +9,7 @@ import { type Engine, type EngineOptions, type EngineStatus, startEngine } from 
 import { dataFolders } from '../treasury.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { bytesText } from './quantity-text.ts';
+import { rebuildLive } from './rebuild-live.ts';
 import { removeLeftovers, switchTables, TABLES_FILE } from './tables-switch.ts';
 import { writeOut } from './write-out.ts';
 
@@ -17,6 +18,7 @@ import { writeOut } from './write-out.ts';
  * TREASURY_DATA_DIRECTORY_LOCKED while a server uses the directory, TREASURY_STORE when the tables cannot be built.
  */
 export async function rebuild(config: Config): Promise<number> {
+  if (config.liveServer !== null) return rebuildLive(config.liveServer, config.projection);
   checkLimits();
   const folders = dataFolders(config.data);
   if (!existsSync(folders.log)) {
