@@ -16,6 +16,8 @@ interface StatusBody {
     readonly materializedOffset: number;
     readonly lag: number;
     readonly rowsWritten: number;
+    /** Of those of users. */
+    readonly error?: string | null;
   }[];
   readonly log: {
     readonly bytes: number;
@@ -79,12 +81,14 @@ function summary(body: StatusBody): string {
     ['projection', 'version', 'materialized offset', 'lag', 'rows written'],
     body.projections.map((each) => [each.name, each.version, each.materializedOffset, each.lag, each.rowsWritten]),
   );
-  if (quarantine.newest.length === 0) return `${facts}\n${projections}`;
+  const failing = body.projections.flatMap(({ name, error }) => (error ? [[name, error]] : []));
+  const tables = [facts, projections, ...(failing.length === 0 ? [] : [tableText(['projection', 'error'], failing)])];
+  if (quarantine.newest.length === 0) return tables.join('\n');
   const quarantined = tableText(
     ['quarantined offset', 'projection', 'reason'],
     quarantine.newest.map((each) => [each.offset, each.projection, each.reason]),
   );
-  return `${facts}\n${projections}\n${quarantined}`;
+  return [...tables, quarantined].join('\n');
 }
 
 function keptText({ ageMaxMs, bytesMax, deletedTo }: StatusBody['log']['retention']): string {
