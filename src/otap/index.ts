@@ -6,7 +6,7 @@ export { compressZstd, decompressZstd, initZstd } from './zstd.ts';
 export { cborToJson } from './cbor-json.ts';
 export { type CborValue, decodeCbor } from './cbor.ts';
 export { createStreamDecoder } from './stream-decoder.ts';
-export { createStreamEncoder } from './stream-encoder.ts';
+export { createStreamEncoder, type StreamEncoderOptions } from './stream-encoder.ts';
 export { ProtobufReader } from './protobuf-reader.ts';
 export { isKeptHeader } from './header-policy.ts';
 export {

@@ -14,8 +14,13 @@ import { logsTables } from './write-logs.ts';
 import { metricsTables } from './write-metrics.ts';
 import { spansTables } from './write-spans.ts';
 
+export interface StreamEncoderOptions {
+  /** Sends attributes of metrics (OTLP's metadata). Upstream's receiver refuses whole batches for them, so they are left out else. */
+  readonly hasMetricAttrs?: boolean;
+}
+
 /** An encoder for a new stream of `signal`. */
-export function createStreamEncoder(signal: Signal): StreamEncoder {
+export function createStreamEncoder(signal: Signal, options: StreamEncoderOptions = {}): StreamEncoder {
   const stream: EncoderStream = { output: new ByteOutput(), stateBytes: 0, schemaIdNext: 0 };
   const tables = new Map<PayloadName, TableEncoder>();
   return {
@@ -24,7 +29,7 @@ export function createStreamEncoder(signal: Signal): StreamEncoder {
       return stream.stateBytes;
     },
     encode(batch, batchId) {
-      const outTables = tablesOf(batch);
+      const outTables = tablesOf(batch, options);
       try {
         return encodeTables(stream, tables, outTables, batchId);
       } catch (error) {
@@ -56,13 +61,13 @@ function encodeTables(
   return payloadsMessage(stream.output, payloads, batchId);
 }
 
-function tablesOf(batch: CanonicalBatch): OutTable[] {
+function tablesOf(batch: CanonicalBatch, { hasMetricAttrs = false }: StreamEncoderOptions): OutTable[] {
   switch (batch.signal) {
     case 'logs':
       return logsTables(batch);
     case 'traces':
       return spansTables(batch);
     case 'metrics':
-      return metricsTables(batch);
+      return metricsTables(batch, hasMetricAttrs);
   }
 }

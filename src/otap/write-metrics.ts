@@ -27,20 +27,23 @@ import {
 } from './write-root-columns.ts';
 
 /**
- * The tables of a metrics batch. Throws BatchTooLargeError when ids do not fit. Attributes of metrics (OTLP's metadata) are left out:
- * upstream's receiver refuses a whole batch for them.
+ * The tables of a metrics batch, with the attributes of metrics (OTLP's metadata) if `hasMetricAttrs`. Throws BatchTooLargeError when
+ * ids do not fit.
  */
-export function metricsTables(batch: MetricsBatch): OutTable[] {
+export function metricsTables(batch: MetricsBatch, hasMetricAttrs: boolean): OutTable[] {
   const { metrics, numberDataPoints, summaryDataPoints, histogramDataPoints, expHistogramDataPoints } = batch;
   const shared = sharedIds(metrics, batch.resourceAttrs, batch.scopeAttrs);
   const points = [numberDataPoints, summaryDataPoints, histogramDataPoints, expHistogramDataPoints];
-  const rows = new IdSpace('metrics', 16, [metrics.id, ...points.map((table) => table?.parentId ?? null)]);
+  const metricAttrs = hasMetricAttrs ? batch.metricAttrs : null;
+  const children = [parents(metricAttrs), ...points.map((table) => table?.parentId ?? null)];
+  const rows = new IdSpace('metrics', 16, [metrics.id, ...children]);
   // Upstream's receiver takes a null for the id of the metric before.
   const none = { values: new Uint16Array(metrics.rowCount), validity: new Uint8Array(metrics.rowCount) };
   const ids = rows.numberNulls(metrics.id ?? none, { runs: false });
   return [
     outTable('UNIVARIATE_METRICS', metrics, () => metricColumns(metrics, ids, shared)),
     ...sharedTables(shared, batch.resourceAttrs, batch.scopeAttrs),
+    attributesTable('METRIC_ATTRS', metricAttrs, rows, 16),
     ...pointTables(rows, {
       names: ['NUMBER_DATA_POINTS', 'NUMBER_DP_ATTRS', 'NUMBER_DP_EXEMPLARS', 'NUMBER_DP_EXEMPLAR_ATTRS'],
       points: numberDataPoints,

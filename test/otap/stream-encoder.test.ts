@@ -17,6 +17,7 @@ import {
   createStreamEncoder,
   createStreamInspector,
   type LogsBatch,
+  type MetricsBatch,
   PAYLOAD_TYPES,
   type StreamEncoder,
   VALUE_TYPES,
@@ -28,7 +29,7 @@ import { canonicalRows } from '../helpers/canonical-rows.ts';
 import { randomRequest } from '../helpers/otlp-wire-messages.ts';
 import { canonicalLines } from '../helpers/telemetry-rows.ts';
 
-const RUNS = 60;
+const RUNS = 30;
 const WORD_RUNS = 15;
 const seeds = fc.integer({ min: 0, max: 2 ** 31 - 1 });
 
@@ -45,6 +46,23 @@ for (const signal of SIGNALS) {
     assert.ok(rows > RUNS, `${rows} rows`);
   });
 }
+
+test('attributes of metrics are sent where the receiver takes them', () => {
+  let attributes = 0;
+  fc.assert(
+    fc.property(seeds, (seed) => {
+      const batch = decodeOtlpProtobuf('metrics', randomRequest('metrics', seed)) as MetricsBatch;
+      const decode = (encoder: StreamEncoder) =>
+        createStreamDecoder('metrics').decode(encoder.encode(batch, 0n)) as MetricsBatch;
+      const withThem = decode(createStreamEncoder('metrics', { hasMetricAttrs: true }));
+      assert.equal(withThem.metricAttrs?.rowCount ?? 0, batch.metricAttrs?.rowCount ?? 0);
+      assert.equal(decode(createStreamEncoder('metrics')).metricAttrs, null);
+      attributes += withThem.metricAttrs?.rowCount ?? 0;
+    }),
+    { numRuns: RUNS },
+  );
+  assert.ok(attributes > 0);
+});
 
 test('words of random batches are read back while dictionaries grow, overflow and are given up', () => {
   const words = fc.record({
