@@ -30,6 +30,8 @@ export interface RunningVersionOptions {
 
 /** Before it is known what a range costs. */
 const FIRST_ENTRIES = 64;
+/** Ranges after a failure that do not grow: what it failed on may come again. */
+const RANGES_OF_CARE = 16;
 
 export class RunningVersion {
   #stored: StoredVersion;
@@ -38,6 +40,7 @@ export class RunningVersion {
   #stopped: string | null;
   #entries: number;
   #failedInRow = 0;
+  #careful = 0;
   #memoryFailures = 0;
   #retryAtMs: number | null = null;
   #retryReason: string | null = null;
@@ -138,6 +141,7 @@ export class RunningVersion {
   #resize(entries: number, tookMs: number): void {
     const { userRangeEntriesMax, userRangeTargetMs } = this.#options.limits;
     if (tookMs > 2 * userRangeTargetMs) this.#entries = Math.max(1, Math.floor(entries / 2));
+    else if (this.#careful > 0) this.#careful -= 1;
     else if (tookMs < userRangeTargetMs / 2 && entries >= this.#entries) {
       this.#entries = Math.min(userRangeEntriesMax, this.#entries * 2);
     }
@@ -165,6 +169,7 @@ export class RunningVersion {
       return true;
     }
     this.#entries = Math.max(1, Math.floor(entries / 2));
+    this.#careful = RANGES_OF_CARE;
     if (entries > 1) return true;
     if (kind === 'memory' && ++this.#memoryFailures < LIMITS.entryMemoryAttemptsMax) {
       this.#retryLater(reason);
@@ -234,8 +239,11 @@ type RangeFailure = 'lost' | 'unavailable' | 'memory' | 'statement' | 'data';
 function failureOf(error: unknown): RangeFailure {
   if (error instanceof RangeTooLarge) return 'data';
   if (error instanceof RangeStopped) return 'memory';
-  if (/^(Binder|Catalog|Parser) Error/.test(errorMessage(error))) return 'statement';
+  const message = errorMessage(error);
+  if (/^(Binder|Catalog|Parser) Error/.test(message)) return 'statement';
   const kind = storeFailure(error);
+  // Somebody else's transaction.
+  if (kind === 'data' && message.startsWith('TransactionContext Error')) return 'unavailable';
   return kind === 'corrupt' ? 'lost' : kind;
 }
 

@@ -100,9 +100,19 @@ export function startUserProjections(options: UserProjectionsOptions): UserProje
       const startMs = clock.monotonicMs();
       if (!(await version.step(database))) continue;
       didWork = true;
-      if (!live.isCaughtUp) await stopped.wait((clock.monotonicMs() - startMs) * limits.userRestFactor);
+      await giveWay((clock.monotonicMs() - startMs) * limits.userRestFactor);
     }
     return (await switchBuilt(database)) || didWork;
+  }
+
+  /** Rests as long as the materializer is behind, at most for `maxMs`. */
+  async function giveWay(maxMs: number): Promise<void> {
+    const endMs = clock.monotonicMs() + maxMs;
+    while (!live.isCaughtUp && !isStopping && rescans.length === 0) {
+      const leftMs = endMs - clock.monotonicMs();
+      if (leftMs <= 0) return;
+      await news.wait(leftMs);
+    }
   }
 
   async function switchBuilt(database: DuckDBConnection): Promise<boolean> {

@@ -39,6 +39,14 @@ export async function syncVersions(
   }
   for (const name of found.names) {
     const own = stored.filter((version) => version.name === name);
+    if (own.length > 0 && isReserved(name, context)) {
+      // Of a release that did not have the name yet: its view is the product's now.
+      problems.push(reservedProblem(name));
+      versions.push(
+        ...own.map((version) => ({ stored: version, statement: null, reason: reservedProblem(name).message })),
+      );
+      continue;
+    }
     const file = found.files.find((each) => each.name === name);
     let definition: UserDefinition | null = null;
     try {
@@ -57,14 +65,12 @@ async function checked(
   file: DefinitionFile,
   context: SyncContext,
 ): Promise<UserDefinition> {
-  if (isReserved(file.name, context)) {
-    throw definitionProblem(
-      file.file,
-      `Cannot name a projection "${file.name}": the product has one of that name`,
-      null,
-    );
-  }
+  if (isReserved(file.name, context)) throw reservedProblem(file.name);
   return validateDefinition(connection, file, context.readable);
+}
+
+function reservedProblem(name: string): TreasuryError {
+  return definitionProblem(`${name}.sql`, `Cannot name a projection "${name}": the product has one of that name`, null);
 }
 
 function isReserved(name: string, { readable, reservedNames }: SyncContext): boolean {
