@@ -7,7 +7,9 @@ import {
   type IncomingHttpHeaders,
   type IncomingHttpStatusHeader,
 } from 'node:http2';
+import { gunzipSync } from 'node:zlib';
 import { errorMessage, LIMITS, VERSION } from '../../base/index.ts';
+import { decompressZstd } from '../../otap/index.ts';
 import { decodeRpcStatus, printable } from './answers.ts';
 import type { ExporterCompression } from './types.ts';
 import { GRPC_CODES, grpcCodeOfHttp } from './verdicts.ts';
@@ -129,15 +131,16 @@ function requestHeaders(path: string, headers: Readonly<Record<string, string>>,
     ':path': path,
     'content-type': 'application/grpc',
     te: 'trailers',
-    'grpc-accept-encoding': 'identity',
+    'grpc-accept-encoding': 'identity,gzip,zstd',
     ...(compression === 'none' ? {} : { 'grpc-encoding': compression }),
     ...(timeoutMs === undefined ? {} : { 'grpc-timeout': `${timeoutMs}m` }),
   };
 }
 
 function openCall(stream: ClientHttp2Stream, connection: Connection, options: GrpcCallOptions): GrpcCall {
-  const messages = createMessageReader(options.onMessage);
   let received: Received = {};
+  const encoding = () => headerText(received['grpc-encoding']) ?? 'identity';
+  const messages = createMessageReader(encoding, options.onMessage);
   let cancelled: { code: number; message: string } | null = null;
   let timer: NodeJS.Timeout | undefined;
 
@@ -221,21 +224,37 @@ function failedCall(message: string): GrpcCall {
 }
 
 /** Takes bytes as they come and hands out messages; returns what is wrong with them, or null. */
-function createMessageReader(onMessage: (message: Buffer) => void): (chunk: Buffer) => string | null {
+function createMessageReader(
+  encoding: () => string,
+  onMessage: (message: Buffer) => void,
+): (chunk: Buffer) => string | null {
   let buffered: Buffer = Buffer.alloc(0);
   return (chunk) => {
     buffered = buffered.length === 0 ? chunk : Buffer.concat([buffered, chunk]);
     while (buffered.length >= FRAME_HEADER_BYTES) {
       const bytes = buffered.readUInt32BE(1);
-      if (buffered[0] !== 0) return 'the target compresses its answers though none was asked for';
       if (bytes > LIMITS.pushAnswerBytesMax) return `an answer has ${bytes} bytes, above ${LIMITS.pushAnswerBytesMax}`;
       if (buffered.length < FRAME_HEADER_BYTES + bytes) return null;
-      const message = buffered.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + bytes);
+      const content = buffered.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + bytes);
+      const isCompressed = buffered[0] !== 0;
       buffered = buffered.subarray(FRAME_HEADER_BYTES + bytes);
+      let message: Buffer;
+      try {
+        message = isCompressed ? decompressed(content, encoding()) : content;
+      } catch (error) {
+        return `an answer cannot be decompressed: ${errorMessage(error)}`;
+      }
       onMessage(message);
     }
     return null;
   };
+}
+
+/** Go's servers answer in the encoding of the request. */
+function decompressed(content: Buffer, encoding: string): Buffer {
+  if (encoding === 'zstd') return decompressZstd(content, LIMITS.pushAnswerBytesMax);
+  if (encoding === 'gzip') return gunzipSync(content, { maxOutputLength: LIMITS.pushAnswerBytesMax });
+  throw new Error(`its encoding is ${encoding}`);
 }
 
 /** The message of a connection's error; where several addresses were tried it is in the errors inside. */

@@ -178,6 +178,18 @@ test('an exporter counts what a partial success leaves out', async (t) => {
   }
 });
 
+for (const encoding of ['zstd', 'gzip'] as const) {
+  test(`an exporter reads answers that come compressed with ${encoding}`, async (t) => {
+    const body = bytesField(1, Buffer.concat([varintField(1, 1), bytesField(2, Buffer.from('too old'))]));
+    const target = await startGrpcTarget(t, () => ({ code: 0, body, encoding }));
+    const push = await startPush(t);
+    await push.append(['0', '1', '2']);
+    push.start(exporter(target.endpoint, { compression: encoding }));
+    const progress = await push.untilSent();
+    assert.deepEqual([progress.sentItems, progress.rejectedItems, progress.setAsideEntries], [2, 1, 0]);
+  });
+}
+
 test('an exporter halves what a target finds too large, and sets aside a single item that is', async (t) => {
   const target = await startGrpcTarget(t, (_, { bodies }) =>
     bodies.length > 2 || bodies.includes('bad')

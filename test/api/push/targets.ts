@@ -10,7 +10,7 @@ import { encodeBatchStatus } from '../../../src/api/grpc/batch-status.ts';
 import type { Signal } from '../../../src/base/index.ts';
 import { createStreamDecoder, decompressZstd, encodeOtlp, initZstd } from '../../../src/otap/index.ts';
 import { ExportLogsServiceRequestSchema } from '../../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.js';
-import { ARROW_PATHS } from '../../helpers/otap-client.ts';
+import { ARROW_PATHS, compressMessage } from '../../helpers/otap-client.ts';
 
 /** What a target answers a request; 'cut' breaks the connection, 'silent' never answers. */
 export type Reply =
@@ -19,6 +19,8 @@ export type Reply =
       readonly message?: string;
       readonly trailers?: Readonly<Record<string, string>>;
       readonly body?: Uint8Array;
+      /** Of the answer, as Go's servers choose it: that of the request. */
+      readonly encoding?: string;
     }
   | 'cut'
   | 'silent';
@@ -106,7 +108,7 @@ export async function startGrpcTarget(
 
 function respond(
   stream: ServerHttp2Stream,
-  { code, message = '', trailers = {}, body = new Uint8Array() }: Exclude<Reply, string>,
+  { code, message = '', trailers = {}, body = new Uint8Array(), encoding }: Exclude<Reply, string>,
 ): void {
   if (stream.destroyed) return;
   const status = { 'grpc-status': String(code), 'grpc-message': encodeURIComponent(message), ...trailers };
@@ -114,9 +116,10 @@ function respond(
     stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...status }, { endStream: true });
     return;
   }
-  stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+  const named = encoding === undefined ? {} : { 'grpc-encoding': encoding };
+  stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...named }, { waitForTrailers: true });
   stream.once('wantTrailers', () => stream.sendTrailers(status));
-  stream.end(frame(body));
+  stream.end(encoding === undefined ? frame(body) : frame(compressMessage(body, encoding), 1));
 }
 
 /** What an HTTP target answers. */
@@ -333,8 +336,9 @@ function cut(stream: ServerHttp2Stream): void {
 const FRAME_HEADER_BYTES = 5;
 const CONTENT_BYTES_MAX = 64 * 1024 * 1024;
 
-function frame(content: Uint8Array): Buffer {
+function frame(content: Uint8Array, flags = 0): Buffer {
   const header = Buffer.alloc(FRAME_HEADER_BYTES);
+  header[0] = flags;
   header.writeUInt32BE(content.length, 1);
   return Buffer.concat([header, content]);
 }
