@@ -36,6 +36,35 @@ test('a query that cannot be interrupted is answered at its time limit, once, an
   assert.equal(events.filter((event) => 'id' in event && event.id === 1).length, 1);
 });
 
+test('other work takes the place of a query, behind those that wait, and is not told as one', async () => {
+  const ends: (() => void)[] = [];
+  const runner: SqlRunner = { run: () => new Promise((resolve) => ends.push(resolve)) };
+  const requests = createSqlRequests(
+    () => runner,
+    () => {},
+  );
+  const patient = { ...REQUEST, timeoutMs: 60_000 };
+  for (let id = 1; id <= LIMITS.sqlConcurrencyMax; id++) requests.start(id, patient);
+  const steps: string[] = [];
+  const { resolve: finish, promise: finished } = deferred<void>();
+  const work = requests.inTurn(async () => {
+    steps.push(`after ${ends.length} queries`);
+    await finished;
+    throw new Error('it failed');
+  });
+  requests.start(3, patient);
+  assert.deepEqual([requests.running, requests.queued], [LIMITS.sqlConcurrencyMax, 1]);
+  ends[0]!();
+  ends[1]!();
+  while (steps.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(steps, [`after ${LIMITS.sqlConcurrencyMax + 1} queries`]);
+  assert.deepEqual([requests.running, requests.queued], [1, 0]);
+  finish();
+  await assert.rejects(work, /it failed/);
+  ends[2]!();
+  await requests.close();
+});
+
 function deferred<Value>() {
   let resolve!: (value: Value) => void;
   const promise = new Promise<Value>((onResolve) => {
