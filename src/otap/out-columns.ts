@@ -95,9 +95,14 @@ export class ColumnList {
   }
 
   /** Trace or span ids where receivers refuse null: no id is the id of zeros, as in OTLP. */
-  identifierOrZeros(name: string, column: IdentifierColumn | null, width: 8 | 16): void {
+  identifierOrZeros(
+    name: string,
+    column: IdentifierColumn | null,
+    width: 8 | 16,
+    options: Pick<ColumnOptions, 'dictionary'> = {},
+  ): void {
     const values = column?.values ?? new Uint8Array(this.#rowCount * width);
-    this.identifier(name, { width, values, validity: null }, width, { isNullable: false });
+    this.identifier(name, { width, values, validity: null }, width, { ...options, isNullable: false });
   }
 
   list(name: string, type: 'u64List' | 'f64List', lists: NumberLists | null): void {

@@ -78,7 +78,8 @@ function linkColumns(links: SpanLinksTable, parentIds: IdValues): OutColumn[] {
   writeChildIds(list, links.id);
   const values = quasiDelta16(parentIds, identifierRowsEqual(links.traceId));
   list.fixed('parent_id', 'u16', { values, validity: null }, { isNullable: false });
-  list.identifier('trace_id', links.traceId, 16, { dictionary: true });
+  // The receiver compares these for the parents: to it no id and the id of zeros are two.
+  list.identifierOrZeros('trace_id', links.traceId, 16, { dictionary: true });
   list.identifier('span_id', links.spanId, 8, { dictionary: true });
   list.bytes('trace_state', 'utf8', links.traceState);
   list.fixed('dropped_attributes_count', 'u32', links.droppedAttributesCount);
