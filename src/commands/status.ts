@@ -42,6 +42,17 @@ interface StatusBody {
       readonly failing: string | null;
     };
   };
+  /** Not there in answers of servers that know none. */
+  readonly exporters?: {
+    readonly exporters: readonly {
+      readonly name: string;
+      readonly state: string;
+      readonly ackedOffset: number;
+      readonly lag: { readonly entries: number };
+      readonly error: string | null;
+    }[];
+    readonly faults: readonly { readonly file: string; readonly reason: string }[];
+  };
   readonly lost: { readonly total: number | null };
   readonly quarantine: {
     readonly total: number | null;
@@ -82,7 +93,12 @@ function summary(body: StatusBody): string {
     body.projections.map((each) => [each.name, each.version, each.materializedOffset, each.lag, each.rowsWritten]),
   );
   const failing = body.projections.flatMap(({ name, error }) => (error ? [[name, error]] : []));
-  const tables = [facts, projections, ...(failing.length === 0 ? [] : [tableText(['projection', 'error'], failing)])];
+  const tables = [
+    facts,
+    projections,
+    ...(failing.length === 0 ? [] : [tableText(['projection', 'error'], failing)]),
+    ...exporterTables(body.exporters),
+  ];
   if (quarantine.newest.length === 0) return tables.join('\n');
   const quarantined = tableText(
     ['quarantined offset', 'projection', 'reason'],
@@ -90,6 +106,23 @@ function summary(body: StatusBody): string {
   );
   return [...tables, quarantined].join('\n');
 }
+
+/** Left out while there is none. */
+function exporterTables({ exporters, faults }: NonNullable<StatusBody['exporters']> = NO_EXPORTERS): string[] {
+  const rows = [
+    ...exporters.map(({ name, state, ackedOffset, lag, error }) => [
+      name,
+      state,
+      ackedOffset,
+      lag.entries,
+      error ?? '',
+    ]),
+    ...faults.map(({ file, reason }) => [file, 'not used', '', '', reason]),
+  ];
+  return rows.length === 0 ? [] : [tableText(['exporter', 'state', 'acked offset', 'lag', 'error'], rows)];
+}
+
+const NO_EXPORTERS = { exporters: [], faults: [] };
 
 function keptText({ ageMaxMs, bytesMax, deletedTo }: StatusBody['log']['retention']): string {
   const size = bytesMax === null ? 'any size' : `up to ${bytesText(bytesMax)}`;

@@ -135,6 +135,8 @@ test('treasury push creates, shows, rewinds, forks and deletes exporters of a se
   assert.match((await push('rewind', 'copy', '2')).text, /acknowledged below offset/);
   await untilSent(source, 'copy');
   assert.deepEqual(await untilRows(target, 3), logTexts(2, 5));
+  const { stdout } = await runTreasury(['status', '--server', `http://${source.http}`]);
+  assert.match(stdout, /copy +(idle|running) +5 +0/);
   assert.match((await push('pause', 'copy')).text, /state +paused/);
   assert.match((await push('fork', 'copy', 'other')).text, /name +other/);
   assert.match((await push('ls')).text, /copy +paused[\s\S]*other +(idle|running)/);

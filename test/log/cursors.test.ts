@@ -12,7 +12,7 @@ import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
-import { createLogger, type Logger, silentLogger } from '../../src/base/index.ts';
+import { createLogger, LIMITS, type Logger, silentLogger } from '../../src/base/index.ts';
 import { type Cursors, openCursors, openLog, type RetainedLog } from '../../src/log/index.ts';
 import { makeScratch, scratch } from './log-helpers.ts';
 import { appendText, appendTexts, ONE_ENTRY_A_SEGMENT } from './retention-helpers.ts';
@@ -84,6 +84,21 @@ test('names are checked, and taken once', async (t) => {
   await assert.rejects(cursors.create('a', { offset: 0n, policy: 'drop' }), { code: 'TREASURY_CURSOR_EXISTS' });
   await assert.rejects(cursors.fork('b', 'c'), { code: 'TREASURY_CURSOR_UNKNOWN' });
   await assert.rejects(cursors.remove('c'), { code: 'TREASURY_CURSOR_UNKNOWN' });
+});
+
+test('there are at most so many cursors', async (t) => {
+  const log = await logWith(t, 1);
+  const directory = scratch(t);
+  const cursors = await open(directory, log);
+  const options = { offset: 0n, policy: 'drop' } as const;
+  await Promise.all(Array.from({ length: LIMITS.cursorsMax }, (_, i) => cursors.create(`c${i}`, options)));
+  await assert.rejects(cursors.create('more', options), { code: 'TREASURY_CURSOR_LIMIT' });
+  await cursors.remove('c7');
+  await cursors.create('more', options);
+  await cursors.close();
+  const again = await open(directory, log);
+  t.after(() => again.close());
+  assert.equal(again.list().length, LIMITS.cursorsMax);
 });
 
 test('a removed cursor leaves neither hold nor file, and its name can be taken again', async (t) => {
