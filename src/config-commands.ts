@@ -1,7 +1,7 @@
 /** The commands of `treasury` and what they take. Their options are in config-table.ts. */
 
 /** Names of commands. */
-export type CommandName = 'serve' | 'sql' | 'status' | 'log' | 'rebuild' | 'push';
+export type CommandName = 'serve' | 'sql' | 'status' | 'log' | 'rebuild' | 'pull' | 'push';
 
 /** A command as it is described and called. */
 export interface CommandSpec {
@@ -47,6 +47,13 @@ export const COMMANDS: readonly CommandSpec[] = [
     description:
       'Build the tables anew from the log, beside the old ones, which are replaced at the end: those of a data directory, or of a running --server.',
     arguments: { min: 0, max: 0 },
+  },
+  {
+    name: 'pull',
+    usage: 'pull --to parquet DIR|delta DIR|arrow FILE|stdout [options]',
+    description:
+      'Pull the log of a server from any offset: as tables in Parquet files or Delta Lake tables that are gone on with, or as an Arrow stream.',
+    arguments: { min: 0, max: 1 },
   },
   {
     name: 'push',

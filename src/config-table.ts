@@ -1,5 +1,5 @@
 /** The one table of options. Flags, environment variables, `--help` and docs/configuration.md come from it. */
-import { LIMITS, type LogLevel, SIGNALS } from './base/index.ts';
+import { LIMITS, type LogLevel, type Signal, SIGNALS } from './base/index.ts';
 import type { CommandName } from './config-commands.ts';
 import { type NamedExport, namedExport, redactedExport } from './export-url.ts';
 import {
@@ -9,6 +9,10 @@ import {
   httpUrl,
   nonEmpty,
   oneOf,
+  PULL_FORMATS,
+  type PullFormat,
+  type PullStart,
+  pullStart,
   TRACED_TABLES,
   type TracedTable,
   webOrigins,
@@ -54,6 +58,13 @@ export interface Config {
   /** Null: all tables of the entry. */
   readonly table: TracedTable | null;
   readonly raw: boolean;
+  /** Null: where the folder ends, or the first entry. */
+  readonly from: PullStart | null;
+  readonly follow: boolean;
+  /** Null: all. */
+  readonly signal: Signal | null;
+  /** Null: not said, which `pull` refuses. */
+  readonly to: PullFormat | null;
   /** Null: all. */
   readonly projection: string | null;
 }
@@ -176,7 +187,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     placeholder: 'MB',
     default: '512',
     description: "DuckDB's memory limit in megabytes. The process takes up to about 300 MB more under load.",
-    commands: ['serve', 'rebuild'],
+    commands: ['serve', 'rebuild', 'pull'],
     parse: integer(64, 1_048_576),
   },
   {
@@ -185,7 +196,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     placeholder: 'COUNT',
     default: '2',
     description: "DuckDB's threads.",
-    commands: ['serve', 'rebuild'],
+    commands: ['serve', 'rebuild', 'pull'],
     parse: integer(1, 256),
   },
   {
@@ -244,7 +255,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     placeholder: 'URL',
     default: 'http://127.0.0.1:4319',
     description: 'Base URL of the server that is asked.',
-    commands: ['sql', 'status', 'push'],
+    commands: ['sql', 'status', 'pull', 'push'],
     parse: httpUrl,
   },
   {
@@ -279,8 +290,8 @@ export const OPTIONS: readonly OptionSpec[] = [
     key: 'limit',
     placeholder: 'ENTRIES',
     default: 'none',
-    description: 'cat: how many entries. none: all of them, with --raw and --decoded one.',
-    commands: ['log'],
+    description: 'pull, cat: how many entries. none: all of them, with --raw and --decoded one.',
+    commands: ['log', 'pull'],
     parse: (text) => (text === 'none' ? null : integer(1, Number.MAX_SAFE_INTEGER)(text)),
   },
   {
@@ -318,6 +329,44 @@ export const OPTIONS: readonly OptionSpec[] = [
     description: "cat: nothing but the entry's record, byte by byte as it was received.",
     commands: ['log'],
     parse: (text) => oneOf(SWITCH)(text) === 'on',
+  },
+  {
+    flag: 'from',
+    key: 'from',
+    placeholder: 'PLACE',
+    default: 'auto',
+    description:
+      'Where to begin: an offset, start, end, or a time of receipt (2026-11-22T10:00:00Z). auto: where the folder ends, else start.',
+    commands: ['pull'],
+    parse: pullStart,
+  },
+  {
+    flag: 'follow',
+    key: 'follow',
+    placeholder: '',
+    default: 'off',
+    description: 'Go on with what comes later, until SIGINT or SIGTERM.',
+    commands: ['pull'],
+    parse: (text) => oneOf(SWITCH)(text) === 'on',
+  },
+  {
+    flag: 'signal',
+    key: 'signal',
+    placeholder: 'SIGNAL',
+    default: 'all',
+    description: `What is pulled: ${SIGNALS.join(', ')} or all.`,
+    commands: ['pull'],
+    parse: (text) => (text === 'all' ? null : oneOf(SIGNALS)(text)),
+  },
+  {
+    flag: 'to',
+    key: 'to',
+    placeholder: 'FORMAT',
+    default: 'none',
+    description:
+      'Where it goes: parquet DIR or delta DIR (tables as files), arrow FILE or stdout (entries as they are in the log). Must be given.',
+    commands: ['pull'],
+    parse: (text) => (text === 'none' ? null : oneOf(PULL_FORMATS)(text)),
   },
   {
     flag: 'projection',

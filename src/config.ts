@@ -7,7 +7,7 @@ import { nearest, TreasuryError } from './base/index.ts';
 import { COMMANDS, type CommandName, type CommandSpec, SERVE } from './config-commands.ts';
 import { type Config, OPTIONS, type OptionSpec } from './config-table.ts';
 import { commandText, type DescribedCommand, optionsMarkdown, overviewText } from './config-text.ts';
-import { logArgumentsFault } from './option-values.ts';
+import { logArgumentsFault, pullArgumentsFault } from './option-values.ts';
 import { pushArgumentsFault } from './push-arguments.ts';
 
 export type { Config } from './config-table.ts';
@@ -55,6 +55,8 @@ export function parseCommandLine(argv: readonly string[], environment: Environme
   const fault = argumentsFault(command.name, rest, values);
   if (fault !== null) throw configError(fault);
   const config = readConfig(command, values, environment);
+  const pullFault = command.name === 'pull' ? pullArgumentsFault(rest, config.to) : null;
+  if (pullFault !== null) throw configError(pullFault);
   const [, offset] = rest;
   return {
     kind: 'command',

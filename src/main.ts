@@ -51,6 +51,8 @@ async function run(line: CommandLine): Promise<number> {
       return (await import('./commands/status.ts')).status(config);
     case 'log':
       return (await import('./commands/log.ts')).log(values, config);
+    case 'pull':
+      return (await import('./commands/pull.ts')).pull(values, config);
     case 'push':
       return (await import('./commands/push.ts')).push(values, config);
     case 'rebuild':

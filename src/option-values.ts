@@ -121,3 +121,40 @@ export function logArgumentsFault(
   }
   return null;
 }
+
+/** Where a pull begins. A time is the first entry received then or later. */
+export type PullStart = bigint | 'start' | 'end' | { readonly time: string };
+
+const TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d))?$/;
+
+/** An offset, `start`, `end`, a time or a day in UTC. Null: `auto`. */
+export function pullStart(text: string): PullStart | null {
+  if (text === 'auto') return null;
+  if (text === 'start' || text === 'end') return text;
+  if (/^\d{1,20}$/.test(text)) return BigInt(text);
+  if (!TIME.test(text))
+    throw new Error('it must be an offset, start, end, auto or a time such as 2026-11-22T10:00:00Z');
+  return { time: text.includes('T') ? text : `${text}T00:00:00Z` };
+}
+
+/** What a pull writes. */
+export const PULL_FORMATS = ['parquet', 'delta', 'arrow', 'stdout'] as const;
+export type PullFormat = (typeof PULL_FORMATS)[number];
+
+const PULL_PATHS: Readonly<Record<PullFormat, string | null>> = {
+  parquet: 'DIR',
+  delta: 'DIR',
+  arrow: 'FILE',
+  stdout: null,
+};
+
+/** What is wrong with the destination of `pull`, or null. */
+export function pullArgumentsFault([path]: readonly string[], to: PullFormat | null): string | null {
+  const usage = 'parquet DIR, delta DIR, arrow FILE or stdout';
+  if (to === null) return `Cannot pull: --to is missing, it must be ${usage}`;
+  const wanted = PULL_PATHS[to];
+  if (wanted === null) {
+    return path === undefined ? null : `Cannot use --to stdout: nothing goes with it, value is ${JSON.stringify(path)}`;
+  }
+  return path === undefined || path === '' ? `Cannot use --to ${to}: ${wanted} is missing behind it` : null;
+}

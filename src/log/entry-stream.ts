@@ -23,6 +23,8 @@ export interface EntryStreamReader {
   readonly gaps: readonly EntryGap[];
   /** Where to go on: everything below was told. Null before anything was. */
   readonly nextOffset: bigint | null;
+  /** Bytes of the messages that are complete. */
+  readonly position: number;
 }
 
 /** Makes an entry stream, message by message. The parts are sent in order and may be views of what was given. */
@@ -160,6 +162,9 @@ export function createEntryStreamReader(): EntryStreamReader {
     gaps,
     get nextOffset() {
       return nextOffset;
+    },
+    get position() {
+      return messages.position;
     },
   };
 }

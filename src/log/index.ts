@@ -12,6 +12,7 @@ export { acquireDataDirectoryLock, type DataDirectoryLock } from './data-directo
 export { type EntryGap } from './entry-note.ts';
 export { type EntryPull, type EntryPullOptions, openEntryPull, type PullStep } from './entry-pull.ts';
 export { createEntryStreamReader, type EntryStreamReader } from './entry-stream.ts';
+export { END_OF_STREAM } from './layout.ts';
 export { type LogFile, type LogFileSystem, type LogReadFile } from './file-system.ts';
 export { type LogLimits, type LogOptions, openLog } from './log.ts';
 export {

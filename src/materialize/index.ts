@@ -1,5 +1,6 @@
 export { startEngine } from './engine.ts';
 export { createEntryDecoder, type EntryDecoder } from './entry-decoder.ts';
+export { ReadFailure } from './loop-failures.ts';
 export {
   type Engine,
   type EngineOptions,

@@ -5,7 +5,7 @@
  */
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { BatchMalformedError, errorMessage, replaceFile, TreasuryError } from '../base/index.ts';
+import { assert, BatchMalformedError, errorMessage, replaceFile, TreasuryError } from '../base/index.ts';
 import { acquireDataDirectoryLock } from '../log/index.ts';
 import type { CanonicalBatch } from '../otap/index.ts';
 import { type DeltaField, NO_DAY, TABLE_SOURCES } from './batch-columns.ts';
@@ -120,6 +120,8 @@ class OpenTableFolder implements TableFolder {
   readonly #deltas: DeltaTables | null;
   readonly #release: () => void;
   #state: TableFolderState;
+  /** Behind the last entry that was added. */
+  #addedTo = 0n;
   #failure: unknown = null;
 
   constructor(
@@ -149,6 +151,7 @@ class OpenTableFolder implements TableFolder {
     if (entry.offset < this.#state.nextOffset) return;
     try {
       this.#tables.add(entry, batch);
+      this.#addedTo = entry.offset + 1n;
     } catch (error) {
       if (!(error instanceof BatchMalformedError)) this.#failure ??= error;
       throw error;
@@ -157,6 +160,7 @@ class OpenTableFolder implements TableFolder {
 
   async flush(nextOffset: bigint): Promise<FlushedFiles> {
     this.#refuseBroken();
+    assert(nextOffset >= this.#addedTo, `what was added must be below what the folder says: offset is ${nextOffset}`);
     try {
       const files = this.#tables.rows === 0 ? [] : await this.#writeFiles(nextOffset);
       if (nextOffset > this.#state.nextOffset) {
