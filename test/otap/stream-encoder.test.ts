@@ -162,6 +162,26 @@ test('more ids than 16 bits tell apart are refused, and the stream goes on as if
   }
 });
 
+test('a batch that cannot be read leaves a stream that goes on', () => {
+  const [encoder, decoder] = [createStreamEncoder('logs'), createStreamDecoder('logs')];
+  decoder.decode(encoder.encode(logsOf(['a'], 1), 0n));
+  const broken = logsOf(['b', 'c'], 2);
+  const eventName: BytesColumn = {
+    ...textColumn(['d', 'e'], 2),
+    pool: {
+      get bytes(): Uint8Array {
+        throw new Error('The pool is gone');
+      },
+      offsets: new Uint32Array(3),
+      length: 2,
+    },
+  };
+  assert.throws(() => encoder.encode({ ...broken, logs: { ...broken.logs, eventName } }, 1n), /The pool is gone/);
+  for (const words of [['b', 'a'], ['c']]) {
+    assert.deepEqual(bodiesOf(decoder.decode(encoder.encode(logsOf(words, words.length), 1n))), words);
+  }
+});
+
 test('ids above 16 bits are renumbered, children follow their parents', () => {
   const ids = Uint32Array.of(4_000_000_000, 70_000, 5);
   const batch: LogsBatch = {
