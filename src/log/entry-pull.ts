@@ -18,6 +18,8 @@ export interface EntryPullOptions {
   readonly signal: number | null;
   readonly durable: DurablePosition;
   readonly fileSystem?: LogFileSystem;
+  /** The bytes of a step are needed until the next one only. */
+  readonly isTransient?: boolean;
 }
 
 /** What one step made. */
@@ -50,13 +52,12 @@ export interface EntryPull {
 /** Begins a pull. Throws OffsetOutOfRangeError when the log does not hold `from`. */
 export function openEntryPull(options: EntryPullOptions): EntryPull {
   const { from, limit, signal } = options;
-  const { directory, durable, fileSystem } = options;
-  const open = () => openFrameReader({ directory, from, durable, ...(fileSystem === undefined ? {} : { fileSystem }) });
+  const open = (isTransient: boolean) => openFrameReader({ ...options, isTransient });
   const writer = createEntryStreamWriter(options);
-  const reader = open();
+  const reader = open(options.isTransient ?? false);
   let search: StateSearch | null;
   try {
-    search = createStateSearch(open(), options);
+    search = createStateSearch(open(true), options);
   } catch (error) {
     reader.close();
     throw error;

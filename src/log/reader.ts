@@ -21,6 +21,8 @@ export interface LogReaderOptions {
   /** Nothing behind it is read. Without it nothing is read before the first call of `advance`. */
   readonly durable?: DurablePosition;
   readonly fileSystem?: LogFileSystem;
+  /** Bytes of entries are needed until the next frame only: much less memory to allocate. */
+  readonly isTransient?: boolean;
 }
 
 /** A frame as read, for readers that pass its bytes on. */
@@ -30,7 +32,7 @@ export interface ReadFrame {
   /** Of its first byte in the segment file. */
   readonly position: number;
   readonly baseOffset: bigint;
-  /** All bytes of the frame. They live on: no buffer is used twice. */
+  /** All bytes of the frame. */
   readonly data: Buffer;
   /** The entries whose record is whole. */
   readonly entries: readonly LogEntry[];
@@ -73,12 +75,13 @@ export function openFrameReader(options: LogReaderOptions): FrameReader {
     throw new OffsetOutOfRangeError(options.from, firstOffset, durableOffset);
   }
   const start = bases.findLast((baseOffset) => baseOffset <= options.from) ?? options.from;
-  return new SegmentReader(fileSystem, options.directory, start, options.durable ?? null);
+  return new SegmentReader(fileSystem, options, start);
 }
 
 class SegmentReader implements FrameReader {
   readonly #fileSystem: LogFileSystem;
   readonly #directory: string;
+  readonly #isTransient: boolean;
   readonly #skipped: { from: bigint; to: bigint; reason: string }[] = [];
   readonly #dependencies = new DependencyTracker();
   #durable: DurablePosition | null;
@@ -88,11 +91,12 @@ class SegmentReader implements FrameReader {
   /** Why entries before the next frame are missing, if that is known. */
   #damage: string | null = null;
 
-  constructor(fileSystem: LogFileSystem, directory: string, start: bigint, durable: DurablePosition | null) {
+  constructor(fileSystem: LogFileSystem, options: LogReaderOptions, start: bigint) {
     this.#fileSystem = fileSystem;
-    this.#directory = directory;
+    this.#directory = options.directory;
+    this.#isTransient = options.isTransient ?? false;
     this.#offset = start;
-    this.#durable = durable;
+    this.#durable = options.durable ?? null;
   }
 
   get skipped(): readonly { readonly from: bigint; readonly to: bigint; readonly reason: string }[] {
@@ -233,7 +237,7 @@ class SegmentReader implements FrameReader {
     if (baseOffset > this.#offset) this.#skip(baseOffset, this.#damage ?? 'entries were refused or are missing');
     this.#damage = null;
     this.#dependencies.startSegment();
-    const source = segmentBytes(file, 0, LIMITS.logReadBytes);
+    const source = segmentBytes(file, 0, LIMITS.logReadBytes, this.#isTransient);
     this.#segment = { baseOffset, file, source, position: SEGMENT_HEADER_BYTES, limitOffset: null };
     return this.#segment;
   }

@@ -2,6 +2,7 @@
 import { LIMITS, type SerializedError } from '../../base/index.ts';
 import { type DurablePosition, type EntryPull, openEntryPull } from '../../log/index.ts';
 import { createDecodedSteps } from './decoded-steps.ts';
+import { createChunk, createMemories } from './chunk-memory.ts';
 import type { LogPullRequest, PullEvent, PullWorkerData, StepWriter } from './types.ts';
 
 export interface LogPulls {
@@ -10,6 +11,8 @@ export interface LogPulls {
   advance(durable: DurablePosition): void;
   credit(id: number, bytes: number): void;
   cancel(id: number): void;
+  /** Memory of a chunk that was sent. */
+  giveBack(memory: ArrayBuffer): void;
 }
 
 interface RunningPull {
@@ -33,6 +36,7 @@ export function createLogPulls(
   serialized: (error: unknown) => SerializedError,
 ): LogPulls {
   const pulls = new Map<number, RunningPull>();
+  const memories = createMemories();
   let durableNow: DurablePosition | null = null;
   let isScheduled = false;
 
@@ -66,20 +70,16 @@ export function createLogPulls(
   function send(pull: RunningPull): void {
     const { walk, request, id } = pull;
     const writer = pull.writer!;
-    const parts: Uint8Array[] = [];
-    let bytes = 0;
+    const chunk = createChunk(memories);
     let entries = 0;
-    const add = (more: readonly Uint8Array[]) => {
-      for (const part of more) {
-        parts.push(part);
-        bytes += part.length;
-      }
+    const add = (parts: readonly Uint8Array[]) => {
+      for (const part of parts) chunk.add(part);
     };
     if (!pull.isHeadSent) add([writer.head()]);
     pull.isHeadSent = true;
     let isOver = false;
     const sliceEndMs = performance.now() + LIMITS.pullSliceMs;
-    while (bytes < LIMITS.pullChunkBytes && performance.now() < sliceEndMs) {
+    while (chunk.bytes < LIMITS.pullChunkBytes && performance.now() < sliceEndMs) {
       const step = walk.next();
       if (step === null) {
         isOver = !request.follow || walk.isFull;
@@ -90,10 +90,10 @@ export function createLogPulls(
       entries += step.entries.length;
     }
     if (isOver) add(writer.tail());
-    if (bytes > 0) {
-      const chunk = joined(parts, bytes);
-      pull.bufferedBytes += bytes;
-      post({ type: 'chunk', id, bytes: chunk, entries, nextOffset: walk.nextOffset }, [chunk.buffer]);
+    if (chunk.bytes > 0) {
+      const bytes = chunk.take();
+      pull.bufferedBytes += bytes.length;
+      post({ type: 'chunk', id, bytes, entries, nextOffset: walk.nextOffset }, [bytes.buffer]);
     }
     if (isOver) {
       drop(pull);
@@ -116,7 +116,8 @@ export function createLogPulls(
       let walk: EntryPull;
       try {
         const { logDirectory: directory, logUuid } = data;
-        walk = openEntryPull({ ...request, directory, logUuid, durable });
+        // Decoders keep what they read; copies do not.
+        walk = openEntryPull({ ...request, directory, logUuid, durable, isTransient: !request.decoded });
       } catch (error) {
         return post({ type: 'error', id, error: serialized(error) });
       }
@@ -157,16 +158,6 @@ export function createLogPulls(
       const pull = pulls.get(id);
       if (pull !== undefined) drop(pull);
     },
+    giveBack: (memory) => memories.giveBack(memory),
   };
-}
-
-/** One buffer of its own: it is moved to the other thread. */
-function joined(parts: readonly Uint8Array[], bytes: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer as ArrayBuffer);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -25,7 +25,7 @@ export async function serveLogPull(context: Context, services: HttpServices): Pr
     const pull = await pulls.pullLog(request, place, abort.signal);
     beginStream(context, { 'X-Treasury-From': String(request.from) });
     try {
-      const end = await writePaced(response, pull.chunks, place);
+      const end = await writePaced(response, pull.chunks, place, { onSent: (chunk) => pull.giveBack(chunk) });
       if (end === 'whole') response.end();
       else {
         if (end === 'stalled') {

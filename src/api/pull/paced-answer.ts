@@ -6,6 +6,12 @@ import type { PullPlace } from './pulls.ts';
 /** Why an answer was left before its end. */
 export type AnswerEnd = 'whole' | 'left' | 'stalled';
 
+export interface PaceOptions {
+  readonly stallMaxMs?: number;
+  /** Told when the system has all of a chunk: its memory is free. */
+  readonly onSent?: (chunk: Uint8Array) => void;
+}
+
 /**
  * Writes chunks as the client takes them. Never ends the response: a caller that is told `whole` does. Throws what `chunks` throws.
  */
@@ -13,19 +19,25 @@ export async function writePaced(
   response: ServerResponse,
   chunks: AsyncIterable<Uint8Array>,
   place: PullPlace,
-  stallMaxMs: number = LIMITS.pullStallMaxMs,
+  { stallMaxMs = LIMITS.pullStallMaxMs, onSent }: PaceOptions = {},
 ): Promise<AnswerEnd> {
   for await (const chunk of chunks) {
     for (let at = 0; at < chunk.length; at += LIMITS.pullWriteBytes) {
       const part = chunk.subarray(at, at + LIMITS.pullWriteBytes);
+      // Memory that was given back has no length any more.
+      const { length } = part;
       if (response.destroyed) return 'left';
-      const isTaken = response.write(part) || (await drained(response, stallMaxMs));
+      const isLast = at + length === chunk.length;
+      const isWritten = response.write(part, (error) => {
+        if (isLast && !error) onSent?.(chunk);
+      });
+      const isTaken = isWritten || (await drained(response, stallMaxMs));
       if (!isTaken) {
         if (response.destroyed) return 'left';
         place.stalled();
         return 'stalled';
       }
-      place.sent(part.length);
+      place.sent(length);
     }
   }
   return response.destroyed ? 'left' : 'whole';

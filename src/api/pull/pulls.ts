@@ -34,6 +34,8 @@ export interface PullPlace {
 export interface LogPull {
   /** Ends after the end of the stream; throws TreasuryError when the pull fails on the way. Leaving it ends the pull. */
   readonly chunks: AsyncIterable<Uint8Array>;
+  /** Takes the memory of a chunk back that nobody needs any more; the chunk is empty then. */
+  giveBack(chunk: Uint8Array): void;
   /** Everything below went out, as far as the chunks were taken. */
   readonly nextOffset: bigint;
 }
@@ -147,8 +149,12 @@ function createPullThread(worker: Worker, logger: Logger, onEnded: (thread: Pull
   worker.on('error', (error) => die(errorMessage(error), error));
   worker.on('exit', (code) => die(`its thread ended with code ${code}`));
 
-  function send(command: PullCommand): void {
-    if (death === null) worker.postMessage(command);
+  function send(command: PullCommand, transfer: readonly ArrayBuffer[] = []): void {
+    if (death === null) worker.postMessage(command, transfer);
+  }
+
+  function giveBack({ buffer }: Uint8Array): void {
+    if (buffer instanceof ArrayBuffer && buffer.byteLength > 0) send({ type: 'memory', memory: buffer }, [buffer]);
   }
 
   function onEvent(event: PullEvent): void {
@@ -245,6 +251,7 @@ function createPullThread(worker: Worker, logger: Logger, onEnded: (thread: Pull
       await queue.ready;
       return {
         chunks: queue.chunks,
+        giveBack,
         get nextOffset() {
           return call.nextOffset;
         },

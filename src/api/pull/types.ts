@@ -52,7 +52,9 @@ export type PullCommand =
   | { readonly type: 'advance'; readonly durable: DurablePosition }
   /** The client took this many bytes. */
   | { readonly type: 'credit'; readonly id: number; readonly bytes: number }
-  | { readonly type: 'cancel'; readonly id: number };
+  | { readonly type: 'cancel'; readonly id: number }
+  /** A chunk's memory, which nobody needs any more: moved back to be filled again. */
+  | { readonly type: 'memory'; readonly memory: ArrayBuffer };
 
 /** From the thread. */
 export type PullEvent =

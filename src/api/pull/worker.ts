@@ -19,6 +19,8 @@ port.on('message', (command: PullCommand) => {
       return post({ type: 'advanced' });
     case 'credit':
       return pulls.credit(command.id, command.bytes);
+    case 'memory':
+      return pulls.giveBack(command.memory);
     case 'cancel':
       return pulls.cancel(command.id);
     case 'ask':

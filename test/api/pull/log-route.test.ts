@@ -157,7 +157,7 @@ test('writePaced gives up a client that does not read in time, and counts it', a
       async function* chunks() {
         for (;;) yield Buffer.alloc(1_000_000);
       }
-      void writePaced(response, chunks(), place, 50).then((end) => {
+      void writePaced(response, chunks(), place, { stallMaxMs: 50 }).then((end) => {
         response.destroy();
         resolve(end);
       });

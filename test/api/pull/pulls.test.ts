@@ -66,14 +66,14 @@ test('a pull that retention overtakes fails with both bounds behind what it had 
   const directory = scratch(t);
   const log = await openLog({ directory, limits: { segmentBytesMax: 1_000_000, frameEntriesMax: 1 } });
   t.after(() => log.close());
-  await append(log, 300, 100_000);
+  await Promise.all(Array.from({ length: 300 }, () => append(log, 1, 100_000)));
   const pulls = createPulls({ log, logDirectory: directory, logger: silentLogger });
   t.after(() => pulls.stop());
   const pull = await begin(pulls, ALL);
   const reader = createEntryStreamReader();
   const chunks = pull.chunks[Symbol.asyncIterator]();
-  const seen = reader.push((await chunks.next()).value as Uint8Array).length;
-  assert.ok(seen > 0);
+  // The first chunk may hold the head alone.
+  for (let seen = 0; seen === 0; ) seen = reader.push((await chunks.next()).value as Uint8Array).length;
   const bases = segmentBaseOffsets(realFileSystem.list(directory));
   for (const base of bases.slice(0, -2)) rmSync(segmentPath(directory, base));
   await assert.rejects(

@@ -13,6 +13,9 @@ import { startPullServer, type PullServer } from './pull-server.ts';
 
 async function filled(server: PullServer, copies: number): Promise<void> {
   for (let i = 0; i < copies; i++) await appendCapture(server.log, 'rich-1');
+  // Behind the ends of its streams, which nobody waits for.
+  const headers = new Map([['content-type', 'application/json']]);
+  await server.log.appendOtlp(1, { batchId: 0n, record: [Buffer.from('{}')], headers });
   await caughtUp(server);
 }
 
