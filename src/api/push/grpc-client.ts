@@ -39,6 +39,8 @@ export interface GrpcCallOptions {
   readonly compression: ExporterCompression;
   readonly timeoutMs?: number;
   readonly onMessage: (message: Buffer) => void;
+  /** The target is going away and takes no new calls; this one may end as it likes. */
+  readonly onGoaway?: () => void;
 }
 
 export interface GrpcClient {
@@ -153,6 +155,11 @@ function openCall(stream: ClientHttp2Stream, connection: Connection, options: Gr
     const { timeoutMs } = options;
     const onTimeout = () => cancel(GRPC_CODES.DEADLINE_EXCEEDED, `no answer within ${timeoutMs} ms`);
     timer = setTimeout(onTimeout, timeoutMs);
+  }
+  const { onGoaway } = options;
+  if (onGoaway !== undefined) {
+    connection.session.once('goaway', onGoaway);
+    stream.once('close', () => connection.session.off('goaway', onGoaway));
   }
   let streamError = '';
   stream.on('response', (head) => (received = { ...received, ...head }));

@@ -60,7 +60,7 @@ export function openOtapStream(options: OtapStreamOptions): OtapStream {
   let isOpen = true;
   let answered = 0;
   let answerTimer: NodeJS.Timeout | undefined;
-  const call = client.call(PATHS[signal], { compression, onMessage });
+  const call = client.call(PATHS[signal], { compression, onMessage, onGoaway: () => setImmediate(finish) });
   const ageTimer = setTimeout(finish, ageMaxMs);
 
   function onMessage(message: Buffer): void {

@@ -120,6 +120,18 @@ for (const broken of ['cut', { end: 14 }] as const) {
   });
 }
 
+test('an exporter ends its stream in order when the target says goodbye, and goes on over a new connection', async (t) => {
+  const target = await startOtapTarget(t, { reply: (index) => (index === 2 ? 'goaway' : { status: 0 }) });
+  const push = await startPush(t);
+  for (const name of names(6)) await push.append([name]);
+  push.start(exporter(target.endpoint));
+  const progress = await push.untilSent();
+  assert.deepEqual([...new Set(target.accepted)], names(6));
+  assert.equal(target.streams, 2);
+  assert.equal(target.halfClosed, 1);
+  assert.deepEqual([progress.error, progress.setAsideEntries], [null, 0]);
+});
+
 test('an exporter finds the batch that breaks streams among several, and sets it aside', async (t) => {
   const target = await startOtapTarget(t, {
     reply: (_, { bodies }) => (bodies[0] === 'bad' ? { end: 13, message: 'cannot decode' } : { status: 0, afterMs: 5 }),

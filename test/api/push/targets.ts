@@ -187,7 +187,9 @@ export type StreamReply =
   | { readonly status: number; readonly message?: string; readonly afterMs?: number }
   | { readonly end: number; readonly message?: string }
   | 'cut'
-  | 'silent';
+  | 'silent'
+  /** OK, and word that the connection ends. */
+  | 'goaway';
 
 export interface OtapTarget {
   readonly endpoint: string;
@@ -275,6 +277,9 @@ export async function startOtapTarget(
         if (told === 'cut') {
           isOver = true;
           cut(stream);
+        } else if (told === 'goaway') {
+          setImmediate(() => stream.session?.close());
+          answer(batch, 0);
         } else if ('end' in told) end(told.end, told.message);
         else if (told.afterMs === undefined) answer(batch, told.status, told.message);
         else setTimeout(() => answer(batch, told.status, told.message), told.afterMs);
