@@ -24,6 +24,6 @@ export {
 export { type AppliedStep, type MigrationStep, pendingSteps, readMigrationSteps } from './migration-steps.ts';
 export { nearest } from './nearest.ts';
 export { refuseOtherThanFile } from './regular-file.ts';
-export { removeFile, replaceFile, syncFolder, UNFINISHED_SUFFIX } from './replace-file.ts';
+export { makeFolder, removeFile, replaceFile, syncFolder, UNFINISHED_SUFFIX } from './replace-file.ts';
 export { type Signal, SIGNAL_CODES, signalOfCode, SIGNALS } from './signals.ts';
 export { VERSION } from './version.ts';

@@ -1,5 +1,5 @@
 /** Small files that are replaced whole and survive a loss of power. Nothing here blocks the thread. */
-import { open, rename, unlink } from 'node:fs/promises';
+import { mkdir, open, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 /** Ends the name of a file that is being written: what is left of one is of a process that is gone. */
@@ -37,6 +37,12 @@ export async function removeFile(path: string): Promise<void> {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
   await syncFolder(dirname(path));
+}
+
+/** Makes a folder whose name survives a loss of power, in one that is there. No harm when it is there itself. */
+export async function makeFolder(path: string): Promise<void> {
+  const made = await mkdir(path, { recursive: true });
+  if (made !== undefined) await syncFolder(dirname(path));
 }
 
 /** Resolves when the names in a folder are on the disk. */

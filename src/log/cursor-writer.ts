@@ -1,6 +1,6 @@
 /** Writes the files of cursors, one after the other: they share the threads that sync the log. */
 import { join } from 'node:path';
-import type { Logger } from '../base/index.ts';
+import { type Logger, makeFolder } from '../base/index.ts';
 import { type CursorRecord, writeCursorFile } from './cursor-file.ts';
 
 export interface CursorWriter {
@@ -31,7 +31,10 @@ export function createCursorWriter({ directory, logUuid, logger }: CursorWriterO
   return {
     pathOf,
     run,
-    write: (record) => writeCursorFile(pathOf(record.name), record, logUuid),
+    async write(record) {
+      await makeFolder(directory);
+      await writeCursorFile(pathOf(record.name), record, logUuid);
+    },
     tell(name, failing) {
       if (failing === null) logger.info('A cursor is written again', { cursor: name });
       else logger.error('A cursor cannot be written', { cursor: name, error: failing });

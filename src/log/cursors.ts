@@ -2,7 +2,7 @@
  * Named positions in the log that survive kill -9: one small file each in `cursors/`, replaced whole and synced. A cursor holds entries
  * against retention by its policy from the moment it is opened.
  */
-import { mkdir, readdir, rename, unlink } from 'node:fs/promises';
+import { readdir, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Clock,
@@ -73,7 +73,7 @@ export interface Cursors {
 }
 
 export interface CursorsOptions {
-  /** Made when missing. */
+  /** Made with the first cursor. */
   readonly directory: string;
   readonly log: Pick<RetainedLog, 'hold' | 'status'>;
   readonly clock?: Clock;
@@ -88,7 +88,6 @@ export async function openCursors(options: CursorsOptions): Promise<Cursors> {
   const { directory, log, logger = silentLogger, clock = systemClock } = options;
   const opening = log.hold('cursors', { offset: 0n, policy: 'hold' });
   try {
-    await mkdir(directory, { recursive: true });
     const found = await readCursors(directory, log.status().uuid, logger);
     return openFound({ directory, log, logger, clock }, found);
   } finally {
@@ -104,7 +103,7 @@ interface Found {
 const SUFFIX = '.json';
 
 async function readCursors(directory: string, logUuid: string, logger: Logger): Promise<Found> {
-  const files = (await readdir(directory)).toSorted();
+  const files = (await namesIn(directory)).toSorted();
   const records: CursorRecord[] = [];
   const damaged: DamagedCursor[] = [];
   for (const file of files) {
@@ -123,6 +122,16 @@ async function readCursors(directory: string, logUuid: string, logger: Logger): 
     }
   }
   return { records, damaged };
+}
+
+/** A start on a full disk has no room for a folder: that there is none is fine. */
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 /** Where the file is then; a folder that does not let it be moved keeps it. */
@@ -187,6 +196,8 @@ function openFound({ directory, log, logger, clock }: Required<CursorsOptions>, 
     } catch (error) {
       slot.end();
       slots.delete(name);
+      // It may be there all the same, only not for certain.
+      await writer.run(() => removeFile(writer.pathOf(name))).catch(() => {});
       throw error;
     }
     return slot.cursor;

@@ -1,9 +1,10 @@
 /** The files of exporters: read at start, replaced whole, removed in two steps so that a crash in between is finished later. */
-import { mkdir, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import {
   errorMessage,
   LIMITS,
+  makeFolder,
   removeFile,
   replaceFile,
   syncFolder,
@@ -51,7 +52,11 @@ export function createExporterFiles(directory: string): ExporterFiles {
     const definitions: ExporterDefinition[] = [];
     const faults: ExporterFault[] = [];
     const removing: string[] = [];
-    for (const file of await filesOf(directory)) {
+    const files = await filesOf(directory).catch((error: unknown) => {
+      faults.push({ file: '.', reason: `Cannot read the folder of exporters: ${errorMessage(error)}` });
+      return [];
+    });
+    for (const file of files) {
       if (file.startsWith('.') && file.endsWith(UNFINISHED_SUFFIX)) await unlink(join(directory, file)).catch(() => {});
       if (file.startsWith('.')) continue;
       if (file.endsWith(REMOVING_SUFFIX)) removing.push(basename(file, REMOVING_SUFFIX));
@@ -67,7 +72,7 @@ export function createExporterFiles(directory: string): ExporterFiles {
 
   async function written(name: string, write: () => Promise<void>): Promise<void> {
     try {
-      await mkdir(directory, { recursive: true });
+      await makeFolder(directory);
       await write();
     } catch (error) {
       const message = `Cannot write the file of exporter ${name}: ${errorMessage(error)}`;

@@ -203,6 +203,15 @@ test('a file that is no exporter is told with file, field and reason; the others
   assert.ok(!readdirSync(folder).includes('text.json'));
 });
 
+test('a folder of exporters that cannot be read is told, and the server runs', async (t) => {
+  const log = await logWith(t, 3);
+  const data = scratchDirectory(t);
+  writeFileSync(join(data, 'exporters'), 'a file in its place');
+  const { manager } = await start(t, data, log);
+  assert.match(manager.status().faults[0]?.reason ?? '', /Cannot read the folder of exporters: ENOTDIR/);
+  await assert.rejects(manager.put('a', TARGET), { code: 'TREASURY_EXPORTER_UNWRITABLE', retryable: true });
+});
+
 test('header values are in the file alone, which only its owner can read', async (t) => {
   const log = await logWith(t, 3);
   const data = scratchDirectory(t);
