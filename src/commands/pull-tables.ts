@@ -94,13 +94,12 @@ class TablesRun {
   async take(part: PulledEntries): Promise<void> {
     const folder = await this.#open(part);
     const decoder = await this.#decoderOf(part);
-    this.#sinceMs ??= performance.now();
     for (const [i, entry] of part.entries.entries()) {
       try {
         this.#takeEntry(folder, decoder, entry, part.from);
       } catch (error) {
-        // The server sends what decoding needs once more.
-        if (!(error instanceof ReadFailure)) throw error;
+        if (!(error instanceof ReadFailure) || entry.offset < part.from) throw error;
+        // Asked again, the server sends with it what decoding needs.
         this.#goBackTo(entry.offset, part.entries.length - i);
         return;
       }
@@ -109,6 +108,7 @@ class TablesRun {
       if (this.#isFull(folder)) await this.flush();
     }
     this.nextOffset = part.nextOffset;
+    if (part.nextOffset > folder.nextOffset) this.#sinceMs ??= performance.now();
   }
 
   async flushIfDue(): Promise<void> {
