@@ -22,6 +22,11 @@ export async function pullFile(path: string, options: PullBytesOptions): Promise
     file = await open(draft, 'w');
     const handle = file;
     const bytes = await pullStream(options, (part) => handle.writeFile(part));
+    if (bytes === 0) {
+      await file.close();
+      await rm(draft);
+      return options.tell(`Stopped before anything came: ${path} was not written`);
+    }
     await file.sync();
     await file.close();
     file = null;

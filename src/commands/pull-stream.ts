@@ -46,6 +46,8 @@ export interface PullStreamOptions {
   readonly stop: AbortSignal;
   /** Called before each wait for a server that is gone. */
   readonly onRetry: (reason: string, waitMs: number) => void;
+  /** Called for entries that the server's log has lost. */
+  readonly onGap: (from: bigint, to: bigint, reason: string) => void;
 }
 
 /** How often somebody who waits for entries hears that there are none. */
@@ -70,7 +72,7 @@ export async function connectPull(request: PullRequest, stop: AbortSignal): Prom
 }
 
 /** Pulls entries, going on where a connection broke. Throws TreasuryError when the server refuses or stays away. */
-export function pullEntries(request: PullRequest, { stop, onRetry }: PullStreamOptions): PullStream {
+export function pullEntries(request: PullRequest, { stop, onRetry, onGap }: PullStreamOptions): PullStream {
   let from = request.from;
   let left = request.limit;
   let wanted: bigint | null = null;
@@ -132,7 +134,9 @@ export function pullEntries(request: PullRequest, { stop, onRetry }: PullStreamO
   }
 
   function take(reader: EntryStreamReader, chunk: Buffer, begin: bigint) {
+    const gaps = reader.gaps.length;
     const entries = reader.push(chunk);
+    for (const gap of reader.gaps.slice(gaps)) onGap(gap.from, gap.to, gap.reason);
     if (reader.logUuid === null) return null;
     const told = reader.nextOffset ?? begin;
     const nextOffset = told > begin ? told : begin;

@@ -36,6 +36,7 @@ export async function pullTables(options: PullTablesOptions): Promise<void> {
     {
       stop,
       onRetry: (reason, waitMs) => tell(`${reason}; trying again in ${waitMs / 1000} s`),
+      onGap: (start, end, reason) => tell(`Entries ${start} to ${end} (exclusive) are missing: ${reason}`),
     },
   );
   const run = new TablesRun(options, (offset, undone) => stream.goBackTo(offset, undone));
