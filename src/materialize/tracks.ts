@@ -144,6 +144,7 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
       }, waitMs);
       return;
     }
+    if (stored.every(({ state }) => state === 'serving')) return;
     const checkpoints = (await checkpointsNow()).filter(({ state }) => state !== 'serving');
     if (checkpoints.length === 0) return;
     builder ??= await store.connectWriting();
@@ -323,6 +324,7 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
       await inTransaction(maker, () => makeNextTables(maker, definition, { logUuid, firstOffset, targetOffset }));
     } finally {
       maker.close();
+      stored = await storedVersions(store);
       await startBuild();
     }
   }
@@ -337,6 +339,7 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
       logger.info('Rebuild cancelled', { projection: name, version: rebuilt.version });
     } finally {
       maker.close();
+      stored = await storedVersions(store);
       await startBuild();
     }
   }
