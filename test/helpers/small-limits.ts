@@ -8,6 +8,7 @@ const SMALL = {
   frameBytesMax: 262_144,
   segmentBytesMax: 262_144,
   streamStateBytesMax: 262_144,
+  pushStreamStateBytesMax: 131_072,
   indexIntervalMs: 10,
   retentionIntervalMs: 50,
   tablesHoldIntervalMs: 50,
