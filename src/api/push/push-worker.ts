@@ -1,6 +1,6 @@
 /** The main thread's side of the exporters' thread. */
-import { Worker } from 'node:worker_threads';
 import { LIMITS, type Logger } from '../../base/index.ts';
+import { startThread } from '../thread.ts';
 import type { PushCommand, PushEvent, PushWorker } from './types.ts';
 import type { PushWorkerData, WorkerMessage } from './worker-messages.ts';
 
@@ -12,18 +12,12 @@ export interface PushWorkerOptions {
   readonly logger: Logger;
 }
 
-/** True when this runs from sources (tsx), false from the build. */
-const FROM_SOURCES = import.meta.url.endsWith('.ts');
-
 /** Starts the thread that drives all exporters. */
 export function startPushWorker({ logDirectory, onEvent, logger }: PushWorkerOptions): PushWorker {
-  const module = new URL(FROM_SOURCES ? './worker.ts' : './worker.js', import.meta.url);
   const data: PushWorkerData = { logDirectory };
-  const worker = new Worker(FROM_SOURCES ? sourcesLoader(module) : module, {
+  const worker = startThread('./worker', import.meta.url, {
     workerData: data,
     name: 'push',
-    eval: FROM_SOURCES,
-    execArgv: [],
     resourceLimits: { maxOldGenerationSizeMb: LIMITS.pushHeapMibMax },
   });
   let failure: Error | null = null;
@@ -84,10 +78,4 @@ export function startPushWorker({ logDirectory, onEvent, logger }: PushWorkerOpt
       void worker.terminate();
     },
   };
-}
-
-/** `--import tsx` does nothing in a worker of Node 20, so the worker registers it before it loads its module. */
-function sourcesLoader(module: URL): string {
-  const api = import.meta.resolve('tsx/esm/api');
-  return `import(${JSON.stringify(api)}).then(({ register }) => { register(); return import(${JSON.stringify(module.href)}); });`;
 }
