@@ -6,7 +6,6 @@ export type { HttpListener } from './http/listener.ts';
 export { startOtlpHttpServer } from './http/otlp-listener.ts';
 export { type HttpServerOptions, startHttpServer } from './http/server.ts';
 export type { HttpServices } from './http/services.ts';
-export { offsetAtTime, type OffsetTime } from './pull/offsets.ts';
 export { createPulls, type Pulls, type PullsOptions } from './pull/pulls.ts';
 export { readExporter } from './push/exporter-config.ts';
 export { createExporterManager, type ExporterManager } from './push/manager.ts';

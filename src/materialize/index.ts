@@ -31,7 +31,6 @@ export {
   type FlushedFiles,
   openTableFolder,
   readTableFolder,
-  TABLE_FOLDER_FORMATS,
   type TableFolder,
   type TableFolderFormat,
   type TableFolderState,
