@@ -31,7 +31,7 @@ export interface OtapStream {
   readonly isOpen: boolean;
   /** Never rejects. */
   send(batch: CanonicalBatch, facts: SendFacts): Promise<SendResult>;
-  /** Takes no more; ends when all batches have their status. */
+  /** Takes no more; half-closes when all batches have their status, and is cut when those do not come. */
   finish(): void;
   readonly ended: Promise<OtapStreamEnd>;
 }
@@ -93,8 +93,8 @@ export function openOtapStream(options: OtapStreamOptions): OtapStream {
     if (!isOpen) return;
     isOpen = false;
     clearTimeout(ageTimer);
-    // The half-close says that no batch follows; statuses still come.
-    call.halfClose();
+    // Upstream's receivers may stop to answer on a stream that is half-closed: what is under way has its statuses first.
+    if (unanswered.size === 0) call.halfClose();
     watch();
   }
 

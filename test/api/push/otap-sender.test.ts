@@ -86,6 +86,17 @@ test('an exporter begins another stream when one is old, and loses and repeats n
   assert.deepEqual([progress.retries, progress.resentBatches], [0, 0]);
 });
 
+test('an exporter half-closes a stream behind the status of its last batch', async (t) => {
+  const target = await startOtapTarget(t, { reply: (index) => ({ status: 0, afterMs: 5 + (index % 3) * 10 }) });
+  const push = await startPush(t, withLimits({ ageMaxMs: 8 }));
+  for (const name of names(40)) await push.appendStream([[name]]);
+  push.start(exporter(target.endpoint));
+  const progress = await push.untilSent();
+  assert.equal(target.accepted.length, 40);
+  assert.ok(target.halfClosed > 0, `${target.streams} streams`);
+  assert.deepEqual([target.halfClosedEarly, progress.retries, progress.resentBatches], [0, 0, 0]);
+});
+
 test('an exporter begins another stream when its dictionaries have grown', async (t) => {
   const target = await startOtapTarget(t);
   const push = await startPush(t, withLimits({ stateBytesMax: 10_000 }));

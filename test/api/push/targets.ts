@@ -201,6 +201,8 @@ export interface OtapTarget {
   readonly headers: IncomingHttpHeaders[];
   /** Streams that the sender has half-closed. */
   readonly halfClosed: number;
+  /** Those among them that had batches without a status then. */
+  readonly halfClosedEarly: number;
   /** Batches without a status, at most. */
   readonly busiest: number;
   /** Requests over OTLP, in case the sender falls back. */
@@ -224,7 +226,7 @@ export async function startOtapTarget(
   const accepted: string[] = [];
   const otlp: string[] = [];
   const headers: IncomingHttpHeaders[] = [];
-  const state = { streams: 0, halfClosed: 0, underWay: 0, busiest: 0 };
+  const state = { streams: 0, halfClosed: 0, halfClosedEarly: 0, underWay: 0, busiest: 0 };
   const server = createServer();
   server.on('session', (session) => {
     sessions.add(session);
@@ -288,6 +290,7 @@ export async function startOtapTarget(
     stream.once('end', () => {
       isHalfClosed = true;
       state.halfClosed++;
+      if (unanswered > 0) state.halfClosedEarly++;
       if (unanswered === 0) end(0);
     });
     stream.once('close', () => {
@@ -324,6 +327,9 @@ export async function startOtapTarget(
     },
     get halfClosed() {
       return state.halfClosed;
+    },
+    get halfClosedEarly() {
+      return state.halfClosedEarly;
     },
     get busiest() {
       return state.busiest;
