@@ -1,13 +1,14 @@
 /** Batches on their way to the target: lanes in order, tries at a pace, and what becomes of a batch that is refused. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorMessage, type Logger } from '../../base/index.ts';
-import { type CanonicalBatch, countItems, splitBatch } from '../../otap/index.ts';
+import type { CanonicalBatch } from '../../otap/index.ts';
 import type { OpenEntry } from './acked-offsets.ts';
 import { createBackoff } from './backoff.ts';
 import type { Figures } from './figures.ts';
 import type { OpenSender, SenderConfig } from './open-sender.ts';
 import type { PipelineLimits } from './pipeline.ts';
 import type { SendFacts, Sender, SendResult } from './sender.ts';
+import { countItems, splitBatch } from './encoders.ts';
 
 /** A batch, or a piece of one. */
 export interface Shipment {
@@ -148,6 +149,10 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     if (result.rejectedItems > 0) {
       const { rejectedItems: items, rejection: reason } = result;
       logger.warn('Target left out items', { exporter: config.name, offset: facts.offset, items, reason });
+    }
+    if (result.leftOut !== undefined) {
+      const { leftOut: what } = result;
+      logger.warn('Target refuses a part of what is sent, and gets the rest', { exporter: config.name, what });
     }
     return 'done';
   }

@@ -3,6 +3,7 @@ import { LIMITS, type Signal } from '../../base/index.ts';
 import type { CanonicalBatch } from '../../otap/index.ts';
 import { DEFAULT_COMPRESSION } from './compression.ts';
 import { createGrpcClient } from './grpc-client.ts';
+import { createMetadataSender } from './metric-metadata.ts';
 import { openOtapStream, type OtapStream, type OtapStreamEnd, type OtapStreamOptions } from './otap-stream.ts';
 import { otherCompression } from './other-compression.ts';
 import type { SendFacts, Sender, SendResult } from './sender.ts';
@@ -46,16 +47,18 @@ export function createOtapSender(config: ExporterConfig, limits: OtapSenderLimit
     return stream;
   }
 
+  async function sendOnce(batch: CanonicalBatch, facts: SendFacts): Promise<SendResult> {
+    const channel = channelOf(facts.signal);
+    const leave = await channel.window.enter();
+    const used = compression;
+    const result = await openedStream(channel, facts.signal).send(batch, facts);
+    leave(result.outcome === 'ok');
+    if (result.outcome !== 'unimplemented' || used === compression) return result;
+    return { outcome: 'retry', reason: result.reason, afterMs: 0, mayHaveArrived: false };
+  }
+
   return {
-    async send(batch: CanonicalBatch, facts: SendFacts): Promise<SendResult> {
-      const channel = channelOf(facts.signal);
-      const leave = await channel.window.enter();
-      const used = compression;
-      const result = await openedStream(channel, facts.signal).send(batch, facts);
-      leave(result.outcome === 'ok');
-      if (result.outcome !== 'unimplemented' || used === compression) return result;
-      return { outcome: 'retry', reason: result.reason, afterMs: 0, mayHaveArrived: false };
-    },
+    send: createMetadataSender(sendOnce),
     async close() {
       const streams = [...channels.values()].flatMap(({ stream }) => stream ?? []);
       client.close();

@@ -1,12 +1,13 @@
 /** One OTAP stream of ours: batches out in the order of the calls, statuses back by batch id, an end that loses nothing. */
 import { BatchTooLargeError, errorMessage, LIMITS, type Signal } from '../../base/index.ts';
-import { type CanonicalBatch, createStreamEncoder } from '../../otap/index.ts';
+import type { CanonicalBatch } from '../../otap/index.ts';
 import { decodeBatchAnswer } from './answers.ts';
 import { compressed } from './compression.ts';
 import type { GrpcClient, GrpcEnd } from './grpc-client.ts';
 import type { SendFacts, SendResult } from './sender.ts';
 import type { ExporterCompression } from './types.ts';
 import { GRPC_CODES, grpcVerdict } from './verdicts.ts';
+import { createStreamEncoder } from './encoders.ts';
 
 const PACKAGE = 'opentelemetry.proto.experimental.arrow.v1';
 
@@ -54,7 +55,7 @@ export function openOtapStream(options: OtapStreamOptions): OtapStream {
     stateBytesMax = LIMITS.pushStreamStateBytesMax,
     answerMaxMs = LIMITS.pushAnswerMaxMs,
   } = options;
-  const encoder = createStreamEncoder(signal);
+  const encoder = createStreamEncoder(signal, { hasMetricAttrs: true });
   const unanswered = new Map<bigint, Unanswered>();
   let nextBatchId = 0n;
   let isOpen = true;

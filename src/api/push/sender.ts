@@ -14,7 +14,14 @@ export interface SendFacts {
 
 export type SendResult =
   /** The target has it. `rejectedItems` were left out by the target, which says why. */
-  | { readonly outcome: 'ok'; readonly bytes: number; readonly rejectedItems: number; readonly rejection: string }
+  | {
+      readonly outcome: 'ok';
+      readonly bytes: number;
+      readonly rejectedItems: number;
+      readonly rejection: string;
+      /** What is sent to this target no more, since it refuses all that has it. Told once. */
+      readonly leftOut?: string;
+    }
   /** Later it may go: after `afterMs` when the target says so, or by our own pace. */
   | {
       readonly outcome: 'retry';
