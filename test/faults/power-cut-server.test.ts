@@ -61,7 +61,9 @@ test(`server starts by itself after each of ${CUTS} power cuts, and its tables a
         server.child.kill('SIGSTOP');
       });
       try {
-        await t.test(`cut ${cut} of seed ${SEED}`, (t) => assertSurvived(t, join(copy.path, 'data'), told));
+        const data = join(copy.path, 'data');
+        noteReboot(join(data, 'lock'), join(server.data, 'lock'));
+        await t.test(`cut ${cut} of seed ${SEED}`, (t) => assertSurvived(t, data, told));
       } finally {
         copy.discard();
         server.child.kill('SIGCONT');
@@ -84,7 +86,6 @@ function ackedBatches(batches: ReadonlyMap<bigint, SentBatch>): number {
 
 async function assertSurvived(t: TestContext, data: string, { batches, requests }: Told): Promise<void> {
   const tablesBefore = existsSync(join(data, 'tables', 'treasury.duckdb'));
-  noteReboot(join(data, 'lock'));
   const server = await startServerProcess(data);
   try {
     await untilMaterialized(server);
@@ -119,13 +120,13 @@ async function assertSurvived(t: TestContext, data: string, { batches, requests 
   connection.closeSync();
 }
 
-/** The machine of the test goes on, and so does the server that was cut: its lock is made one of an earlier boot, which it would be. */
-function noteReboot(lock: string): void {
-  if (!existsSync(lock)) return;
-  const text = readFileSync(lock, 'utf8');
-  // Its name may have survived without its content.
-  if (text.length === 0) return;
-  writeFileSync(lock, JSON.stringify({ ...(JSON.parse(text) as object), bootId: 'of the boot before' }));
+/**
+ * The machine of the test goes on, and so does the server that was cut: its lock is made one of an earlier boot, which it would be. It is
+ * there whole even where the cut took it, as nobody syncs it: with the process alive, its boot alone tells that it holds nothing.
+ */
+function noteReboot(lock: string, lockOfRunning: string): void {
+  const held = JSON.parse(readFileSync(lockOfRunning, 'utf8')) as { bootId: string | null };
+  writeFileSync(lock, JSON.stringify({ ...held, bootId: 'of the boot before' }));
 }
 
 /** Posts OTLP requests, each with a body of its own; those that were answered with success are added to `acked`. */

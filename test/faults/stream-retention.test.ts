@@ -144,12 +144,19 @@ class Run {
     await Promise.all(this.#senders.map((sender) => sender.disconnected()));
     this.seen.resent = this.#senders.reduce((sum, { resent }) => sum + resent, 0);
     await stopped;
-    this.seen.ended += server.grpc.status().streamsEnded.state;
+    const { streamsEnded, streamStateBytes } = server.grpc.status();
+    this.seen.ended += streamsEnded.state;
+    const { streams, streamStateBytes: loggedStateBytes } = server.log.status();
     server.client.destroy();
     await server.engine.stop();
     await server.log.close();
     const { age, bytes } = server.log.status().retention.deleted;
     this.seen.deleted += age.segments + bytes.segments;
+    assert.deepEqual(
+      [streamStateBytes, streams, loggedStateBytes],
+      [0, 0, 0],
+      'state that outlives its stream, in the receiver or the log',
+    );
   }
 
   /** Sends, and lets the server stop and start in the middle of it if told so. */

@@ -300,6 +300,7 @@ test('data directory is held by one process, and a dead or recycled holder is re
     code: 'TREASURY_DATA_DIRECTORY_LOCKED',
     message: new RegExp(`process ${process.pid}`),
   });
+  const own = JSON.parse(readFileSync(lock.path, 'utf8')) as { bootId: string | null };
   lock.release();
   acquireDataDirectoryLock(directory).release();
   const { pid } = spawnSync(process.execPath, ['-e', '']);
@@ -307,6 +308,11 @@ test('data directory is held by one process, and a dead or recycled holder is re
     if (stale.includes('startTicks') && !existsSync('/proc/self/stat')) continue;
     mkdirSync(directory, { recursive: true });
     writeFileSync(join(directory, 'lock'), stale);
+    acquireDataDirectoryLock(directory).release();
+  }
+  if (own.bootId !== null) {
+    // After a reboot the same number and start time may be those of another process.
+    writeFileSync(join(directory, 'lock'), JSON.stringify({ ...own, bootId: 'of the boot before' }));
     acquireDataDirectoryLock(directory).release();
   }
   assert.deepEqual(readdirSync(directory), []);

@@ -111,6 +111,29 @@ test('a hold that was replaced does not release the one after it', () => {
   assert.deepEqual(holds.status(), [{ name: 'a', policy: 'drop', offset: 5n, passedEntries: 0n }]);
 });
 
+test('a consumer is where it answers in time that it is, and else where it was', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const holds = new Holds();
+  let answerLate!: (offset: bigint) => void;
+  const late = new Promise<bigint>((resolve) => (answerLate = resolve));
+  holds.take('ahead', { offset: 50n, policy: 'hold', ask: () => Promise.resolve(99n) });
+  holds.take('late', { offset: 5n, policy: 'hold', ask: () => late });
+  holds.take('prompt', { offset: 5n, policy: 'hold', ask: () => Promise.resolve(40n) });
+  holds.take('silent', { offset: 5n, policy: 'hold' });
+  holds.take('sick', { offset: 5n, policy: 'hold', ask: () => Promise.reject(new Error('It does not know')) });
+  const asked = holds.catchUp(20n);
+  await new Promise((resolve) => setImmediate(resolve));
+  t.mock.timers.tick(LIMITS.holdAnswerMaxMs);
+  await asked;
+  const offsets = (): unknown => Object.fromEntries(holds.status().map(({ name, offset }) => [name, offset]));
+  const expected = { ahead: 50n, late: 5n, prompt: 40n, silent: 5n, sick: 5n };
+  assert.deepEqual(offsets(), expected);
+  assert.ok(holds.needs(20n, 'hold'));
+  answerLate(60n);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(offsets(), expected, 'an answer that came too late may be of another time');
+});
+
 test('entries deleted past a consumer are counted once', () => {
   const holds = new Holds();
   const hold = holds.take('a', { offset: 5n, policy: 'drop' });
