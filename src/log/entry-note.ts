@@ -8,7 +8,7 @@ export interface EntryNote {
   readonly position: number;
   /** Entries that are not there. */
   readonly gap?: EntryGap;
-  /** At the end: everything below was told. */
+  /** At the end, and where nothing came for a while: everything below was told. */
   readonly next?: bigint;
 }
 

@@ -66,15 +66,20 @@ export function openEntryPull(options: EntryPullOptions): EntryPull {
   let nextOffset = from;
   let left = limit;
   let gapsTold = 0;
+  /** What the client knows to be below `nextOffset`, by entries or by notes. */
+  let told = from;
+  let passedBytes = 0;
 
   function wanted(frame: ReadFrame): LogEntry[] {
     const found = frame.entries.filter((entry) => entry.offset >= from && (signal === null || entry.signal === signal));
     return left === null || BigInt(found.length) <= left ? found : found.slice(0, Number(left));
   }
 
-  function newGaps(): Uint8Array[] {
+  /** Gaps behind the last entry that a limit allows are for the client that goes on there. */
+  function newGaps(end: bigint | null): Uint8Array[] {
     const parts: Uint8Array[] = [];
     for (const { from: start, to, reason } of reader.skipped.slice(gapsTold)) {
+      if (end !== null && start >= end) break;
       if (to > from) parts.push(...writer.gap({ from: start < from ? from : start, to, reason }));
       if (to > nextOffset) nextOffset = to;
     }
@@ -83,16 +88,28 @@ export function openEntryPull(options: EntryPullOptions): EntryPull {
   }
 
   function take(frame: ReadFrame): PullStep {
-    const parts = newGaps();
-    const carried = frame.entries.filter(({ offset }) => state.has(offset));
-    parts.push(...writer.entries(carried));
     const entries = wanted(frame);
-    const isWhole = frame.isIntact && entries.length === frame.entries.length;
-    parts.push(...(isWhole ? writer.whole(frame) : writer.entries(entries)));
     if (left !== null) left -= BigInt(entries.length);
     const last = left === 0n ? entries.at(-1) : frame.entries.at(-1);
+    const parts = newGaps(left === 0n ? last!.offset : null);
+    const carried = frame.entries.filter(({ offset }) => state.has(offset));
+    parts.push(...writer.entries(carried));
+    const isWhole = frame.isIntact && entries.length === frame.entries.length;
+    parts.push(...(isWhole ? writer.whole(frame) : writer.entries(entries)));
     if (last !== undefined && last.offset >= nextOffset) nextOffset = last.offset + 1n;
+    const lastSent = entries.at(-1);
+    if (lastSent === undefined) passedBytes += frame.data.length;
+    else told = lastSent.offset + 1n;
+    if (passedBytes >= PASSED_BYTES_MAX) parts.push(...progress());
     return { parts, entries, state: carried };
+  }
+
+  /** Without it a client that wants one signal only would come back with an offset that retention has passed long ago. */
+  function progress(): readonly Uint8Array[] {
+    passedBytes = 0;
+    if (told >= nextOffset) return [];
+    told = nextOffset;
+    return writer.progress(nextOffset);
   }
 
   return {
@@ -120,7 +137,7 @@ export function openEntryPull(options: EntryPullOptions): EntryPull {
       }
       const frame = reader.nextRead();
       if (frame !== null) return take(frame);
-      const parts = newGaps();
+      const parts = [...newGaps(null), ...progress()];
       return parts.length === 0 ? null : { parts, entries: [], state: [] };
     },
     tail: () => writer.end(nextOffset),
@@ -130,6 +147,9 @@ export function openEntryPull(options: EntryPullOptions): EntryPull {
     },
   };
 }
+
+/** Frames of other signals that are passed by before the client is told how far it is. */
+const PASSED_BYTES_MAX = 1024 * 1024;
 
 interface StateSearch {
   readonly reader: FrameReader;

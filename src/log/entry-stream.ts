@@ -35,6 +35,8 @@ export interface EntryStreamWriter {
   /** Some entries of one segment, in order. */
   entries(entries: readonly LogEntry[]): readonly Uint8Array[];
   gap(gap: EntryGap): readonly Uint8Array[];
+  /** Everything below `next` was told, though nothing may have come of it. */
+  progress(next: bigint): readonly Uint8Array[];
   /** The end: everything below `next` was told. */
   end(next: bigint): readonly Uint8Array[];
 }
@@ -70,6 +72,7 @@ export function createEntryStreamWriter({ logUuid, from }: { logUuid: string; fr
       return parts;
     },
     gap: (gap) => [encodeNote({ segment: segment ?? gap.from, position, gap })],
+    progress: (next) => [encodeNote({ segment: segment ?? next, position, next })],
     end: (next) => [encodeNote({ segment: segment ?? next, position, next }), END_OF_STREAM],
   };
 }

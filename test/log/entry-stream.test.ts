@@ -216,6 +216,53 @@ test('entry stream tells gaps that damage left, and marks what depends on lost e
   }
 });
 
+test('entry stream that a limit cuts before damage goes on where it was cut', async (t) => {
+  const directory = scratch(t);
+  const log = await writeLog(directory, 20);
+  t.after(() => log.close());
+  const all = readAll(log, directory);
+  // The last of the four that a round appends to one frame.
+  const victim = all.find(({ kind, offset }) => kind === ENTRY_KINDS.OTLP && offset > 5n)!;
+  const path = segmentPath(directory, victim.segment);
+  const bytes = readFileSync(path);
+  bytes[bytes.indexOf(Buffer.from(victim.record))]! ^= 1;
+  writeFileSync(path, bytes);
+  const got: bigint[] = [];
+  const gaps: unknown[] = [];
+  for (let from = victim.offset - 3n; from < victim.offset + 2n; ) {
+    const { entries, reader } = read(pull({ ...pullOptions(log, directory, from), limit: 1n }));
+    got.push(...entries.map(({ offset }) => offset).filter((offset) => offset >= from));
+    gaps.push(...reader.gaps);
+    from = reader.nextOffset!;
+  }
+  const around = [-3n, -2n, -1n, 1n].map((at) => victim.offset + at);
+  assert.deepEqual(got, around);
+  assert.deepEqual(gaps, [{ from: victim.offset, to: victim.offset + 1n, reason: 'record does not match its CRC' }]);
+});
+
+test('entry stream of one signal tells how far it is where only others come', async (t) => {
+  const directory = scratch(t);
+  const log = await writeLog(directory, 30);
+  t.after(() => log.close());
+  const walk = openEntryPull({ ...pullOptions(log, directory, 3n), signal: 3 });
+  t.after(() => walk.close());
+  const reader = createEntryStreamReader();
+  reader.push(walk.head());
+  const takeAll = () => {
+    for (let step = walk.next(); step !== null; step = walk.next()) {
+      for (const part of step.parts) assert.deepEqual(reader.push(part), []);
+    }
+  };
+  takeAll();
+  assert.equal(reader.isEnded, false);
+  assert.equal(reader.nextOffset, log.status().durableOffset);
+  await log.appendOtlp(2, { batchId: 0n, record: [Buffer.from('|otlp')] });
+  const { durableOffset, segment, segmentBytes } = log.status();
+  walk.advance({ durableOffset, segment, segmentBytes });
+  takeAll();
+  assert.equal(reader.nextOffset, durableOffset);
+});
+
 test('entry stream that was cut anywhere is not ended, and damage on the way is told with its place', async (t) => {
   const directory = scratch(t);
   const log = await writeLog(directory, 6);
