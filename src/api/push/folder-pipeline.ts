@@ -57,6 +57,13 @@ export function startFolderPipeline(options: FolderPipelineOptions): Pipeline {
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
+      if (durable.durableOffset === 0n) {
+        // An empty log has no segment that says which log it is.
+        figures.isAtEnd = true;
+        onChange();
+        await news.wait();
+        continue;
+      }
       let folder: TableFolder | null = null;
       try {
         folder = await openFolder();
@@ -73,9 +80,9 @@ export function startFolderPipeline(options: FolderPipelineOptions): Pipeline {
     }
   }
 
-  function openFolder(): Promise<TableFolder> {
+  async function openFolder(): Promise<TableFolder> {
     const logUuid = readLogUuid(logDirectory);
-    if (logUuid === null) throw new Error('Cannot read the log: it has no segment yet');
+    if (logUuid === null) throw new Error('Cannot read the log: no segment says which log it is');
     return openTableFolder({
       directory: config.endpoint,
       format: 'parquet',

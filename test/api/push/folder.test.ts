@@ -43,6 +43,18 @@ test('an exporter to a folder acknowledges what is in synced files, and goes on 
   assert.deepEqual(await bodiesIn(folder), ['0', '1', '2', '3']);
 });
 
+test('an exporter to a folder waits for the first entry of an empty log', async (t) => {
+  const folder = join(scratchDirectory(t), 'out');
+  const push = await startPush(t, OFTEN);
+  push.start(exporter(folder));
+  const waiting = await push.until(({ state }) => state !== 'running');
+  assert.deepEqual([waiting.state, waiting.error, waiting.retries], ['idle', null, 0]);
+  await push.append(['0']);
+  const progress = await push.untilSent();
+  assert.deepEqual([progress.ackedOffset, progress.error, progress.retries], [1n, null, 0]);
+  assert.deepEqual(await bodiesIn(folder), ['0']);
+});
+
 test('an exporter to a folder that is rewound, or killed before it was told, writes nothing twice', async (t) => {
   const folder = join(scratchDirectory(t), 'out');
   const push = await startPush(t, OFTEN);
