@@ -278,6 +278,7 @@ class PointRun {
       if (red !== undefined && DISK_REASON.test(red[1].reason ?? '')) {
         assert.equal(status, 503);
         assert.ok(red[0] === 'materialization' || red[0] === 'engine', red[0]);
+        assert.equal(await healthFigure(this.server, red[0]), '0', this.#lastHint);
         return;
       }
       await sleep(20);

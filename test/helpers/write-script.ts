@@ -7,6 +7,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { type Signal, SIGNALS } from '../../src/base/index.ts';
 import { ENTRY_KINDS, readEntries } from '../../src/log/index.ts';
 import { createStreamInspector } from '../../src/otap/index.ts';
+import { statusDetails } from '../api/grpc/otlp-messages.ts';
 import { readArrowStreams } from './captures.ts';
 import { connectOtap, type OtapClient } from './otap-client.ts';
 import { createOtlpHttpClient, exportGrpc, type OtlpHttpClient } from './otlp-client.ts';
@@ -153,7 +154,11 @@ export class WriteScript {
 
   async #grpcExport(signal: Signal): Promise<Answer> {
     const body = requestOf(signal, this.#account.nextNumber(), 0);
-    const { code, message } = await exportGrpc(this.#grpc, signal, body);
+    const { code, message, headers, trailers } = await exportGrpc(this.#grpc, signal, body);
+    if (code === GRPC_UNAVAILABLE) {
+      const { retryAfterMs } = statusDetails(trailers['grpc-status-details-bin'] ?? headers['grpc-status-details-bin']);
+      assert.ok(retryAfterMs !== null && retryAfterMs > 0, 'a refusal over gRPC says when to come again');
+    }
     return this.#answerOf(code, message, () => this.#account.acknowledge(keyOfRequest(body), body));
   }
 
