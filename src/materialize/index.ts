@@ -27,11 +27,5 @@ export {
   superviseEngine,
   type SupervisedEngine,
 } from './supervised-engine.ts';
-export {
-  type FlushedFiles,
-  openTableFolder,
-  readTableFolder,
-  type TableFolder,
-  type TableFolderFormat,
-  type TableFolderState,
-} from './table-folder.ts';
+export type { FlushedFiles, TableFolder, TableFolderFormat, TableFolderState } from './table-folder.ts';
+export { openTableFolder, readTableFolder } from './table-folders.ts';

@@ -6,7 +6,6 @@ export { compressZstd, decompressZstd, initZstd } from './zstd.ts';
 export { cborToJson } from './cbor-json.ts';
 export { type CborValue, decodeCbor } from './cbor.ts';
 export { createStreamDecoder } from './stream-decoder.ts';
-export { createStreamEncoder, type StreamEncoderOptions } from './stream-encoder.ts';
 export { ProtobufReader } from './protobuf-reader.ts';
 export { isKeptHeader } from './header-policy.ts';
 export {
@@ -17,7 +16,11 @@ export {
   OTLP_CONTENT_TYPES,
   type OtlpContentType,
 } from './otlp.ts';
-export { encodeOtlp, type OtlpEncodeFaults } from './otlp-encoder.ts';
-export { countItems } from './count-items.ts';
-export { filterBatch, type RowFilter } from './row-filter.ts';
-export { splitBatch } from './split-batch.ts';
+export type { OtlpEncodeFaults } from './otlp-encoder.ts';
+export type { RowFilter } from './row-filter.ts';
+export type { StreamEncoderOptions } from './stream-encoder.ts';
+
+/** Loads the encoders of OTAP and OTLP: a server that sends nothing goes without. */
+export function loadEncoders(): Promise<typeof import('./encoders.ts')> {
+  return import('./encoders.ts');
+}

@@ -7,7 +7,8 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { type Signal, SIGNALS } from '../../src/base/index.ts';
-import { createStreamDecoder, createStreamEncoder, decodeOtlp, initZstd } from '../../src/otap/index.ts';
+import { createStreamDecoder, decodeOtlp, initZstd } from '../../src/otap/index.ts';
+import { createStreamEncoder } from '../../src/otap/stream-encoder.ts';
 import { canonicalRows } from '../helpers/canonical-rows.ts';
 import { readArrowStreams, sharedCapturesMissing } from '../helpers/captures.ts';
 import { assertSameRows, rowDifference } from '../helpers/collector-tables.ts';

@@ -8,17 +8,14 @@ import fc from 'fast-check';
 import { type Signal, SIGNALS } from '../../src/base/index.ts';
 import {
   type CanonicalBatch,
-  countItems,
   createStreamDecoder,
   decodeOtlp,
   decompressZstd,
-  encodeOtlp,
-  filterBatch,
   initZstd,
   OTLP_CONTENT_TYPES,
   type RowFilter,
-  splitBatch,
 } from '../../src/otap/index.ts';
+import { countItems, encodeOtlp, filterBatch, splitBatch } from '../../src/otap/encoders.ts';
 import { checkBatch } from '../helpers/batch-invariants.ts';
 import { canonicalRows } from '../helpers/canonical-rows.ts';
 import { captureNames, readArrowStreams } from '../helpers/captures.ts';

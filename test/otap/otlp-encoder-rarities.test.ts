@@ -8,15 +8,14 @@ import {
   type BytesColumn,
   type CanonicalBatch,
   decodeOtlp,
-  encodeOtlp,
   type LogsBatch,
   type MetricsBatch,
   METRIC_TYPES,
   OTLP_CONTENT_TYPES,
-  splitBatch,
   type TracesBatch,
   VALUE_TYPES,
 } from '../../src/otap/index.ts';
+import { encodeOtlp, splitBatch } from '../../src/otap/encoders.ts';
 import { fullRequest } from '../helpers/otlp-full-request.ts';
 import { OTLP_REQUEST_SCHEMAS } from '../helpers/otlp-json.ts';
 

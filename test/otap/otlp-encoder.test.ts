@@ -13,10 +13,10 @@ import {
   createStreamDecoder,
   decodeOtlp,
   decompressZstd,
-  encodeOtlp,
   initZstd,
   OTLP_CONTENT_TYPES,
 } from '../../src/otap/index.ts';
+import { encodeOtlp } from '../../src/otap/otlp-encoder.ts';
 import { checkBatch } from '../helpers/batch-invariants.ts';
 import { canonicalRows } from '../helpers/canonical-rows.ts';
 import { captureNames, readArrowStreams, readCapture, sharedCapturesMissing } from '../helpers/captures.ts';

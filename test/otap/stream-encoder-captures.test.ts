@@ -1,7 +1,8 @@
 /** What a Collector sent, decoded, encoded anew and decoded again: every cell of every row, and the size of it all. */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { createStreamDecoder, createStreamEncoder, createStreamInspector, initZstd } from '../../src/otap/index.ts';
+import { createStreamDecoder, createStreamInspector, initZstd } from '../../src/otap/index.ts';
+import { createStreamEncoder } from '../../src/otap/stream-encoder.ts';
 import { decompressZstd } from '../../src/otap/zstd.ts';
 import { canonicalRows } from '../helpers/canonical-rows.ts';
 import { captureNames, readArrowStreams, sharedCapturesMissing } from '../helpers/captures.ts';

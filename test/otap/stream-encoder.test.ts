@@ -14,7 +14,6 @@ import {
   type BytesColumn,
   type CanonicalBatch,
   createStreamDecoder,
-  createStreamEncoder,
   createStreamInspector,
   type LogsBatch,
   type MetricsBatch,
@@ -22,6 +21,7 @@ import {
   type StreamEncoder,
   VALUE_TYPES,
 } from '../../src/otap/index.ts';
+import { createStreamEncoder } from '../../src/otap/stream-encoder.ts';
 import { walkIpcMessages } from '../../src/otap/ipc-messages.ts';
 import { decodeOtlpProtobuf } from '../../src/otap/otlp-decoder.ts';
 import { checkBatch } from '../helpers/batch-invariants.ts';

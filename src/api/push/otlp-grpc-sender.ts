@@ -1,6 +1,6 @@
 /** Sends batches as OTLP export requests over gRPC. */
 import { BatchTooLargeError, errorMessage, LIMITS, type Signal } from '../../base/index.ts';
-import { type CanonicalBatch, encodeOtlp } from '../../otap/index.ts';
+import type { CanonicalBatch } from '../../otap/index.ts';
 import { decodeExportResponse } from './answers.ts';
 import { compressed, DEFAULT_COMPRESSION } from './compression.ts';
 import { createGrpcClient, type GrpcEnd } from './grpc-client.ts';
@@ -8,6 +8,7 @@ import { otherCompression } from './other-compression.ts';
 import type { SendFacts, Sender, SendResult } from './sender.ts';
 import type { ExporterConfig } from './types.ts';
 import { GRPC_CODES, grpcVerdict } from './verdicts.ts';
+import { encodeOtlp } from './encoders.ts';
 
 const PATHS: Readonly<Record<Signal, string>> = {
   logs: '/opentelemetry.proto.collector.logs.v1.LogsService/Export',

@@ -6,7 +6,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { AssertionError, errorMessage, LIMITS, type Logger, type Signal, SIGNALS } from '../../base/index.ts';
 import type { DurablePosition, LogEntry } from '../../log/index.ts';
-import { type CanonicalBatch, countItems, splitBatch } from '../../otap/index.ts';
+import type { CanonicalBatch } from '../../otap/index.ts';
 import { createAckedOffsets, type OpenEntry } from './acked-offsets.ts';
 import { createDelivery, type Delivery, type Shipment } from './delivery.ts';
 import { createEntrySource, type SourceStep } from './entry-source.ts';
@@ -15,6 +15,7 @@ import { type OpenSender, openSender, type SenderConfig } from './open-sender.ts
 import { createNews } from './news.ts';
 import type { ExporterProgress, SetAsideEntry } from './types.ts';
 import { wantedRows } from './wanted-rows.ts';
+import { countItems, splitBatch } from './encoders.ts';
 
 export interface PipelineOptions {
   readonly logDirectory: string;

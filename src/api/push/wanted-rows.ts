@@ -1,5 +1,6 @@
-import { type CanonicalBatch, countItems, filterBatch, type RowFilter } from '../../otap/index.ts';
+import type { CanonicalBatch, RowFilter } from '../../otap/index.ts';
 import type { ExporterFilter } from './types.ts';
+import { countItems, filterBatch } from './encoders.ts';
 
 /** What a filter leaves of a batch. */
 export interface WantedRows {

@@ -11,7 +11,7 @@ import fc from 'fast-check';
 import type { SenderConfig } from '../../../src/api/push/open-sender.ts';
 import type { Sender, SendResult } from '../../../src/api/push/sender.ts';
 import { SIGNAL_CODES } from '../../../src/base/index.ts';
-import { countItems } from '../../../src/otap/index.ts';
+import { countItems } from '../../../src/otap/count-items.ts';
 import { appendCapture } from '../../helpers/engine-log.ts';
 import { startPush } from './push-fixture.ts';
 import { startGrpcTarget, startOtapTarget } from './targets.ts';

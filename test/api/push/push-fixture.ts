@@ -14,7 +14,8 @@ import {
   type RetainedLog,
   type RetentionSettings,
 } from '../../../src/log/index.ts';
-import { createStreamEncoder, createStreamInspector, decodeOtlp, initZstd } from '../../../src/otap/index.ts';
+import { createStreamInspector, decodeOtlp, initZstd } from '../../../src/otap/index.ts';
+import { createStreamEncoder } from '../../../src/otap/stream-encoder.ts';
 import { ExportLogsServiceRequestSchema } from '../../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.js';
 import { durableOf } from '../../helpers/engine-log.ts';
 

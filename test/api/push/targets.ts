@@ -8,7 +8,8 @@ import { gunzipSync } from 'node:zlib';
 import { fromBinary } from '@bufbuild/protobuf';
 import { encodeBatchStatus } from '../../../src/api/grpc/batch-status.ts';
 import type { Signal } from '../../../src/base/index.ts';
-import { createStreamDecoder, decompressZstd, encodeOtlp, initZstd } from '../../../src/otap/index.ts';
+import { createStreamDecoder, decompressZstd, initZstd } from '../../../src/otap/index.ts';
+import { encodeOtlp } from '../../../src/otap/otlp-encoder.ts';
 import { ExportLogsServiceRequestSchema } from '../../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.js';
 import { ARROW_PATHS, compressMessage } from '../../helpers/otap-client.ts';
 
