@@ -59,7 +59,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'push',
     usage: 'push ls|create|show|pause|resume|rewind|fork|delete [NAME] [URL|PLACE|NEW-NAME] [options]',
     description:
-      'Look after the exporters of a server. create NAME URL: otlp://HOST:PORT, otap://…, otlp+http://…, parquet:DIR and the like. rewind NAME PLACE: an offset, a time, start or end. fork NAME NEW-NAME: another one at the same place.',
+      'Look after the exporters of a server. create NAME URL: otlp://HOST:PORT, otap://…, otlp+http://…, parquet:DIR and the like. rewind NAME PLACE: an offset, a time of receipt, event:TIME, start or end. fork NAME NEW-NAME: another one at the same place.',
     arguments: { min: 1, max: 3 },
   },
 ];

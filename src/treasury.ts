@@ -9,6 +9,8 @@ import {
   type ExporterManager,
   type GrpcServer,
   type HttpListener,
+  offsetAtTime,
+  type OffsetAtTime,
   type Pulls,
   readExporter,
   startGrpcServer,
@@ -100,18 +102,29 @@ export async function startTreasury(config: Config, logger: Logger): Promise<Tre
     started.push({ name: 'tables hold', stop: () => tablesHold.stop() });
     const pulls = createPulls({ log, logDirectory: folders.log, logger });
     started.push({ name: 'pulls', stop: () => pulls.stop() });
-    const offsetAtTime = async (unixNano: bigint) => (await pulls.ask({ type: 'received-at', unixNano })).offset;
+    const places = { engine, pulls, sqlLimits: sqlLimitsOf(config) };
+    const atTime: OffsetAtTime = (unixNano, by) =>
+      offsetAtTime(places, by === 'event' ? { eventTime: unixNano } : { receivedAt: unixNano });
     const exporters = await createExporterManager({
       directory: folders.exporters,
       cursors,
       log,
       startWorker: (onEvent) => startPushWorker({ logDirectory: folders.log, onEvent, logger }),
-      offsetAtTime,
+      offsetAtTime: atTime,
       wanted: config.exports.map(({ name, ...target }) => readExporter(name, target)),
       logger,
     });
     started.push({ name: 'exporters', stop: () => exporters.stop() });
-    const parts = { log, engine, pulls, cursors, exporters, offsetAtTime, logger, isStopping: () => isStopping };
+    const parts = {
+      log,
+      engine,
+      pulls,
+      cursors,
+      exporters,
+      offsetAtTime: atTime,
+      logger,
+      isStopping: () => isStopping,
+    };
     const ports = await startPorts(config, parts);
     started.push({ name: 'ports', stop: () => stopPorts(ports) });
     return {
@@ -156,6 +169,10 @@ async function startSupervised(config: Config, log: Log, logger: Logger): Promis
   return engine;
 }
 
+function sqlLimitsOf({ sqlRowsMax, sqlTimeoutMs }: Config): { readonly rowsMax: number; readonly timeoutMs: number } {
+  return { rowsMax: sqlRowsMax, timeoutMs: sqlTimeoutMs };
+}
+
 interface Ports {
   readonly grpc: GrpcServer;
   readonly otlpHttp: HttpListener;
@@ -169,7 +186,7 @@ interface PortParts {
   readonly pulls: Pulls;
   readonly cursors: Cursors;
   readonly exporters: ExporterManager;
-  readonly offsetAtTime: (unixNano: bigint) => Promise<bigint>;
+  readonly offsetAtTime: OffsetAtTime;
   readonly logger: Logger;
   readonly isStopping: () => boolean;
 }
@@ -199,7 +216,7 @@ async function startPorts(config: Config, parts: PortParts): Promise<Ports> {
       engineHealth: () => engine.health(),
       receiverStatus: () => grpc.status(),
       otlpStatus: () => intake.status(),
-      sqlLimits: { rowsMax: config.sqlRowsMax, timeoutMs: config.sqlTimeoutMs },
+      sqlLimits: sqlLimitsOf(config),
     };
     const http = await startHttpServer({ ...config.http, services });
     grpc.setServing(true);

@@ -140,5 +140,6 @@ function lagText({ entries, seconds }: ExporterBody['lag']): string {
 
 function rewindBody(place: string): Readonly<Record<string, string>> {
   if (/^\d+$/.test(place)) return { offset: place };
-  return place === 'start' || place === 'end' ? { to: place } : { time: place };
+  if (place === 'start' || place === 'end') return { to: place };
+  return place.startsWith('event:') ? { eventTime: place.slice('event:'.length) } : { time: place };
 }

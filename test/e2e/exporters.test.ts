@@ -138,6 +138,8 @@ test('treasury push creates, shows, rewinds, forks and deletes exporters of a se
   const { stdout } = await runTreasury(['status', '--server', `http://${source.http}`]);
   assert.match(stdout, /copy +(idle|running) +5 +0/);
   assert.match((await push('pause', 'copy')).text, /state +paused/);
+  assert.match((await push('rewind', 'copy', 'event:1970-01-01T00:00:00Z')).text, /acknowledged below offset +0\n/);
+  assert.match((await push('rewind', 'copy', 'end')).text, /acknowledged below offset +5\n/);
   assert.match((await push('fork', 'copy', 'other')).text, /name +other/);
   assert.match((await push('ls')).text, /copy +paused[\s\S]*other +(idle|running)/);
   assert.equal((await push('delete', 'other')).code, 0);

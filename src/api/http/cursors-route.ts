@@ -3,7 +3,8 @@ import type KoaRouter from '@koa/router';
 import type { Context } from 'koa';
 import type { Cursor, CursorStatus, HoldPolicy } from '../../log/index.ts';
 import { refuseOffset } from '../../log/index.ts';
-import { offsetOfPlace } from '../push/log-place.ts';
+import { EVENT_TIME_PREFIX, offsetOfPlace } from '../push/log-place.ts';
+import { parseTime } from '../pull/times.ts';
 import { HttpError } from './http-error.ts';
 import { badRequest, readJsonObject, refuseForeignPage } from './json-request.ts';
 import type { HttpServices } from './services.ts';
@@ -28,7 +29,7 @@ export function addCursorRoutes(router: KoaRouter, services: HttpServices): void
     context.body = shown(cursorOf(context, services).status);
   });
   router.patch(`${BASE}/:name`, async (context) => {
-    const changes = await readJsonObject(context, ['offset', 'time', 'paused', 'policy']);
+    const changes = await readJsonObject(context, ['offset', 'time', 'eventTime', 'paused', 'policy']);
     const cursor = ownCursorOf(context, services);
     await change(cursor, changes, services);
     context.body = shown(cursor.status);
@@ -72,7 +73,7 @@ export function nameOf(value: unknown): string {
 }
 
 /** An offset as a place. */
-export function offsetPlace(value: unknown): string {
+function offsetPlace(value: unknown): string {
   const text = typeof value === 'string' || typeof value === 'number' ? String(value) : '';
   if (/^\d{1,20}$/.test(text)) return text;
   throw badRequest(`Cannot read offset: it must be a whole number, value is ${JSON.stringify(value)}`, {
@@ -80,12 +81,23 @@ export function offsetPlace(value: unknown): string {
   });
 }
 
-/** A time as a place. */
-export function timePlace(value: unknown): string {
-  if (typeof value === 'string' && !/^(start|end|\d+)$/.test(value)) return value;
-  throw badRequest(`Cannot read time: it must be a time in RFC 3339, value is ${JSON.stringify(value)}`, {
-    field: 'time',
-  });
+/** A time of receipt, or of events, as a place. */
+function timePlace(field: 'time' | 'eventTime', value: unknown): string {
+  if (typeof value === 'string' && parseTime(value) !== null && !/^\d+$/.test(value)) {
+    return field === 'time' ? value : EVENT_TIME_PREFIX + value;
+  }
+  throw badRequest(`Cannot read ${field}: it must be a time in RFC 3339, value is ${JSON.stringify(value)}`, { field });
+}
+
+/** The place that a body names in one of its fields; null when in none. Throws HttpError 400. */
+export function placeIn({ offset, time, eventTime }: Readonly<Record<string, unknown>>): string | null {
+  const given = Object.entries({ offset, time, eventTime }).flatMap(([field, value]) =>
+    value === undefined ? [] : field,
+  );
+  if (given.length > 1) throw badRequest(`Cannot read ${given[1]}: ${given[0]} is given already`, { field: given[1]! });
+  if (offset !== undefined) return offsetPlace(offset);
+  if (time !== undefined) return timePlace('time', time);
+  return eventTime === undefined ? null : timePlace('eventTime', eventTime);
 }
 
 async function change(
@@ -93,21 +105,18 @@ async function change(
   changes: Readonly<Record<string, unknown>>,
   services: HttpServices,
 ): Promise<void> {
-  const { offset, time, paused, policy } = changes;
+  const { paused, policy } = changes;
   if (Object.keys(changes).length === 0) {
-    throw badRequest('Cannot change the cursor: offset, time, paused or policy must be given');
+    throw badRequest('Cannot change the cursor: offset, time, eventTime, paused or policy must be given');
   }
-  if (offset !== undefined && time !== undefined) throw badRequest('Cannot read time: offset is given already');
   if (paused !== undefined && typeof paused !== 'boolean') {
     throw badRequest(`Cannot read paused: it must be true or false, value is ${JSON.stringify(paused)}`, {
       field: 'paused',
     });
   }
   const nextPolicy = policy === undefined ? null : policyOf(policy);
-  const place = offset === undefined ? (time === undefined ? null : timePlace(time)) : offsetPlace(offset);
-  if (place !== null) {
-    await cursor.seek(await placeOf(offset === undefined ? 'time' : 'offset', place, services));
-  }
+  const place = placeIn(changes);
+  if (place !== null) await cursor.seek(await placeOf('offset', place, services));
   if (nextPolicy !== null) await cursor.setPolicy(nextPolicy);
   if (paused !== undefined) await cursor.setPaused(paused);
 }

@@ -3,7 +3,7 @@ import type KoaRouter from '@koa/router';
 import type { Context } from 'koa';
 import type { ExporterStatus } from '../push/exporter.ts';
 import type { ExportersStatus } from '../push/manager.ts';
-import { answer, nameOf, offsetPlace, timePlace } from './cursors-route.ts';
+import { answer, nameOf, placeIn } from './cursors-route.ts';
 import { badRequest, readJsonObject, refuseForeignPage } from './json-request.ts';
 import type { HttpServices } from './services.ts';
 
@@ -41,7 +41,7 @@ export function addExporterRoutes(router: KoaRouter, { exporters }: HttpServices
     context.body = exporterBody(await exporters.resume(nameIn(context)));
   });
   router.post(`${BASE}/:name/rewind`, async (context) => {
-    const place = rewindPlace(await readJsonObject(context, ['offset', 'time', 'to']));
+    const place = rewindPlace(await readJsonObject(context, ['offset', 'time', 'eventTime', 'to']));
     context.body = exporterBody(await exporters.rewind(nameIn(context), place));
   });
   router.post(`${BASE}/:name/fork`, async (context) => {
@@ -89,12 +89,12 @@ function nameIn(context: Context): string {
 }
 
 function rewindPlace(fields: Readonly<Record<string, unknown>>): string {
-  const { offset, time, to } = fields;
+  const { to } = fields;
   if (Object.keys(fields).length !== 1) {
-    throw badRequest('Cannot rewind: one of offset, time and to (start or end) must be given');
+    throw badRequest('Cannot rewind: one of offset, time, eventTime and to (start or end) must be given');
   }
-  if (offset !== undefined) return offsetPlace(offset);
-  if (time !== undefined) return timePlace(time);
+  const place = placeIn(fields);
+  if (place !== null) return place;
   if (to === 'start' || to === 'end') return to;
   throw badRequest(`Cannot read to: it must be start or end, value is ${JSON.stringify(to)}`, { field: 'to' });
 }

@@ -5,6 +5,7 @@ import type { Engine, EngineHealth } from '../../materialize/index.ts';
 import type { GrpcReceiverStatus } from '../grpc/server.ts';
 import type { OtlpReceiverStatus } from '../otlp/otlp-intake.ts';
 import type { Pulls } from '../pull/pulls.ts';
+import type { OffsetAtTime } from '../push/log-place.ts';
 import type { ExporterManager } from '../push/manager.ts';
 
 export interface HttpServices {
@@ -23,8 +24,7 @@ export interface HttpServices {
   readonly pulls: Pulls;
   readonly cursors: Cursors;
   readonly exporters: ExporterManager;
-  /** The first offset that was received at or after a time. */
-  readonly offsetAtTime: (unixNano: bigint) => Promise<bigint>;
+  readonly offsetAtTime: OffsetAtTime;
   /** Whether the server has begun to stop. */
   readonly isStopping: () => boolean;
   readonly sqlLimits: { readonly rowsMax: number; readonly timeoutMs: number };

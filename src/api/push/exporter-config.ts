@@ -4,7 +4,7 @@ import { LIMITS, nearest, SIGNALS, TreasuryError } from '../../base/index.ts';
 import type { HoldPolicy } from '../../log/index.ts';
 import { EXPORTER_COMPRESSIONS, EXPORTER_PROTOCOLS, type ExporterConfig, type ExporterFilter } from './types.ts';
 
-/** Where an exporter begins: `start`, `end`, an offset, or a time of receipt in RFC 3339. */
+/** Where an exporter begins: `start`, `end`, an offset, a time of receipt in RFC 3339, or `event:` and a time of events. */
 export type ExporterFrom = string;
 
 export interface ExporterDefinition {
@@ -153,7 +153,7 @@ function readEndpoint(name: string, protocol: ExporterConfig['protocol'], value:
 }
 
 /** RFC 3339, to nanoseconds. */
-const TIME = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;
+const TIME = /^(event:)?\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;
 
 function readFrom(name: string, value: unknown): ExporterFrom {
   if (Number.isSafeInteger(value) && (value as number) >= 0) return String(value);

@@ -16,7 +16,7 @@ import { createExporter, type Exporter, type ExporterStatus } from './exporter.t
 import { changedFields, type ExporterDefinition, type ExporterFrom, readExporter } from './exporter-config.ts';
 import { createExporterFiles, type ExporterFault } from './exporter-files.ts';
 import { createLagClock } from './lag-clock.ts';
-import { offsetOfPlace } from './log-place.ts';
+import { type OffsetAtTime, offsetOfPlace } from './log-place.ts';
 import { createPushThread, type PushThreadLimits } from './push-thread.ts';
 import type { ExporterConfig, PushEvent, PushWorker } from './types.ts';
 
@@ -57,8 +57,7 @@ export interface ExporterManagerOptions {
   readonly cursors: Cursors;
   readonly log: Pick<RetainedLog, 'status' | 'onDurable'>;
   readonly startWorker: (onEvent: (event: PushEvent) => void) => PushWorker;
-  /** The first offset that was received at or after a time. */
-  readonly offsetAtTime: (unixNano: bigint) => Promise<bigint>;
+  readonly offsetAtTime: OffsetAtTime;
   /** Exporters that the command line asks for: they win over files of the same name. */
   readonly wanted?: readonly ExporterDefinition[];
   readonly logger?: Logger;

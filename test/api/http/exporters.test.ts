@@ -35,7 +35,8 @@ async function startApi(t: TestContext): Promise<Api> {
   await appendTexts(log, 9);
   const workers = scriptedWorkers();
   const cursors = await openCursors({ directory: join(data, 'cursors'), log });
-  const offsetAtTime = (unixNano: bigint) => Promise.resolve(unixNano % 10n);
+  const offsetAtTime = (unixNano: bigint, by: 'receipt' | 'event') =>
+    Promise.resolve((unixNano % 10n) + (by === 'event' ? 2n : 0n));
   const exporters = await createExporterManager({
     directory: join(data, 'exporters'),
     cursors,
@@ -84,6 +85,9 @@ test('a cursor is created, moved, paused, forked and deleted', async (t) => {
   assert.deepEqual([changed.body['offset'], changed.body['paused'], changed.body['policy']], [5, true, 'drop']);
   const timed = await ask('PATCH', 'cursors/a', { time: '1970-01-01T00:00:00.000000003Z' });
   assert.equal(timed.body['offset'], 3);
+  const ofEvent = await ask('PATCH', 'cursors/a', { eventTime: '1970-01-01T00:00:00.000000003Z' });
+  assert.equal(ofEvent.body['offset'], 5);
+  await ask('PATCH', 'cursors/a', { offset: 3 });
   const fork = await ask('POST', 'cursors/a/fork', { name: 'b' });
   assert.deepEqual([fork.status, fork.body['offset'], fork.body['policy']], [201, 3, 'drop']);
   const list = await ask('GET', 'cursors');
@@ -113,6 +117,11 @@ test('an exporter is created, replaced, paused, rewound, forked and deleted', as
     (await ask('POST', 'exporters/a/rewind', { time: '1970-01-01T00:00:00.000000004Z' })).body['ackedOffset'],
     4,
   );
+  const eventTime = '1970-01-01T00:00:00.000000004Z';
+  assert.equal((await ask('POST', 'exporters/a/rewind', { eventTime })).body['ackedOffset'], 6);
+  assert.equal((await ask('POST', 'exporters', { name: 'e', ...TARGET, from: `event:${eventTime}` })).status, 201);
+  assert.equal((await ask('GET', 'exporters/e')).body['ackedOffset'], 6);
+  assert.equal((await ask('DELETE', 'exporters/e')).status, 204);
   assert.equal((await ask('POST', 'exporters/a/rewind', { to: 'end' })).body['ackedOffset'], 9);
   assert.equal((await ask('POST', 'exporters/a/resume')).body['state'], 'idle');
   const fork = await ask('POST', 'exporters/a/fork', { name: 'c', endpoint: 'http://other:1' });
@@ -231,8 +240,10 @@ const REFUSED: readonly (readonly [string, string, unknown, number, string, RegE
   ['PUT', 'exporters/b', { ...TARGET, from: 10 }, 416, 'TREASURY_OFFSET_OUT_OF_RANGE', /0 to 9/],
   ['PUT', 'exporters/out', { ...TARGET, from: 1 }, 400, 'TREASURY_EXPORTER_INVALID', /goes on where it is/],
   ['PUT', 'exporters/b', ' '.repeat(LIMITS.exporterConfigBytesMax + 1), 413, 'TREASURY_BODY_TOO_LARGE', /more than/],
-  ['POST', 'exporters/out/rewind', {}, 400, 'TREASURY_BAD_REQUEST', /one of offset, time and to/],
+  ['POST', 'exporters/out/rewind', {}, 400, 'TREASURY_BAD_REQUEST', /one of offset, time, eventTime and to/],
   ['POST', 'exporters/out/rewind', { offset: 1, to: 'end' }, 400, 'TREASURY_BAD_REQUEST', /one of/],
+  ['POST', 'exporters/out/rewind', { time: 1, eventTime: 1 }, 400, 'TREASURY_BAD_REQUEST', /one of/],
+  ['POST', 'exporters/out/rewind', { eventTime: 'now' }, 400, 'TREASURY_BAD_REQUEST', /eventTime: it must be a time/],
   ['POST', 'exporters/out/rewind', { to: 'now' }, 400, 'TREASURY_BAD_REQUEST', /start or end/],
   ['POST', 'exporters/out/rewind', { offset: 11 }, 416, 'TREASURY_OFFSET_OUT_OF_RANGE', /0 to 9/],
   ['POST', 'exporters/out/fork', { name: 'plain' }, 409, 'TREASURY_CURSOR_EXISTS', /a cursor has that name/],
