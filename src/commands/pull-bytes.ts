@@ -1,5 +1,5 @@
 /** `treasury pull --to arrow FILE` and `stdout`: the server's answer as it comes, checked on the way. */
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { errorMessage, syncFolder, TreasuryError, UNFINISHED_SUFFIX } from '../base/index.ts';
 import { createEntryStreamReader, END_OF_STREAM } from '../log/index.ts';
@@ -16,9 +16,11 @@ export interface PullBytesOptions {
 
 /** Writes the stream into a file, which is there when it is whole. Throws TreasuryError. */
 export async function pullFile(path: string, options: PullBytesOptions): Promise<void> {
-  const draft = join(dirname(path), `.${basename(path)}${UNFINISHED_SUFFIX}`);
+  // Of this process alone: two pulls to one file must not write into each other's.
+  const draft = join(dirname(path), `.${basename(path)}.${process.pid}${UNFINISHED_SUFFIX}`);
   let file: FileHandle | null = null;
   try {
+    await removeLeft(path);
     file = await open(draft, 'w');
     const handle = file;
     const bytes = await pullStream(options, (part) => handle.writeFile(part));
@@ -37,6 +39,24 @@ export async function pullFile(path: string, options: PullBytesOptions): Promise
     await file?.close();
     await rm(draft, { force: true });
     throw failure(error, `; ${path} was not written, and is pulled from its start the next time`);
+  }
+}
+
+/** Takes away what pulls to this file left that were killed. */
+async function removeLeft(path: string): Promise<void> {
+  const [prefix, suffix] = [`.${basename(path)}.`, UNFINISHED_SUFFIX];
+  for (const name of await readdir(dirname(path))) {
+    if (!name.startsWith(prefix) || !name.endsWith(suffix)) continue;
+    const pid = name.slice(prefix.length, -suffix.length);
+    if (/^\d+$/.test(pid) && !isRunning(Number(pid))) await rm(join(dirname(path), name), { force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

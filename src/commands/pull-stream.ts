@@ -63,9 +63,14 @@ export async function connectPull(request: PullRequest, stop: AbortSignal): Prom
   if (follow) url.searchParams.set('follow', 'true');
   const response = await get(url, stop);
   if (response.statusCode !== 200) throw await refusal(response);
+  const begin = String(response.headers['x-treasury-from']);
+  if (!/^\d+$/.test(begin)) {
+    response.destroy();
+    throw new TreasuryError('TREASURY_CONFIG', `Cannot pull from ${url.origin}: what answers there is no treasury`);
+  }
   response.socket.setKeepAlive(true, LIMITS.pullKeepAliveMs);
   return {
-    from: BigInt(String(response.headers['x-treasury-from'])),
+    from: BigInt(begin),
     body: response,
     close: () => void response.destroy(),
   };
@@ -160,6 +165,8 @@ async function* withPauses(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer |
   const iterator = body[Symbol.asyncIterator]();
   for (;;) {
     const next = iterator.next();
+    // Whoever leaves during a pause closes the connection, and nobody is there for what that throws.
+    next.catch(() => {});
     let result: IteratorResult<Buffer> | null = null;
     while (result === null) {
       const timer = new AbortController();

@@ -81,6 +81,10 @@ class TablesRun {
   #logUuid: string | null = null;
   #decoder: EntryDecoder | null = null;
   #connection = -1;
+  #decoderBounds: { readonly statesBytesMax: number; readonly streamsMax: number } = {
+    statesBytesMax: LIMITS.decoderStatesBytesMax,
+    streamsMax: LIMITS.streamsMax,
+  };
   #bytes = 0;
   /** Since when something waits for a flush. */
   #sinceMs: number | null = null;
@@ -99,9 +103,8 @@ class TablesRun {
       try {
         this.#takeEntry(folder, decoder, entry, part.from);
       } catch (error) {
-        if (!(error instanceof ReadFailure) || entry.offset < part.from) throw error;
-        // Asked again, the server sends with it what decoding needs.
-        this.#goBackTo(entry.offset, part.entries.length - i);
+        if (!(error instanceof ReadFailure)) throw error;
+        this.#goBack(entry, part, i);
         return;
       }
       if (entry.offset >= part.from) this.nextOffset = entry.offset + 1n;
@@ -162,6 +165,17 @@ class TablesRun {
     }
   }
 
+  /**
+   * Asks again for what needs the state of a stream that was forgotten: the server sends it with that. It sends the state of all streams
+   * that live there, so room is made for more of them: with the same room the same one might be forgotten again.
+   */
+  #goBack(entry: LogEntry, { entries, from }: PulledEntries, at: number): void {
+    const { statesBytesMax, streamsMax } = this.#decoderBounds;
+    this.#decoderBounds = { statesBytesMax: statesBytesMax * 2, streamsMax: streamsMax * 2 };
+    const undone = entries.slice(at).filter(({ offset }) => offset >= from);
+    this.#goBackTo(entry.offset > from ? entry.offset : from, undone.length);
+  }
+
   #isFull(folder: TableFolder): boolean {
     return folder.rows >= LIMITS.folderFlushRowsMax || this.#bytes >= LIMITS.folderFlushBytesMax;
   }
@@ -193,6 +207,7 @@ class TablesRun {
     if (this.#decoder === null || this.#connection !== connection) {
       this.#connection = connection;
       this.#decoder = await createEntryDecoder({
+        ...this.#decoderBounds,
         readSegment() {
           throw new ReadFailure('state was forgotten');
         },

@@ -12,12 +12,12 @@ export interface EntryDecoder {
   decode(entry: LogEntry): CanonicalBatch | string | null;
 }
 
-/** A decoder of all streams, with bounded memory. `readSegment` as in `createStreamDecoders`. */
-export async function createEntryDecoder({
-  readSegment,
-}: Pick<StreamDecodersOptions, 'readSegment'>): Promise<EntryDecoder> {
+/** A decoder of all streams, with bounded memory. Options as in `createStreamDecoders`. */
+export async function createEntryDecoder(
+  options: Pick<StreamDecodersOptions, 'readSegment' | 'statesBytesMax' | 'streamsMax'>,
+): Promise<EntryDecoder> {
   await initZstd();
-  const decoders = createStreamDecoders({ createDecoder: createStreamDecoder, readSegment });
+  const decoders = createStreamDecoders({ ...options, createDecoder: createStreamDecoder });
   return {
     decode(entry) {
       if (entry.kind === ENTRY_KINDS.STREAM_CLOSE) decoders.drop(entry.streamId);

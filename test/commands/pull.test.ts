@@ -6,8 +6,9 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -32,11 +33,14 @@ import { runTreasury } from './process.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const SMALL_FLUSHES = new URL('../helpers/small-flushes.ts', import.meta.url).href;
+const SMALL_STATES = new URL('../helpers/small-states.ts', import.meta.url).href;
 const NAMES = captureNames({ shared: false }).filter((name) =>
   readArrowStreams(name).some(({ messages }) => messages.length > 0),
 );
 /** Dozens of flushes, and not so many that kills take minutes. */
 const KILLED = ['rich-1', 'telemetrygen-1'];
+/** All streams live in one segment. */
+const LONG_SEGMENTS = 64 * 1024 * 1024;
 
 test('a pulled Parquet folder has the rows of all tables of the server', async (t) => {
   const server = await serverOf(t, NAMES);
@@ -76,7 +80,7 @@ test('a pull that is killed over and over misses no row and has none twice', asy
     const child = start(server, ['--to', 'parquet', directory], ['--import', SMALL_FLUSHES]);
     const ended = once(child, 'exit');
     let told = '';
-    child.stderr!.setEncoding('utf8').on('data', (text: string) => (told += text));
+    child.stderr!.setEncoding('utf8').on('data', (part: string) => (told += part));
     // The first rounds are killed early, so that some end is in sight on any machine.
     const moment = round < 6 ? sleep(900 + random.below(900), 'kill') : new Promise<never>(() => {});
     if ((await Promise.race([moment, ended])) === 'kill') {
@@ -88,6 +92,17 @@ test('a pull that is killed over and over misses no row and has none twice', asy
     assert.equal(code, null, `only a kill may end a pull early: ${told}`);
   }
   t.diagnostic(`${kills} kills`);
+  await compared(t, server, directory);
+});
+
+test('a pull whose decoders forget streams asks again, until there is room for all that live', async (t) => {
+  const server = await serverOf(t, KILLED, LONG_SEGMENTS);
+  const directory = join(scratchDirectory(t), 'out');
+  const child = start(server, ['--to', 'parquet', directory], ['--import', SMALL_STATES]);
+  t.after(() => child.kill('SIGKILL'));
+  const told = text(child.stderr!);
+  assert.deepEqual(await once(child, 'exit'), [0, null], await told);
+  assert.ok((await pullsOf(server)) > 1);
   await compared(t, server, directory);
 });
 
@@ -173,13 +188,33 @@ test('a stream that is stopped ends like one that is complete', async (t) => {
   const file = join(scratchDirectory(t), 'log.arrows');
   const child = start(server, ['--to', 'arrow', file, '--follow']);
   const ended = once(child, 'exit');
-  const draft = join(dirname(file), '.log.arrows.unfinished');
-  await until(async () => existsSync(draft) && statSync(draft).size > 0);
+  const draft = join(dirname(file), `.log.arrows.${child.pid}.unfinished`);
+  // Its head may come alone.
+  await until(async () => existsSync(draft) && createEntryStreamReader().push(readFileSync(draft)).length > 0);
   child.kill('SIGINT');
   assert.deepEqual(await ended, [0, null]);
   const reader = createEntryStreamReader();
   assert.ok(reader.push(readFileSync(file)).length > 0);
   assert.equal(reader.isEnded, true);
+});
+
+test('pulls to one file do not write into each other, and leave nothing beside it', async (t) => {
+  const server = await serverOf(t, ['rich-1']);
+  const directory = scratchDirectory(t);
+  const file = join(directory, 'log.arrows');
+  const one = start(server, ['--to', 'arrow', file, '--follow']);
+  t.after(() => one.kill('SIGKILL'));
+  const draft = join(directory, `.log.arrows.${one.pid}.unfinished`);
+  await until(async () => existsSync(draft) && createEntryStreamReader().push(readFileSync(draft)).length > 0);
+  const other = await pull(server, ['--to', 'arrow', file]);
+  assert.equal(other.code, 0, other.stderr);
+  assert.ok(tableFromIPC(readFileSync(file)).numRows > 0);
+  const ended = once(one, 'exit');
+  one.kill('SIGKILL');
+  await ended;
+  assert.ok(existsSync(draft));
+  assert.equal((await pull(server, ['--to', 'arrow', file])).code, 0);
+  assert.deepEqual(readdirSync(directory), ['log.arrows']);
 });
 
 test('what is missing or cannot be is told: destinations, offsets out of range, other logs, servers that are gone', async (t) => {
@@ -216,17 +251,17 @@ test('a time begins with the first entry received then or later', async (t) => {
   await compared(t, server, directory);
 });
 
-async function serverOf(t: TestContext, names: readonly string[]): Promise<ServerProcess> {
+async function serverOf(t: TestContext, names: readonly string[], segmentBytesMax?: number): Promise<ServerProcess> {
   const data = scratchDirectory(t);
-  await makeLog(data, names);
+  await makeLog(data, names, segmentBytesMax);
   const server = await startServerProcess(data);
   t.after(() => server.end('SIGKILL'));
   await untilMaterialized(server);
   return server;
 }
 
-async function makeLog(data: string, names: readonly string[]): Promise<void> {
-  const log = await openTestLog(data, { segmentBytesMax: 64 * 1024 });
+async function makeLog(data: string, names: readonly string[], segmentBytesMax = 64 * 1024): Promise<void> {
+  const log = await openTestLog(data, { segmentBytesMax });
   for (const name of names) await appendCapture(log, name);
   await log.close();
 }
@@ -245,6 +280,12 @@ function pull(server: ServerProcess, argv: readonly string[]) {
 function start(server: ServerProcess, argv: readonly string[], node: readonly string[] = []): ChildProcess {
   const argument = ['--import', 'tsx', ...node, MAIN, 'pull', '--server', `http://${server.http}`, ...argv];
   return spawn(process.execPath, argument, { stdio: ['ignore', 'pipe', 'pipe'], env: serverEnvironment() });
+}
+
+/** Pulls of the log since the server began. */
+async function pullsOf(server: ServerProcess): Promise<number> {
+  const metrics = await (await fetch(`http://${server.http}/metrics`)).text();
+  return Number(/^treasury_pulls_started_total\{kind="log"\} (\d+)/m.exec(metrics)?.[1]);
 }
 
 async function feed(server: ServerProcess): Promise<void> {
