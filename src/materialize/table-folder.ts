@@ -27,7 +27,9 @@ export type TableFolderFormat = (typeof TABLE_FOLDER_FORMATS)[number];
 export interface TableFolderState {
   readonly format: TableFolderFormat;
   readonly logUuid: string;
-  /** Rows of all entries below are in its files. */
+  /** The first entry that was to go in. */
+  readonly firstOffset: bigint;
+  /** Rows of all entries below, from the first on, are in its files. */
   readonly nextOffset: bigint;
 }
 
@@ -49,6 +51,8 @@ export interface FlushedFiles {
 }
 
 export interface TableFolder {
+  /** The first entry that was to go in: none below it ever will. */
+  readonly firstOffset: bigint;
   /** Rows of all entries below are in the files; those that are added again are passed by. */
   readonly nextOffset: bigint;
   /** Rows added and not in files yet. */
@@ -136,6 +140,10 @@ class OpenTableFolder implements TableFolder {
     this.#tables = tables;
     this.#deltas = deltas;
     this.#release = release;
+  }
+
+  get firstOffset(): bigint {
+    return this.#state.firstOffset;
   }
 
   get nextOffset(): bigint {
@@ -281,23 +289,30 @@ async function createState(
   directory: string,
   { format, logUuid, from }: TableFolderOptions,
 ): Promise<TableFolderState> {
-  const state = { format, logUuid, nextOffset: from };
+  const state = { format, logUuid, firstOffset: from, nextOffset: from };
   await mkdir(directory, { recursive: true });
   await writeState(directory, state);
   return state;
 }
 
-function writeState(directory: string, { format, logUuid, nextOffset }: TableFolderState): Promise<void> {
-  const text = JSON.stringify({ format, logUuid, nextOffset: String(nextOffset) });
+function writeState(directory: string, { format, logUuid, ...offsets }: TableFolderState): Promise<void> {
+  const { firstOffset, nextOffset } = offsets;
+  const text = JSON.stringify({ format, logUuid, firstOffset: String(firstOffset), nextOffset: String(nextOffset) });
   return replaceFile(join(directory, STATE_FILE), `${text}\n`);
 }
 
 function parseState(directory: string, text: string): TableFolderState {
   try {
-    const { format, logUuid, nextOffset } = JSON.parse(text) as Record<string, unknown>;
+    const { format, logUuid, firstOffset, nextOffset } = JSON.parse(text) as Record<string, unknown>;
     const known = TABLE_FOLDER_FORMATS.find((name) => name === format);
-    if (known !== undefined && typeof logUuid === 'string' && /^\d{1,20}$/.test(String(nextOffset))) {
-      return { format: known, logUuid, nextOffset: BigInt(String(nextOffset)) };
+    const areOffsets = [firstOffset, nextOffset].every((value) => /^\d{1,20}$/.test(String(value)));
+    if (known !== undefined && typeof logUuid === 'string' && areOffsets) {
+      return {
+        format: known,
+        logUuid,
+        firstOffset: BigInt(String(firstOffset)),
+        nextOffset: BigInt(String(nextOffset)),
+      };
     }
   } catch {
     // Told below, as any other content that makes no sense.

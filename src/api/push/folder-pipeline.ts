@@ -67,6 +67,7 @@ export function startFolderPipeline(options: FolderPipelineOptions): Pipeline {
       let folder: TableFolder | null = null;
       try {
         folder = await openFolder();
+        refuseEarlier(folder);
         trouble = null;
         await fill(folder);
       } catch (error) {
@@ -91,6 +92,15 @@ export function startFolderPipeline(options: FolderPipelineOptions): Pipeline {
       memoryLimitMb: LIMITS.pushFolderMemoryMb,
       threads: 1,
     });
+  }
+
+  /** A rewind may ask for what the folder will never take; to pass it by as done would lose it unseen. */
+  function refuseEarlier({ firstOffset }: TableFolder): void {
+    if (acked >= firstOffset) return;
+    const what = `entries from offset ${acked} on to ${config.endpoint}`;
+    throw new Error(
+      `Cannot write ${what}: it begins at offset ${firstOffset}, and an earlier place needs another folder`,
+    );
   }
 
   /** Until the exporter stops; throws when the folder or the log fails. */

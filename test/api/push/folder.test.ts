@@ -68,6 +68,22 @@ test('an exporter to a folder that is rewound, or killed before it was told, wri
   assert.deepEqual(await bodiesIn(folder), ['0', '1', '2', '3']);
 });
 
+test('an exporter to a folder that is rewound below where the folder begins fails, and acknowledges nothing', async (t) => {
+  const folder = join(scratchDirectory(t), 'out');
+  const push = await startPush(t, OFTEN);
+  for (const name of ['0', '1', '2']) await push.append([name]);
+  push.start(exporter(folder), 1n);
+  await push.untilSent();
+  await push.stop();
+  push.start(exporter(folder), 0n);
+  const failed = await push.until(({ state }) => state === 'failed');
+  assert.match(failed.error ?? '', /it begins at offset 1, and an earlier place needs another folder/);
+  assert.equal((await push.stop()).ackedOffset, 0n);
+  push.start(exporter(folder), 1n);
+  await push.until(({ state, ackedOffset }) => state === 'idle' && ackedOffset === 3n);
+  assert.deepEqual(await bodiesIn(folder), ['1', '2']);
+});
+
 test('an exporter that is stopped with rows in no file reads them again', async (t) => {
   const folder = join(scratchDirectory(t), 'out');
   const push = await startPush(t, { limits: { pushFolderRowsMax: 2 } });
