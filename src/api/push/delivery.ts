@@ -143,12 +143,20 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     trouble = null;
     figures.error = null;
     figures.sentBatches++;
-    figures.sentItems += (facts.items === 0 ? countItems(batch) : facts.items) - result.rejectedItems;
-    figures.rejectedItems += result.rejectedItems;
+    const items = facts.items === 0 ? countItems(batch) : facts.items;
+    // A target that counts otherwise must not make the count of what was sent go back.
+    const rejectedItems = Math.min(result.rejectedItems, items);
+    figures.sentItems += items - rejectedItems;
+    figures.rejectedItems += rejectedItems;
     figures.sentBytes += result.bytes;
     if (result.rejectedItems > 0) {
-      const { rejectedItems: items, rejection: reason } = result;
-      logger.warn('Target left out items', { exporter: config.name, offset: facts.offset, items, reason });
+      const reason = result.rejection;
+      logger.warn('Target left out items', {
+        exporter: config.name,
+        offset: facts.offset,
+        items: result.rejectedItems,
+        reason,
+      });
     }
     if (result.leftOut !== undefined) {
       const { leftOut: what } = result;

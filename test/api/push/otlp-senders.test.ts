@@ -178,6 +178,15 @@ test('an exporter counts what a partial success leaves out', async (t) => {
   }
 });
 
+test('an exporter counts no more items as left out than it sent', async (t) => {
+  const target = await startGrpcTarget(t, () => ({ code: 0, body: bytesField(1, varintField(1, 99)) }));
+  const push = await startPush(t);
+  await push.append(['0', '1', '2']);
+  push.start(exporter(target.endpoint));
+  const progress = await push.untilSent();
+  assert.deepEqual([progress.sentItems, progress.rejectedItems], [0, 3]);
+});
+
 for (const encoding of ['zstd', 'gzip'] as const) {
   test(`an exporter reads answers that come compressed with ${encoding}`, async (t) => {
     const body = bytesField(1, Buffer.concat([varintField(1, 1), bytesField(2, Buffer.from('too old'))]));
