@@ -28,7 +28,7 @@ export async function runPython(
   program: string,
   options: { readonly args?: readonly string[]; readonly input?: Uint8Array } = {},
 ): Promise<string> {
-  const child = spawn(PYTHON, ['-c', program, ...(options.args ?? [])]);
+  const child = spawn(PYTHON, ['-c', `${program}${LEAVE}`, ...(options.args ?? [])]);
   // A program that has failed reads no further; its exit code tells.
   child.stdin.on('error', () => {});
   child.stdin.end(options.input ?? '');
@@ -40,6 +40,13 @@ export async function runPython(
   if (code !== 0) throw new Error(`${PYTHON} ended with ${code}: ${errors}`);
   return output;
 }
+
+/** Threads of pyarrow and deltalake abort the process now and then while the interpreter is taken down: it is left without that. */
+const LEAVE = `
+import os, sys
+sys.stdout.flush()
+os._exit(0)
+`;
 
 /** Runs a program that prints JSON. */
 export async function runPythonJson<Value>(
