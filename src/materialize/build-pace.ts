@@ -5,6 +5,8 @@ import { createWake } from './wake.ts';
 export interface BuildPace {
   /** Whether the live loop has nothing to do, told whenever that changes. */
   liveWaits(isWaiting: boolean): void;
+  /** The build has stood or waited: only from now on does it work again. */
+  goesOn(): void;
   /** Awaited by the build between slices of its work. */
   pace(): Promise<void>;
   /** The build does not wait any more: it is to end. */
@@ -20,6 +22,9 @@ export function createBuildPace(clock: Clock, sharePercent: number = LIMITS.buil
     liveWaits(isWaiting) {
       isLiveWaiting = isWaiting;
       if (isWaiting) changed.wake();
+    },
+    goesOn() {
+      goneOnMs = clock.monotonicMs();
     },
     async pace() {
       const workedMs = clock.monotonicMs() - goneOnMs;

@@ -76,6 +76,7 @@ export async function startBuildTrack(options: BuildTrackOptions): Promise<Build
     onWaiting: (isWaiting) => {
       isIdle = isWaiting;
       if (isWaiting) caughtUp.wake();
+      else pace.goesOn();
     },
     async takeOver(definition, gone) {
       if (!rebuilt.has(definition)) return false;
@@ -150,16 +151,20 @@ export async function startBuildTrack(options: BuildTrackOptions): Promise<Build
   }
 
   async function makeReady(): Promise<BuiltVersions | null> {
-    while (!isCaughtUp()) {
-      if (stopping || failure !== null) return null;
-      await caughtUp.wait();
-    }
+    await untilCaughtUp();
     const first = await standTogether();
     if (first === null) return null;
     const comparisons = await compareAll(first);
-    if (stopping || failure !== null) return null;
+    // What came in meanwhile may be much: the live loop must not stand for it.
+    pace.goesOn();
+    materializer.release();
+    await untilCaughtUp();
     const last = await standTogether();
     return last === null ? null : { checkpoints, offset: last, comparisons };
+  }
+
+  async function untilCaughtUp(): Promise<void> {
+    while (!isCaughtUp() && !stopping && failure === null) await caughtUp.wait();
   }
 
   function isCaughtUp(): boolean {
@@ -170,12 +175,22 @@ export async function startBuildTrack(options: BuildTrackOptions): Promise<Build
 
   /** Both loops stand at one offset. Null when one of them ends. */
   async function standTogether(): Promise<bigint | null> {
+    if (stopping || failure !== null) return null;
     areHeld = true;
     const built = await materializer.hold();
     if (live === null || built === null) return built;
     const served = await live.materializer.hold(built);
     if (served === null || served === built) return served;
+    // It stands for this loop alone.
+    pace.liveWaits(true);
     return materializer.hold(served);
+  }
+
+  function releaseLive(): void {
+    if (live === null) return;
+    areHeld = false;
+    pace.liveWaits(false);
+    live.materializer.release();
   }
 
   /** What is the same at `offset`: in a transaction that sees nothing of what comes later, so that the live loop goes on meanwhile. */
@@ -187,8 +202,7 @@ export async function startBuildTrack(options: BuildTrackOptions): Promise<Build
       await connection.begin();
       // Only what it reads first fixes what a transaction sees.
       await connection.rows('SELECT count(*) FROM meta.projections');
-      live.materializer.release();
-      areHeld = false;
+      releaseLive();
       for (const { definition } of checkpoints) {
         const now = live.materializer.projections.find((one) => one.definition.name === definition.name);
         const old = serving.get(definition.name);
@@ -201,8 +215,7 @@ export async function startBuildTrack(options: BuildTrackOptions): Promise<Build
       logger.warn('Cannot compare a built projection with the one that serves', { reason: errorMessage(error) });
     } finally {
       await rollbackQuietly(connection);
-      live.materializer.release();
-      areHeld = false;
+      if (areHeld) releaseLive();
     }
     for (const [name, tables] of results) {
       const differing = Object.entries(tables).filter(([, { result }]) => result === 'different');

@@ -11,6 +11,7 @@ import type { MaterializerEnd } from './materializer-types.ts';
 import { createCounters } from './materializer-counters.ts';
 import { createPulse } from './pulse.ts';
 import { createSqlRequests } from './sql-requests.ts';
+import { isDamagedFile } from './store-failures.ts';
 import { createRetentionFigures, retentionStatus } from './table-retention-figures.ts';
 import type { EngineStatus, VersionSwitch } from './types.ts';
 import type { UserProjections } from './user-projections/user-projections.ts';
@@ -51,6 +52,7 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
     () => opened().sql,
     post,
     () => opened().tracks.incomplete,
+    noteDamage,
   );
   let durable = options.durable;
   let session: Session | null = null;
@@ -74,6 +76,11 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
     });
   }
 
+  /** Blocks that the loops never read are found damaged by those who read them. */
+  function noteDamage(error: unknown): void {
+    if (isDamagedFile(error)) session?.tracks.damaged(`Damage was found on reading: ${errorMessage(error)}`);
+  }
+
   async function open(): Promise<Session> {
     const next = await openSession({
       ...options,
@@ -87,6 +94,7 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
       retentionFigures,
       retentionNow: () => retentionClock.now(),
       onProgress: () => users?.advanced(),
+      onNewVersions: () => users?.viewsChanged(),
       logger,
       clock: systemClock,
     });
@@ -103,6 +111,7 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
       inTurn: (work) => requests.inTurn(work),
       definitions: parts.projections,
       faults: userFaults,
+      onFailure: noteDamage,
       retentionFigures,
       retentionNow: () => retentionClock.now(),
       clock: systemClock,

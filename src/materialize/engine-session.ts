@@ -91,6 +91,8 @@ export interface SessionOptions {
   readonly retentionNow: () => bigint;
   /** As `MaterializerOptions` has it. */
   readonly onProgress?: () => void;
+  /** As `TracksOptions` has it. */
+  readonly onNewVersions?: () => void;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -111,6 +113,18 @@ export interface Session {
  * TreasuryError TREASURY_MIGRATION when a step fails on a new database too.
  */
 export async function openSession(options: SessionOptions): Promise<Session> {
+  try {
+    return await openOnce(options);
+  } catch (error) {
+    if (storeFailure(error) !== 'corrupt') throw error;
+    const movedTo = await moveTablesAside(options.tablesDirectory, 'broken');
+    const reason = errorMessage(error);
+    options.logger.warn('Tables are damaged, building them anew from the log', { reason, movedTo });
+    return openOnce(options);
+  }
+}
+
+async function openOnce(options: SessionOptions): Promise<Session> {
   const { parts } = options;
   const store = await openUsableStore(options);
   try {
@@ -156,14 +170,24 @@ export async function moveTablesAside(tablesDirectory: string, why: 'stale' | 'b
 async function openUsableStore(options: SessionOptions): Promise<SessionStore> {
   const { logger, tablesDirectory } = options;
   const found = await openMigrated(options);
-  const stale = await staleReason(found, { uuid: options.logUuid, durableOffset: options.durable.durableOffset });
-  const newer = stale === null ? await newerReason(found, options.parts.projections) : null;
+  const { stale, newer } = await reasonsAgainst(found, options).catch(async (error: unknown) => {
+    await found.close().catch(() => {});
+    throw error;
+  });
   if (stale === null && newer === null) return found;
   await found.close();
   const movedTo = await moveTablesAside(tablesDirectory, stale === null ? 'newer' : 'stale');
   const what = stale === null ? 'are of a later release' : 'do not belong to this log';
   logger.warn(`Tables ${what}, building them anew from its first offset`, { reason: stale ?? newer, movedTo });
   return openMigrated(options);
+}
+
+async function reasonsAgainst(
+  store: SessionStore,
+  { logUuid: uuid, durable: { durableOffset }, parts }: SessionOptions,
+): Promise<{ readonly stale: string | null; readonly newer: string | null }> {
+  const stale = await staleReason(store, { uuid, durableOffset });
+  return { stale, newer: stale === null ? await newerReason(store, parts.projections) : null };
 }
 
 async function openMigrated(options: SessionOptions, again = false): Promise<SessionStore> {

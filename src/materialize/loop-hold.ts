@@ -9,7 +9,8 @@ export interface LoopHold {
   /** The loop's side: stands at `position`, everything below it committed, until it is released or is to go on to a later offset. */
   stand(position: bigint): Promise<void>;
   /**
-   * The other side: resolves with where the loop stands: in front of the first entry at or behind `at`; with null when it has ended.
+   * The other side: resolves with where the loop stands: in front of the first entry at or behind `at`; with null when it has ended, or is
+   * released before.
    */
   hold(at: bigint): Promise<bigint | null>;
   release(): void;
@@ -35,6 +36,7 @@ export function createLoopHold(): LoopHold {
     },
     hold(at) {
       if (hasEnded) return Promise.resolve(null);
+      reached(null);
       heldAt = at;
       return new Promise((resolve) => {
         reached = resolve;
@@ -43,6 +45,8 @@ export function createLoopHold(): LoopHold {
     },
     release() {
       heldAt = null;
+      // Who still waits for it to stand would wait for ever.
+      reached(null);
       changed.wake();
     },
     end() {

@@ -43,11 +43,12 @@ interface Call {
   bufferedBytes: number;
 }
 
-/** `runner()` throws TreasuryError while there is no database. */
+/** `runner()` throws TreasuryError while there is no database. `onFailure` is told what a query failed with. */
 export function createSqlRequests(
   runner: () => SqlRunner,
   post: PostEvent,
   incomplete: () => readonly IncompleteTables[] = () => [],
+  onFailure: (error: unknown) => void = () => {},
 ): SqlRequests {
   const calls = new Map<number, Call>();
   let othersWaiting = 0;
@@ -70,6 +71,7 @@ export function createSqlRequests(
       await runner().run(request, { signal: call.abort.signal, emit: (chunk) => emit(id, call, chunk) });
       settle({ type: 'sql-end', id });
     } catch (error) {
+      onFailure(error);
       settle({ type: 'sql-error', id, error: serialized(call.abort.signal.aborted ? cancelled() : error) });
     } finally {
       clearTimeout(late);

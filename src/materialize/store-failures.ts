@@ -30,6 +30,11 @@ export function storeFailure(error: unknown): StoreFailure {
   return UNAVAILABLE.test(message) ? 'unavailable' : 'data';
 }
 
+/** Whether a reader has found the file damaged. Stricter than `storeFailure`: errors of queries quote what users wrote. */
+export function isDamagedFile(error: unknown): boolean {
+  return /^(IO|FATAL) Error: Corrupt database file/i.test(rootMessage(error));
+}
+
 /** Whether an instance was lost for what it was given rather than for the machine under it. */
 export function blamesData(error: unknown): boolean {
   const message = rootMessage(error);

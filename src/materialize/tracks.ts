@@ -44,6 +44,8 @@ export interface TracksOptions
   readonly openRetention: (isShared: () => boolean) => Promise<TableRetention | null>;
   /** Inside the transaction of a switch: makes the public views anew. */
   readonly applyViews: () => Promise<void>;
+  /** After a switch to other versions, of which views may have other columns. */
+  readonly onNewVersions?: () => void;
   /** By name, kept over databases that are opened again. */
   readonly lastSwitches: Map<string, VersionSwitch>;
   readonly logger: Logger;
@@ -56,6 +58,8 @@ export interface Tracks {
   /** Works until `stop()`, or until the database cannot go on as it is. Throws AssertionError when an invariant is broken. */
   run(): Promise<MaterializerEnd>;
   stop(): void;
+  /** The file was found damaged by someone who reads it: `run` ends with `corrupt`. */
+  damaged(reason: string): void;
   /** As `Engine` has it. */
   rebuild(name: string): Promise<void>;
   cancelRebuild(name: string): Promise<void>;
@@ -87,9 +91,13 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
   // What ends a round of `run`: the loops are ready for a switch, or the one that builds needs the database opened again.
   let built: BuiltVersions | null = null;
   let buildEnd: MaterializerEnd | null = null;
+  // What a reader has found wrong with the file.
+  let damage: string | null = null;
   const news = createWake();
   const idle = createWake();
   let switchFailures = 0;
+  let startFailures = 0;
+  let startFailure: string | null = null;
   let notBeforeMs = clock.monotonicMs();
   let later: NodeJS.Timeout | undefined;
   let changing: Promise<void> = Promise.resolve();
@@ -133,9 +141,26 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
     shown = loop.quarantine;
   }
 
-  /** Begins to build what is not serving, if there is something. */
+  /** Begins to build what is not serving, if there is something. Tries again by itself. */
   async function startBuild(): Promise<void> {
-    if (build !== null || stopping) return;
+    try {
+      await tryBuild();
+      startFailures = 0;
+      startFailure = null;
+    } catch (error) {
+      const waitMs = Math.min(LIMITS.storeRetryMaxMs, LIMITS.storeRetryMinMs * 2 ** startFailures);
+      startFailures += 1;
+      startFailure = errorMessage(error);
+      logger.error('Cannot begin to build projection versions', { reason: startFailure, retryInMs: waitMs });
+      builder?.close();
+      builder = null;
+      notBeforeMs = clock.monotonicMs() + waitMs;
+      await tryBuild();
+    }
+  }
+
+  async function tryBuild(): Promise<void> {
+    if (build !== null || stopping || !isRunning) return;
     const waitMs = notBeforeMs - clock.monotonicMs();
     if (waitMs > 0) {
       later ??= setTimeout(() => {
@@ -195,8 +220,8 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
       }
     } finally {
       isRunning = false;
-      clearTimeout(later);
       await changing;
+      clearTimeout(later);
       await stopBuild();
     }
   }
@@ -217,15 +242,14 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
         news.wake();
       },
     );
-    await changed(startBuild).catch((error: unknown) => {
-      logger.error('Cannot begin to build projection versions', { reason: errorMessage(error) });
-    });
-    while (liveEnd === null && buildEnd === null && built === null && !stopping) await news.wait();
+    await changed(startBuild);
+    while (!isRoundOver() && liveEnd === null) await news.wait();
     const versions: BuiltVersions | null = built;
     loop.materializer.stop();
     await running;
     if (broken !== null) throw broken instanceof Error ? broken : new AssertionError(errorMessage(broken));
     if (liveEnd !== null && liveEnd !== 'stopped') return liveEnd;
+    if (damage !== null) return 'corrupt';
     if (buildEnd !== null) return buildEnd;
     if (stopping || versions === null) return 'stopped';
     try {
@@ -240,8 +264,12 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
   /** The loop of no projections has nothing to do. */
   async function runLive({ materializer }: Loop): Promise<MaterializerEnd> {
     if (isServing()) return materializer.run();
-    while (!stopping && built === null && buildEnd === null) await idle.wait();
+    while (!isRoundOver()) await idle.wait();
     return 'stopped';
+  }
+
+  function isRoundOver(): boolean {
+    return stopping || damage !== null || built !== null || buildEnd !== null;
   }
 
   /** After a switch that was taken back. What serves goes on, and catching up again leads to the next switch. */
@@ -251,14 +279,17 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
     switchFailures += 1;
     logger.error('Cannot switch to new projection versions', { reason: errorMessage(error), retryInMs: waitMs });
     if (kind === 'lost' || kind === 'corrupt') return kind;
+    notBeforeMs = clock.monotonicMs() + waitMs;
     try {
-      live = null;
-      await openLive();
+      await changed(async () => {
+        await stopBuild();
+        live = null;
+        await openLive();
+      });
     } catch (again) {
       logger.error('Cannot go on after a switch', { reason: errorMessage(again) });
       return 'lost';
     }
-    notBeforeMs = clock.monotonicMs() + waitMs;
     return 'again';
   }
 
@@ -269,15 +300,20 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
     return mine;
   }
 
-  async function switchTo({ checkpoints, offset, comparisons }: BuiltVersions, loop: Loop): Promise<void> {
+  async function switchTo(versions: BuiltVersions, loop: Loop): Promise<void> {
+    // Somebody may have begun or cancelled a build in the last moment: what is left gets ready anew.
+    const isCurrent = built === versions;
     await stopBuild();
     loop.close();
+    if (isCurrent) await serve(versions);
+    await openLive();
+  }
+
+  async function serve({ checkpoints, offset, comparisons }: BuiltVersions): Promise<void> {
     const dropped: string[] = [];
     const before = await storedVersions(store);
     await inTransaction(store, async () => {
       for (const { definition, state } of checkpoints) {
-        // One that was cancelled in the last moment.
-        if (!before.some((one) => one.tables.join() === definition.tables.join())) continue;
         const others = before.filter((one) => one.name === definition.name && one.version < definition.version);
         const serving = before.find((one) => one.name === definition.name && one.state === 'serving');
         if (state === 'rebuilding' && serving !== undefined) await putInPlace(store, serving, definition);
@@ -293,7 +329,7 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
     }
     const names = checkpoints.map(({ definition }) => `${definition.name} v${definition.version}`);
     logger.info('New projection versions serve', { projections: names, offset, dropped });
-    await openLive();
+    if (checkpoints.some(({ state }) => state !== 'rebuilding')) options.onNewVersions?.();
   }
 
   function known(name: string): ProjectionDefinition {
@@ -312,7 +348,7 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
     const what = `rebuild ${name}`;
     if (!isRunning || stopping) throw refuse(what, 'materialization is off');
     const own = (await storedVersions(store)).filter((one) => one.name === name);
-    if (own.some(({ state }) => state === 'rebuilding')) return;
+    if (own.some(({ state }) => state === 'rebuilding')) return startBuild();
     const serving = own.find((one) => one.state === 'serving' && one.version === version);
     if (serving === undefined) throw refuse(what, `version ${version} is being built`);
     // Others that are being built go on from their checkpoints.
@@ -380,7 +416,7 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
       entriesPerSecond: null,
       estimatedEndMs: null,
       rowsWritten: 0,
-      stuck: null,
+      stuck: startFailure,
     };
   }
 
@@ -402,6 +438,10 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
     stop() {
       stopping = true;
       live?.materializer.stop();
+      tell();
+    },
+    damaged(reason) {
+      damage ??= reason;
       tell();
     },
     async rebuild(name) {
@@ -437,7 +477,7 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
       return building.reduce((least, offset) => (offset < least ? offset : least), leastOffset());
     },
     get stuck() {
-      return live?.materializer.stuck ?? null;
+      return damage ?? live?.materializer.stuck ?? null;
     },
     get quarantine() {
       return shown;

@@ -309,3 +309,67 @@ test('a build that cannot go on costs the version that serves nothing', async (t
   }
   await second.stop();
 });
+
+test('a rebuild that is cancelled in the last moment is not switched to, and another one begins', async (t) => {
+  const store = await openSmallStore(t);
+  const log = smallLog();
+  log.write(...upTo(100).map(() => ({ rows: 1 })));
+  // Between the comparison and the switch.
+  let onCompared: () => void = () => {};
+  const note = (message: string) => void (message.startsWith('Compared') && onCompared());
+  const logger: Logger = { debug: note, info: note, warn: note, error: note };
+  const running = await runTracks(t, store, log, [V1], { migrations, logger });
+  await running.until(serves(1, 100));
+  for (let round = 0; round < 8; round++) {
+    const before = running.tracks.projections[0]?.lastSwitch;
+    const compared = new Promise<void>((resolve) => {
+      onCompared = resolve;
+    });
+    await running.tracks.rebuild('logs');
+    await compared;
+    for (let turn = 0; turn < round * 4; turn++) await Promise.resolve();
+    const cancelled = running.tracks.cancelRebuild('logs');
+    // The tables of a rebuild that begins now have the names of those that were ready.
+    const again = running.tracks.rebuild('logs');
+    const [first] = await Promise.allSettled([cancelled, again]);
+    if (first.status === 'fulfilled') assert.equal(running.tracks.projections[0]?.lastSwitch, before);
+    await running.until(([logs]) => logs?.lastSwitch !== before && logs?.building === null);
+    assert.deepEqual(await offsets(store, 'logs_v1'), upTo(100));
+    assert.equal(running.tracks.projections[0]?.lastSwitch?.tables['logs']?.result, 'equal');
+  }
+  await running.stop();
+  assert.deepEqual(await tables(store), ['logs_v1', 'logs_v2', 'logs_v3']);
+});
+
+test('a build that cannot begin is tried again, and says why meanwhile', async (t) => {
+  const store = await openSmallStore(t);
+  const log = smallLog();
+  log.write({ rows: 1 }, { rows: 1 });
+  const first = await runTracks(t, store, log, [V1], { migrations });
+  await first.until(serves(1, 2));
+  await first.stop();
+  let refusals = 2;
+  const refusing: SmallStore = {
+    ...store,
+    connectWriting() {
+      if (refusals-- > 0) throw new Error('No connection is left');
+      return store.connectWriting();
+    },
+  };
+  const seen: (string | null)[] = [];
+  const newVersions: string[] = [];
+  const second = await runTracks(t, refusing, log, [V1, V2], {
+    migrations,
+    onNewVersions: () => newVersions.push('new'),
+  });
+  await second.until((projections) => {
+    seen.push(projections[0]?.building?.stuck ?? null);
+    return serves(2, 2)(projections);
+  });
+  assert.ok(seen.includes('No connection is left'), JSON.stringify(seen));
+  assert.deepEqual(newVersions, ['new']);
+  await second.tracks.rebuild('logs');
+  await second.until(([logs]) => logs?.lastSwitch?.fromVersion === 2 && logs.building === null);
+  assert.deepEqual(newVersions, ['new']);
+  await second.stop();
+});

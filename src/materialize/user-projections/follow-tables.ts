@@ -3,7 +3,7 @@ import type { Session } from '../engine-session.ts';
 import type { ProjectionDefinition } from '../projection.ts';
 import { startUserProjections, type UserProjections, type UserProjectionsOptions } from './user-projections.ts';
 
-type Given = 'inTurn' | 'faults' | 'retentionFigures' | 'retentionNow' | 'clock' | 'logger';
+type Given = 'inTurn' | 'faults' | 'onFailure' | 'retentionFigures' | 'retentionNow' | 'clock' | 'logger';
 
 export interface FollowOptions extends Pick<UserProjectionsOptions, Given> {
   /** Undefined: tables of users stay as they are. */

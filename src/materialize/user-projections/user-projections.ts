@@ -31,6 +31,8 @@ export interface UserProjectionsOptions {
   readonly onQuarantined: (entry: { offset: bigint; projection: string; reason: string }) => void;
   readonly retentionFigures: RetentionFigures;
   readonly retentionNow: () => bigint;
+  /** What the loop itself could not go on for. */
+  readonly onFailure?: (error: unknown) => void;
   /** Which statements have broken a database: outlives it. */
   readonly faults: VersionFaults;
   readonly clock: Clock;
@@ -41,6 +43,8 @@ export interface UserProjectionsOptions {
 export interface UserProjections {
   /** The materializer has committed, or has nothing to do. Cheap. */
   advanced(): void;
+  /** The views that statements read are others: the files are looked at again. Cheap. */
+  viewsChanged(): void;
   /** Looks at the files again. Rejects with TreasuryError. */
   rescan(): Promise<UserProjectionScan>;
   readonly statuses: readonly UserProjectionStatus[];
@@ -194,6 +198,7 @@ export function startUserProjections(options: UserProjectionsOptions): UserProje
       kind: storeFailure(error),
       retryInMs: waitMilliseconds,
     });
+    options.onFailure?.(error);
     if (!isStopping) await stopped.wait(waitMilliseconds);
   }
 
@@ -210,6 +215,10 @@ export function startUserProjections(options: UserProjectionsOptions): UserProje
   const ended = run();
   return {
     advanced: () => news.wake(),
+    viewsChanged() {
+      rescans.push({ resolve: () => {}, reject: () => {} });
+      news.wake();
+    },
     rescan() {
       if (isStopping) return Promise.reject(notRunning());
       return new Promise((resolve, reject) => {
