@@ -6,7 +6,7 @@ import { AssertionError, type Clock, errorMessage, LIMITS, type Logger, Treasury
 import type { DurablePosition } from '../log/index.ts';
 import { type BuildTrack, type BuiltVersions, startBuildTrack } from './build-track.ts';
 import { type Checkpoint, dropVersion, openCheckpoints, type StoredVersion, storedVersions } from './checkpoint.ts';
-import { inTransaction } from './database.ts';
+import { type Database, inTransaction } from './database.ts';
 import type { EntryAttempts } from './entry-attempts.ts';
 import type { SessionStore, WritingConnection } from './engine-session.ts';
 import type { FailedRange } from './failed-range.ts';
@@ -125,14 +125,14 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
     idle.wake();
   }
 
-  async function checkpointsNow(): Promise<Checkpoint[]> {
-    const checkpoints = await openCheckpoints(store, definitions, logUuid, durable.durableOffset);
-    stored = await storedVersions(store);
+  async function checkpointsNow(database: Database): Promise<Checkpoint[]> {
+    const checkpoints = await openCheckpoints(database, definitions, logUuid, durable.durableOffset);
+    stored = await storedVersions(database);
     return checkpoints;
   }
 
   async function openLive(): Promise<void> {
-    const checkpoints = (await checkpointsNow()).filter(({ state }) => state === 'serving');
+    const checkpoints = (await checkpointsNow(store)).filter(({ state }) => state === 'serving');
     const retention = checkpoints.length === 0 ? null : await options.openRetention(() => build !== null);
     const loop = await openLoop(store, checkpoints, { ...options, durable, ...retentionOption(retention) });
     live = loop;
@@ -170,9 +170,9 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
       return;
     }
     if (stored.every(({ state }) => state === 'serving')) return;
-    const checkpoints = (await checkpointsNow()).filter(({ state }) => state !== 'serving');
-    if (checkpoints.length === 0) return;
     builder ??= await store.connectWriting();
+    const checkpoints = (await checkpointsNow(builder)).filter(({ state }) => state !== 'serving');
+    if (checkpoints.length === 0) return;
     const serving = new Map(stored.filter(({ state }) => state === 'serving').map((one) => [one.name, one]));
     const track = await startBuildTrack({
       ...options,
@@ -347,35 +347,40 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
     const { name, version } = definition;
     const what = `rebuild ${name}`;
     if (!isRunning || stopping) throw refuse(what, 'materialization is off');
-    const own = (await storedVersions(store)).filter((one) => one.name === name);
-    if (own.some(({ state }) => state === 'rebuilding')) return startBuild();
-    const serving = own.find((one) => one.state === 'serving' && one.version === version);
-    if (serving === undefined) throw refuse(what, `version ${version} is being built`);
-    // Others that are being built go on from their checkpoints.
-    await stopBuild();
-    const maker = await store.connectWriting();
-    try {
+    await apart(async (maker) => {
+      const own = (await storedVersions(maker)).filter((one) => one.name === name);
+      if (own.some(({ state }) => state === 'rebuilding')) return;
+      const serving = own.find((one) => one.state === 'serving' && one.version === version);
+      if (serving === undefined) throw refuse(what, `version ${version} is being built`);
+      // Others that are being built go on from their checkpoints.
+      await stopBuild();
       const { firstOffset } = serving;
       const targetOffset = durable.durableOffset;
       await inTransaction(maker, () => makeNextTables(maker, definition, { logUuid, firstOffset, targetOffset }));
-    } finally {
-      maker.close();
-      stored = await storedVersions(store);
-      await startBuild();
-    }
+    });
   }
 
   async function endRebuild({ name }: ProjectionDefinition): Promise<void> {
-    const rebuilt = (await storedVersions(store)).find((one) => one.name === name && one.state === 'rebuilding');
-    if (rebuilt === undefined) throw refuse(`cancel the rebuild of ${name}`, 'none is running');
-    await stopBuild();
-    const maker = await store.connectWriting();
-    try {
+    await apart(async (maker) => {
+      const rebuilt = (await storedVersions(maker)).find((one) => one.name === name && one.state === 'rebuilding');
+      if (rebuilt === undefined) throw refuse(`cancel the rebuild of ${name}`, 'none is running');
+      await stopBuild();
       await inTransaction(maker, async () => void (await dropVersion(maker, rebuilt)));
       logger.info('Rebuild cancelled', { projection: name, version: rebuilt.version });
+    });
+  }
+
+  /**
+   * Changes what is built over a connection of its own: the live loop's would show what was there when its open transaction began. Goes on
+   * with what is left to build, whatever comes of the change.
+   */
+  async function apart(change: (maker: WritingConnection) => Promise<void>): Promise<void> {
+    const maker = await store.connectWriting();
+    try {
+      await change(maker);
     } finally {
+      stored = await storedVersions(maker);
       maker.close();
-      stored = await storedVersions(store);
       await startBuild();
     }
   }

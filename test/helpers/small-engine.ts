@@ -2,7 +2,7 @@
  * An engine of small parts around a real DuckDB: records are JSON, state is a map of names, projections keep one table of
  * (entry_offset, row, value). What is tested with it is the loop, not decoding.
  */
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { BatchMalformedError, type Signal, SIGNAL_CODES } from '../../src/base/index.ts';
@@ -179,15 +179,12 @@ export async function smallMigrations(
   definitions: readonly ProjectionDefinition[],
 ): Promise<string> {
   await mkdir(join(directory, 'views'), { recursive: true });
-  await copyFile(join(MIGRATIONS_DIRECTORY, '0001_meta.sql'), join(directory, '0001_meta.sql'));
+  const meta = ['0001_meta.sql', '0006_versions.sql'].map((name) => readFile(join(MIGRATIONS_DIRECTORY, name), 'utf8'));
+  await writeFile(join(directory, '0001_meta.sql'), (await Promise.all(meta)).join('\n'));
   let step = 1;
   for (const { name, version } of definitions) {
     step += 1;
     const table = `${name}_v${version}`;
-    if (step === 2) {
-      await copyFile(join(MIGRATIONS_DIRECTORY, '0006_versions.sql'), join(directory, '0002_versions.sql'));
-      step += 1;
-    }
     await writeFile(
       join(directory, `${String(step).padStart(4, '0')}_${table}.sql`),
       `CREATE TABLE store.${table} (entry_offset UBIGINT, row UINTEGER, value VARCHAR);\n`,

@@ -20,7 +20,7 @@ import { runTracks, smallLog } from '../helpers/small-tracks.ts';
 const [V1, V2, V3] = [smallProjection('logs'), smallProjection('logs', 2), smallProjection('logs', 3)] as const;
 
 const migrations = await smallMigrations(await mkdtemp(join(tmpdir(), 'versions-')), [V1, V2, V3]);
-await copyFile(join(MIGRATIONS_DIRECTORY, '0005_received_minutes.sql'), join(migrations, '0006_received_minutes.sql'));
+await copyFile(join(MIGRATIONS_DIRECTORY, '0005_received_minutes.sql'), join(migrations, '0005_received_minutes.sql'));
 after(() => rm(migrations, { recursive: true }));
 
 async function openSmallStore(t: TestContext): Promise<SmallStore> {
@@ -205,6 +205,25 @@ test('a rebuild takes over the rows of entries that the log no longer has, a new
   assert.equal(built?.lastSwitch?.tables['logs']?.result, 'equal');
   await next.stop();
   assert.deepEqual(await offsets(store, 'logs_v2'), upTo(100, 40));
+});
+
+test('a rebuild that is ordered while the live loop has a transaction open begins all the same', {
+  timeout: 60_000,
+}, async (t) => {
+  const store = await openSmallStore(t);
+  const log = smallLog();
+  log.write(...upTo(20).map(() => ({ rows: 1 })));
+  let begun = 0;
+  const counting = { ...store, begin: () => ((begun += 1), store.begin()) };
+  const running = await runTracks(t, counting, log, [V1], { migrations, commitIntervalMs: 2000 });
+  await running.until(serves(1, 20));
+  const before = begun;
+  running.write({ rows: 1 });
+  while (begun === before) await new Promise((resolve) => setTimeout(resolve, 1));
+  await running.tracks.rebuild('logs');
+  await running.until(([logs]) => logs?.lastSwitch !== null && logs?.building === null);
+  await running.stop();
+  assert.deepEqual(await offsets(store, 'logs_v1'), upTo(21));
 });
 
 test('queries never fail while versions are switched, and see each row once', async (t) => {
