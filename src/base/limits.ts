@@ -451,11 +451,6 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.pullChunkBytes < limits.pullBufferedBytesMax, 'reading for a pull must overlap with sending');
   assert(limits.otlpHttpLingerMaxMs < limits.httpDrainMaxMs, 'a refused request must end before the server stops');
   assert(limits.otlpRetryAfterMs % 1_000 === 0, 'Retry-After knows whole seconds only');
-  assert(
-    limits.pushStopMaxMs < limits.pushWorkerStopMaxMs,
-    'an exporter that waits for answers must not cost all of them',
-  );
-  assert(limits.pushWorkerStopMaxMs < limits.shutdownMaxMs, 'exporters must stop before the process is forced to');
   assert(limits.cursorsMax * limits.cursorFileBytesMax < limits.diskReserveBytes, 'cursors must fit the disk reserve');
   assert(limits.userRangeMaxMs < limits.userEntryMaxMs, 'an entry must be given the time of a range at least');
   assert(limits.userRangeRowsMax <= limits.userEntryRowsMax, 'an entry must be given the rows of a range at least');

@@ -164,8 +164,9 @@ export function startUserProjections(options: UserProjectionsOptions): UserProje
     rescans = [];
     aging = null;
     try {
-      const readable = await readableViews(database);
       const found = await readDefinitionFiles(directory);
+      // Without files nobody reads views: to ask for their columns takes megabytes of a small server.
+      const readable = found.names.size === 0 ? [] : await readableViews(database);
       const synced = await syncVersions(database, found, {
         stored: await storedVersions(database),
         readable,
