@@ -1,11 +1,11 @@
 /**
  * Python programs that read what the server and its commands write, with packages from PyPI (test/python-requirements.txt). The
- * interpreter is `python3`, or the one that TREASURY_TEST_PYTHON names; tests skip loudly when it lacks the packages.
+ * interpreter is `python3`, or the one that TEST_PYTHON names; tests skip loudly when it lacks the packages.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 
-const PYTHON = process.env['TREASURY_TEST_PYTHON'] ?? 'python3';
+const PYTHON = process.env['TEST_PYTHON'] ?? 'python3';
 const missing = new Map<string, string | false>();
 
 /** Why a test that needs these Python modules is skipped, or false when they are there. For node:test's `skip` option. */
@@ -17,7 +17,7 @@ export function pythonMissing(...modules: readonly string[]): string | false {
     reason =
       status === 0
         ? false
-        : `${PYTHON} cannot import ${key}: pip install -r test/python-requirements.txt and set TREASURY_TEST_PYTHON`;
+        : `${PYTHON} cannot import ${key}: pip install -r test/python-requirements.txt and set TEST_PYTHON`;
     missing.set(key, reason);
   }
   return reason;
