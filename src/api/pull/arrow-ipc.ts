@@ -29,8 +29,6 @@ export interface ArrowNode {
   readonly children: readonly ArrowNode[];
 }
 
-export const END_OF_STREAM = new Uint8Array(Uint32Array.of(0xff_ff_ff_ff, 0).buffer);
-
 const NANO = 3;
 const DOUBLE = 2;
 

@@ -3,10 +3,11 @@
  * entry that cannot be decoded has the reason in `error`.
  */
 import { LIMITS, SIGNALS, signalOfCode } from '../../base/index.ts';
-import { type LogEntry, openLogReader } from '../../log/index.ts';
+import { END_OF_STREAM, type LogEntry } from '../../log/index.ts';
 import { createEntryDecoder, type EntryDecoder } from '../../materialize/index.ts';
 import type { CanonicalBatch } from '../../otap/index.ts';
-import { ARROW, type ArrowField, type ArrowNode, batchMessage, END_OF_STREAM, schemaMessage } from './arrow-ipc.ts';
+import { segmentEntries } from '../segment-entries.ts';
+import { ARROW, type ArrowField, type ArrowNode, batchMessage, schemaMessage } from './arrow-ipc.ts';
 import { bytesNode, fixedNode } from './arrow-nodes.ts';
 import { nullable } from './decoded-columns.ts';
 import { type DecodedTable, decodedTables } from './decoded-tables.ts';
@@ -142,18 +143,11 @@ function textNode(texts: readonly (string | null)[]): ArrowNode {
   return bytesNode([{ column: { kind: 'utf8', pool, indices: null, validity }, rowCount: texts.length }]);
 }
 
-/** The entries of a segment below `end`, read again for a stream that was forgotten meanwhile: all of them are durable. */
-function* entriesOf(directory: string, segment: bigint, end: bigint): Generator<LogEntry> {
-  const durable = { durableOffset: end, segment, segmentBytes: Number.MAX_SAFE_INTEGER };
-  const reader = openLogReader({ directory, from: segment, durable });
-  try {
-    for (let frame = reader.nextFrame(); frame !== null; frame = reader.nextFrame()) {
-      for (const entry of frame) {
-        if (entry.offset >= end) return;
-        yield entry;
-      }
-    }
-  } finally {
-    reader.close();
-  }
+/** All entries of the segment below `end` are durable. */
+function entriesOf(directory: string, segment: bigint, end: bigint): Generator<LogEntry> {
+  return segmentEntries(directory, segment, end, {
+    durableOffset: end,
+    segment,
+    segmentBytes: Number.MAX_SAFE_INTEGER,
+  });
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from 'koa';
 import { LIMITS, OffsetOutOfRangeError, TreasuryError } from '../../base/index.ts';
 import type { HttpServices } from '../http/services.ts';
-import { END_OF_STREAM } from './arrow-ipc.ts';
+import { END_OF_STREAM } from '../../log/index.ts';
 import { ARROW_STREAM_TYPE, beginStream, reasonOf } from './log-route.ts';
 import { writePaced } from './paced-answer.ts';
 import { readParameters } from './parameters.ts';

@@ -10,6 +10,7 @@ import {
 import { type DurablePosition, ENTRY_KINDS, type LogEntry, type LogReader, openLogReader } from '../../log/index.ts';
 import { createEntryDecoder, type EntryDecoder } from '../../materialize/index.ts';
 import type { CanonicalBatch } from '../../otap/index.ts';
+import { segmentEntries } from '../segment-entries.ts';
 
 export type SourceStep =
   | {
@@ -72,18 +73,8 @@ export function createEntrySource(options: EntrySourceOptions): EntrySource {
   }
 
   /** A stream that the decoder forgot comes back: its entries are read again. */
-  function* readSegment(segment: bigint, end: bigint): Iterable<LogEntry> {
-    const reader = openLogReader({ directory: logDirectory, from: segment, durable });
-    try {
-      for (let frame = reader.nextFrame(); frame !== null; frame = reader.nextFrame()) {
-        for (const entry of frame) {
-          if (entry.offset >= end) return;
-          yield entry;
-        }
-      }
-    } finally {
-      reader.close();
-    }
+  function readSegment(segment: bigint, end: bigint): Iterable<LogEntry> {
+    return segmentEntries(logDirectory, segment, end, durable);
   }
 
   /** Whether reading goes on where the log begins now, since what came next was deleted. */
