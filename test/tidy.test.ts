@@ -44,6 +44,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   koa: ['api'],
   '@koa/router': ['api'],
   'p-queue': ['api', 'materialize'],
+  re2js: ['api'],
 };
 
 interface SourceFile {
