@@ -5,11 +5,12 @@
 export class Labels {
   /** A key that equal label sets, and only they, share. */
   readonly key: string;
+  readonly names: readonly string[];
+  readonly values: readonly string[];
 
-  private constructor(
-    readonly names: readonly string[],
-    readonly values: readonly string[],
-  ) {
+  private constructor(names: readonly string[], values: readonly string[]) {
+    this.names = names;
+    this.values = values;
     this.key = keyOf(names, values);
   }
 
