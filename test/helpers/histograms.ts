@@ -1,10 +1,10 @@
 import fc from 'fast-check';
-import { upperBound } from '../../src/api/query/promql/histogram-bounds.js';
+import { upperBound } from '../../src/api/query/promql/histogram-bounds.ts';
 import {
   CUSTOM_BUCKETS_SCHEMA,
   type FloatHistogram,
   type SparseBuckets,
-} from '../../src/api/query/promql/histogram.js';
+} from '../../src/api/query/promql/histogram.ts';
 
 /** Bucket index -> count. */
 type Counts = Readonly<Record<number, number>>;

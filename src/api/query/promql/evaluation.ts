@@ -1,7 +1,7 @@
-import type { Expression } from './ast.js';
-import type { FloatHistogram } from './histogram.js';
-import type { Labels } from './labels.js';
-import type { FloatColumn, HistogramColumn } from './source.js';
+import type { Expression } from './ast.ts';
+import type { FloatHistogram } from './histogram.ts';
+import type { Labels } from './labels.ts';
+import type { FloatColumn, HistogramColumn } from './source.ts';
 
 /** What is evaluated, and over which times. All times are Unix milliseconds. */
 export interface EvaluationRequest {

@@ -1,4 +1,4 @@
-import { CUSTOM_BUCKETS_SCHEMA, type FloatHistogram } from './histogram.js';
+import { CUSTOM_BUCKETS_SCHEMA, type FloatHistogram } from './histogram.ts';
 
 /** The finest schema: 256 buckets between two powers of two. Coarser schemas share its bounds. */
 const FINEST_SCHEMA = 8;

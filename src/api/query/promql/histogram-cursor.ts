@@ -1,5 +1,5 @@
-import { upperBound } from './histogram-bounds.js';
-import type { FloatHistogram } from './histogram.js';
+import { upperBound } from './histogram-bounds.ts';
+import type { FloatHistogram } from './histogram.ts';
 
 /**
  * Walks over all buckets of a histogram by value: negative ones, the zero bucket (when it counts something), positive ones; or from the top down. The

@@ -1,6 +1,6 @@
-import { hasCustomBuckets, haveEqualBounds } from './histogram-bounds.js';
-import { type AdditionNotes, HistogramSum } from './histogram-sum.js';
-import type { FloatHistogram, SparseBuckets } from './histogram.js';
+import { hasCustomBuckets, haveEqualBounds } from './histogram-bounds.ts';
+import { type AdditionNotes, HistogramSum } from './histogram-sum.ts';
+import type { FloatHistogram, SparseBuckets } from './histogram.ts';
 
 /** `left` + `right` (or minus), and what was come across. They must be compatible (`areCompatible`). */
 export function addHistograms(

@@ -1,6 +1,6 @@
-import { hasCustomBuckets } from './histogram-bounds.js';
-import { BucketCursor, fractionBelow } from './histogram-cursor.js';
-import type { FloatHistogram } from './histogram.js';
+import { hasCustomBuckets } from './histogram-bounds.ts';
+import { BucketCursor, fractionBelow } from './histogram-cursor.ts';
+import type { FloatHistogram } from './histogram.ts';
 
 /** What a result says beside its value: observations of NaN are in no bucket, so the result lies too low (`nan-skew`) or is NaN (`nan-result`). */
 export interface QuantileResult {

@@ -1,6 +1,6 @@
-import { coarserIndex, hasCustomBuckets, haveEqualBounds, upperBound } from './histogram-bounds.js';
-import { zeroCountUpTo } from './histogram-zero.js';
-import type { FloatHistogram, SparseBuckets } from './histogram.js';
+import { coarserIndex, hasCustomBuckets, haveEqualBounds, upperBound } from './histogram-bounds.ts';
+import { zeroCountUpTo } from './histogram-zero.ts';
+import type { FloatHistogram, SparseBuckets } from './histogram.ts';
 
 /**
  * Whether a counter that stood at `previous` was reset before `current`: its hint says so, or any count has fallen, or its resolution has become finer,

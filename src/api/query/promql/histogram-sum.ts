@@ -1,8 +1,8 @@
-import { TreasuryError } from '../../../base/index.js';
-import { compensationOf } from './compensated-sum.js';
-import { coarserIndex, hasCustomBuckets, haveEqualBounds, upperBound } from './histogram-bounds.js';
-import { CUSTOM_BUCKETS_SCHEMA, type CounterResetHint, type FloatHistogram, type SparseBuckets } from './histogram.js';
-import { countsBelowThreshold, zeroCountUpTo } from './histogram-zero.js';
+import { TreasuryError } from '../../../base/index.ts';
+import { compensationOf } from './compensated-sum.ts';
+import { coarserIndex, hasCustomBuckets, haveEqualBounds, upperBound } from './histogram-bounds.ts';
+import { CUSTOM_BUCKETS_SCHEMA, type CounterResetHint, type FloatHistogram, type SparseBuckets } from './histogram.ts';
+import { countsBelowThreshold, zeroCountUpTo } from './histogram-zero.ts';
 
 /** What an addition came across; both become annotations. */
 export interface AdditionNotes {

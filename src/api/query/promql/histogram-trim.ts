@@ -1,7 +1,7 @@
-import { hasCustomBuckets, upperBound } from './histogram-bounds.js';
-import { fractionBelow } from './histogram-cursor.js';
-import { compactHistogram } from './histogram-math.js';
-import type { FloatHistogram, SparseBuckets } from './histogram.js';
+import { hasCustomBuckets, upperBound } from './histogram-bounds.ts';
+import { fractionBelow } from './histogram-cursor.ts';
+import { compactHistogram } from './histogram-math.ts';
+import type { FloatHistogram, SparseBuckets } from './histogram.ts';
 
 /** What a trim leaves of a bucket: how many observations, and a value that stands for each of them in the new sum. */
 interface Kept {

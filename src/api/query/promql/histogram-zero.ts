@@ -1,5 +1,5 @@
-import { upperBound } from './histogram-bounds.js';
-import type { FloatHistogram } from './histogram.js';
+import { upperBound } from './histogram-bounds.ts';
+import type { FloatHistogram } from './histogram.ts';
 
 /** A zero bucket after it was widened. */
 export interface WidenedZeroBucket {

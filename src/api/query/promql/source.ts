@@ -1,6 +1,6 @@
-import type { LabelMatcher } from './ast.js';
-import type { FloatHistogram } from './histogram.js';
-import type { Labels } from './labels.js';
+import type { LabelMatcher } from './ast.ts';
+import type { FloatHistogram } from './histogram.ts';
+import type { Labels } from './labels.ts';
 
 /**
  * Where an evaluation gets its samples: the one seam between PromQL and storage. Stored telemetry implements it, and so do series in memory for the

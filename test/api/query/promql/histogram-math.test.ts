@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { upperBound } from '../../../../src/api/query/promql/histogram-bounds.js';
+import { upperBound } from '../../../../src/api/query/promql/histogram-bounds.ts';
 import {
   addHistograms,
   areEqualHistograms,
@@ -13,11 +13,11 @@ import {
   divideHistogram,
   multiplyHistogram,
   sampleWeight,
-} from '../../../../src/api/query/promql/histogram-math.js';
-import { isReset } from '../../../../src/api/query/promql/histogram-reset.js';
-import { HistogramSum } from '../../../../src/api/query/promql/histogram-sum.js';
-import { trimHistogram } from '../../../../src/api/query/promql/histogram-trim.js';
-import { anyHistogram, custom, exponential } from '../../../helpers/histograms.js';
+} from '../../../../src/api/query/promql/histogram-math.ts';
+import { isReset } from '../../../../src/api/query/promql/histogram-reset.ts';
+import { HistogramSum } from '../../../../src/api/query/promql/histogram-sum.ts';
+import { trimHistogram } from '../../../../src/api/query/promql/histogram-trim.ts';
+import { anyHistogram, custom, exponential } from '../../../helpers/histograms.ts';
 
 const NO_BOUNDS = new Float64Array(0);
 

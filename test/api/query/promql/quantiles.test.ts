@@ -6,9 +6,9 @@ import {
   type ClassicBucket,
   classicFraction,
   classicQuantile,
-} from '../../../../src/api/query/promql/classic-quantile.js';
-import { histogramFraction, histogramQuantile } from '../../../../src/api/query/promql/histogram-quantile.js';
-import { anyHistogram, custom, exponential } from '../../../helpers/histograms.js';
+} from '../../../../src/api/query/promql/classic-quantile.ts';
+import { histogramFraction, histogramQuantile } from '../../../../src/api/query/promql/histogram-quantile.ts';
+import { anyHistogram, custom, exponential } from '../../../helpers/histograms.ts';
 
 const INFINITY = Number.POSITIVE_INFINITY;
 
