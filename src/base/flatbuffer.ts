@@ -30,6 +30,21 @@ export function encodeFlatBuffer(root: readonly FlatField[]): Uint8Array {
   return writer.finish();
 }
 
+/** A field of one signed or unsigned byte. */
+export function i8(value: number): FlatField {
+  return { kind: 'i8', value };
+}
+
+/** A field of 16 bits. */
+export function i16(value: number): FlatField {
+  return { kind: 'i16', value };
+}
+
+/** A field of 32 bits. */
+export function i32(value: number): FlatField {
+  return { kind: 'i32', value };
+}
+
 const SCALAR_BYTES = { i8: 1, i16: 2, i32: 4, i64: 8 } as const;
 const REFERENCE_BYTES = 4;
 const TABLE_ALIGNMENT = 8;

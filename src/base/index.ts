@@ -10,7 +10,7 @@ export {
   type SerializedError,
   TreasuryError,
 } from './errors.ts';
-export { encodeFlatBuffer, type FlatField } from './flatbuffer.ts';
+export { encodeFlatBuffer, type FlatField, i16, i32, i8 } from './flatbuffer.ts';
 export { freePath } from './free-path.ts';
 export { checkLimits, LIMITS } from './limits.ts';
 export {

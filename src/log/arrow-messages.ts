@@ -3,7 +3,7 @@
  * batch. Both have a constant size; what varies is patched in place.
  * Numbers of fields and unions: Arrow's Message.fbs and Schema.fbs, metadata version V5.
  */
-import { encodeFlatBuffer, type FlatField } from '../base/index.ts';
+import { encodeFlatBuffer, type FlatField, i16, i32, i8 } from '../base/index.ts';
 import { BINARY_COLUMNS, crcDigits, FIXED_COLUMNS, offsetDigits, SEGMENT_FORMAT_VERSION } from './layout.ts';
 
 const METADATA_VERSION_V5 = 4;
@@ -157,16 +157,4 @@ function keyValue(key: string, value: string, placed: (position: number) => void
 
 function zeroPairs(count: number): number[] {
   return Array<number>(count * 2).fill(0);
-}
-
-function i8(value: number): FlatField {
-  return { kind: 'i8', value };
-}
-
-function i16(value: number): FlatField {
-  return { kind: 'i16', value };
-}
-
-function i32(value: number): FlatField {
-  return { kind: 'i32', value };
 }

@@ -2,7 +2,7 @@
  * The Arrow types that OTAP tables are made of, as an exporter writes them, and the schema message of a table.
  * Numbers of fields and unions: Arrow's Message.fbs and Schema.fbs, metadata version V5.
  */
-import { encodeFlatBuffer, type FlatField } from '../base/index.ts';
+import { encodeFlatBuffer, type FlatField, i16, i32, i8 } from '../base/index.ts';
 
 /** What a column of a table is: its Arrow type, before it is encoded with a dictionary. */
 export type FieldType =
@@ -131,16 +131,4 @@ function dictionaryEncoding(id: number, indexBits: number): FlatField {
 
 function plainField(name: string, type: SchemaField['type'], isNullable: boolean): SchemaField {
   return { name, type, isNullable, indexBits: 0, dictionaryId: 0, children: [] };
-}
-
-export function i8(value: number): FlatField {
-  return { kind: 'i8', value };
-}
-
-export function i16(value: number): FlatField {
-  return { kind: 'i16', value };
-}
-
-function i32(value: number): FlatField {
-  return { kind: 'i32', value };
 }

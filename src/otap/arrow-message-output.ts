@@ -2,8 +2,8 @@
  * Record batches and dictionaries as IPC messages: metadata from a template whose numbers are patched once the body is written,
  * bodies uncompressed.
  */
-import type { FlatField } from '../base/index.ts';
-import { encapsulate, i16, i8, METADATA_VERSION_V5, PREFIX_BYTES } from './arrow-field-types.ts';
+import { type FlatField, i16, i8 } from '../base/index.ts';
+import { encapsulate, METADATA_VERSION_V5, PREFIX_BYTES } from './arrow-field-types.ts';
 import type { ByteOutput } from './byte-output.ts';
 
 const HEADER_DICTIONARY_BATCH = 2;

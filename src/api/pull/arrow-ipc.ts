@@ -2,7 +2,7 @@
  * Messages of Arrow IPC streams, written from nodes that hold their buffers.
  * Source: https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format, Schema.fbs and Message.fbs, version V5.
  */
-import { encodeFlatBuffer, type FlatField } from '../../base/index.ts';
+import { encodeFlatBuffer, type FlatField, i16, i32, i8 } from '../../base/index.ts';
 
 /** A field of a schema. */
 export interface ArrowField {
@@ -142,16 +142,4 @@ function keyValues(metadata: Readonly<Record<string, string>>): FlatField[][] {
 
 function leaf(code: number, ...facts: FlatField[]): ArrowType {
   return { code, facts, children: [] };
-}
-
-function i8(value: number): FlatField {
-  return { kind: 'i8', value };
-}
-
-function i16(value: number): FlatField {
-  return { kind: 'i16', value };
-}
-
-function i32(value: number): FlatField {
-  return { kind: 'i32', value };
 }

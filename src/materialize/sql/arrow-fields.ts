@@ -1,7 +1,7 @@
 /** The Arrow field of each DuckDB type. */
 import type { DuckDBArrayType, DuckDBDecimalType, DuckDBListType } from '@duckdb/node-api';
 import type { DuckDBMapType, DuckDBStructType, DuckDBType } from '@duckdb/node-api';
-import type { FlatField } from '../../base/index.ts';
+import { type FlatField, i16, i32, i8 } from '../../base/index.ts';
 import { DuckDBTypeId } from '../duckdb.ts';
 
 /**
@@ -16,8 +16,8 @@ export function arrowField(name: string, type: DuckDBType, nullable = true): Fla
   const { code, fields, children } = arrowType(type);
   return [
     { kind: 'string', value: name },
-    { kind: 'i8', value: nullable ? 1 : 0 },
-    { kind: 'i8', value: code },
+    i8(nullable ? 1 : 0),
+    i8(code),
     { kind: 'table', fields },
     null,
     { kind: 'tables', items: children },
@@ -140,8 +140,8 @@ function nestedType(type: DuckDBType): ArrowType | undefined {
 function mapEntries({ keyType, valueType }: DuckDBMapType): FlatField[] {
   return [
     { kind: 'string', value: 'entries' },
-    { kind: 'i8', value: 0 },
-    { kind: 'i8', value: TYPE.STRUCT },
+    i8(0),
+    i8(TYPE.STRUCT),
     { kind: 'table', fields: [] },
     null,
     { kind: 'tables', items: [arrowField('key', keyType, false), arrowField('value', valueType)] },
@@ -157,17 +157,9 @@ function parent(code: number, fields: readonly FlatField[], children: readonly F
 }
 
 function integer(bits: number, signed: boolean): ArrowType {
-  return leaf(TYPE.INT, i32(bits), { kind: 'i8', value: signed ? 1 : 0 });
+  return leaf(TYPE.INT, i32(bits), i8(signed ? 1 : 0));
 }
 
 function decimal(digits: number, scale: number): ArrowType {
   return leaf(TYPE.DECIMAL, i32(digits), i32(scale), i32(DECIMAL_BITS));
-}
-
-function i16(value: number): FlatField {
-  return { kind: 'i16', value };
-}
-
-function i32(value: number): FlatField {
-  return { kind: 'i32', value };
 }
