@@ -15,7 +15,7 @@ export interface BodyOptions {
 }
 
 export interface BodyReading {
-  /** The whole body; null when the sender left before its end. Rejects with OtlpHttpError 408, 413, 503, or what `fail` was given. */
+  /** The whole body; null when the sender left before its end. Rejects with OtlpHttpError 413, 503, or what `fail` was given. */
   readonly body: Promise<Buffer | null>;
   /** The body no longer counts among those that arrive. Only one that is whole has to be released. */
   release(): void;
@@ -32,7 +32,8 @@ export function readBody(request: IncomingMessage, options: BodyOptions): BodyRe
   const body = new Promise<Buffer | null>((resolve, reject) => {
     const collected = createCollector(announcedBytes ?? bytesMax);
     const stall = setTimeout(() => {
-      fail(new OtlpHttpError(408, `Cannot wait for the body: no byte of it came for ${stallMaxMs} ms`));
+      // Not 408: exporters give a request up for it, and may have no part in what holds their bytes back.
+      fail(new OtlpHttpError(503, `Cannot wait for the body: no byte of it came for ${stallMaxMs} ms`));
     }, stallMaxMs);
     function take(part: Buffer): void {
       stall.refresh();

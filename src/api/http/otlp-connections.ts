@@ -65,10 +65,11 @@ export function createConnections(connectionsMax: number): OtlpConnections {
     }
     // What a broken connection sends on is as unreadable.
     if (connection.breakage !== null) return;
-    const refusal = refusalOf(error);
-    connection.breakage = refusal;
     const { latest } = connection;
-    if (latest === null || latest.request.complete) {
+    const isBetweenRequests = latest === null || latest.request.complete;
+    const refusal = refusalOf(error, isBetweenRequests);
+    connection.breakage = refusal;
+    if (isBetweenRequests) {
       connection.lastWords = lastWords(refusal);
       if (connection.unanswered === 0) end(socket, connection.lastWords);
       return;
@@ -106,10 +107,11 @@ interface ParserError extends Error {
   readonly reason?: string;
 }
 
-function refusalOf({ code, reason, message }: ParserError): OtlpHttpError {
+function refusalOf({ code, reason, message }: ParserError, isBetweenRequests: boolean): OtlpHttpError {
   switch (code) {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return new OtlpHttpError(408, 'Cannot wait for the request: it takes too long');
+      // Clients know 408 for the end of a connection without a request; a request that gets it is one that its exporter drops.
+      return new OtlpHttpError(isBetweenRequests ? 408 : 503, 'Cannot wait for the request: it takes too long');
     case 'HPE_HEADER_OVERFLOW':
       return new OtlpHttpError(431, 'Cannot read the request: its head is too large');
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':

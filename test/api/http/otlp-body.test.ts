@@ -39,9 +39,9 @@ test('a slow body is whole as long as it goes on, however long it takes', async 
   assert.equal(reading.fail(new OtlpHttpError(408, 'late')), false);
 });
 
-test('a body that falls silent is given up with 408', async () => {
+test('a body that falls silent is given up with 503', async () => {
   const { reading, send } = begin();
-  const given = assert.rejects(reading.body, (error) => error instanceof OtlpHttpError && error.status === 408);
+  const given = assert.rejects(reading.body, (error) => error instanceof OtlpHttpError && error.status === 503);
   await send('half');
   await given;
 });

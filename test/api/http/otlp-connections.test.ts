@@ -184,17 +184,17 @@ test('what breaks behind a request does not cost it its answer', async (t) => {
   assert.deepEqual(statusesOf(connection.heard()), [200, 200, 400]);
 });
 
-test('a body that stalls is answered 408 and no longer counts', async (t) => {
+test('a body that stalls is answered 503, for its sender to come again, and no longer counts', async (t) => {
   const harness = await startOtlpHarness(t, { limits: { stallMaxMs: 50 } });
   const connection = await harness.connect();
   connection.socket.write(postHead(LENGTH) + BODY.slice(0, 10));
-  await connection.hears('"code":4');
-  assert.deepEqual(statusesOf(connection.heard()), [408]);
+  await connection.hears('"code":14');
+  assertRetryable(connection.heard());
   await allReleased(harness);
   assert.equal(harness.log.appends, 0);
 });
 
-test('a body that comes a byte at a time is answered 408 when its time is over', async (t) => {
+test('a body that comes a byte at a time is answered 503 when its time is over', async (t) => {
   const limits = { requestMaxMs: 200, headMaxMs: 200, checkIntervalMs: 20 };
   const harness = await startOtlpHarness(t, { limits });
   const connection = await harness.connect();
@@ -202,8 +202,7 @@ test('a body that comes a byte at a time is answered 408 when its time is over',
   const trickle = setInterval(() => connection.socket.write(' '), 10);
   t.after(() => clearInterval(trickle));
   await connection.closed;
-  assert.deepEqual(statusesOf(connection.heard()), [408]);
-  assert.match(connection.heard(), /"code":4/);
+  assertRetryable(connection.heard());
   await allReleased(harness);
 });
 
@@ -225,3 +224,10 @@ test('a connection that is not used any more is closed without a word', async (t
   await connection.closed;
   assert.deepEqual(statusesOf(connection.heard()), [200]);
 });
+
+/** One answer by which exporters send again what they still have: OTLP lets them do so after 503, and not after 408. */
+function assertRetryable(heard: string): void {
+  assert.deepEqual(statusesOf(heard), [503]);
+  assert.match(heard, /\r\nRetry-After: \d+\r\n/i);
+  assert.match(heard, /"code":14,.*google\.rpc\.RetryInfo/);
+}
