@@ -47,11 +47,12 @@ export async function assertRows(
   }
 }
 
-function assertSameLines(
+/** Asserts that two sorted lists have the same lines. */
+export function assertSameLines(
   actual: readonly string[],
   wanted: readonly string[],
   what: string,
-  { isRepeated }: ComparisonOptions,
+  { isRepeated }: Pick<ComparisonOptions, 'isRepeated'> = {},
 ): void {
   const [lines, wantedLines] = isRepeated ? [[...new Set(actual)], [...new Set(wanted)]] : [actual, wanted];
   const surplus = without(lines, wantedLines);
