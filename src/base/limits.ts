@@ -184,6 +184,15 @@ export const LIMITS = {
   buildTellIntervalMs: 10_000,
   /** The time that the rate of a build is taken over. */
   buildRateWindowMs: 30_000,
+  /** Longest wait before a build that failed is tried again; the first one is a store's. What serves goes on, so nobody is in a hurry. */
+  buildRetryMaxMs: 5 * 60_000,
+  /**
+   * Free disk that builds leave alone: the log's reserve, below which entries are refused, and room for DuckDB's write-ahead log, which is
+   * about twice `walBytesMax` while its bytes are taken in.
+   */
+  buildDiskReserveBytes: 384 * MIB,
+  /** How often a build that waits for free disk looks again. */
+  buildSpaceIntervalMs: 2_000,
   /** First and longest wait before a store that failed is tried again. */
   storeRetryMinMs: 250,
   storeRetryMaxMs: 30_000,
@@ -422,6 +431,10 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.streamStateBytesMax <= limits.streamStatesBytesMax, 'the state of one stream must fit that of all');
   assert(limits.streamStatesBytesMax <= limits.segmentStateBytesMax, 'a segment must hold more than state');
   assert(2 * limits.segmentBytesMax <= limits.diskReserveBytes, 'the log must not fill its reserve between two checks');
+  assert(
+    limits.diskReserveBytes + 2 * limits.walBytesMax <= limits.buildDiskReserveBytes,
+    'a build must not take the reserve of the log',
+  );
   assert(limits.retentionIntervalMs < 5_000, 'intake must resume within 5 s of space returning');
   assert(limits.slowCommitMs < limits.appendWaitMaxMs, 'a disk must be told to be slow before entries are refused');
   assert(limits.clockSlackMs < limits.clockTrustMs, 'a jump of the clock must be doubted');

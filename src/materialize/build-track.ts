@@ -26,6 +26,8 @@ export interface BuildTrackOptions {
   readonly live: Loop | null;
   /** Bytes of DuckDB's write-ahead log. */
   readonly walBytes: () => number;
+  /** Why it must stand for want of disk now, or null. */
+  readonly lack: () => string | null;
   readonly durable: DurablePosition;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -39,8 +41,10 @@ export interface BuiltVersions {
 }
 
 export interface BuildTrack {
-  /** `stopped` also when it failed by a fault of its own, which `stuck` tells. */
+  /** `stopped` also when it failed by a fault of its own. */
   readonly ended: Promise<MaterializerEnd>;
+  /** Resolves, if ever, with a fault of its own: it goes no further. */
+  readonly failed: Promise<unknown>;
   /** Resolves when both loops stand at the same offset for the switch; with null when the track ends before. */
   readonly ready: Promise<BuiltVersions | null>;
   advance(position: DurablePosition): void;
@@ -57,10 +61,12 @@ export async function startBuildTrack(options: BuildTrackOptions): Promise<Build
   const pace = createBuildPace(clock);
   const progress = createBuildProgress(clock);
   const caughtUp = createWake();
+  const thereIsDisk = createWake();
   let durable = options.durable;
   let told = clock.monotonicMs();
   let stopping = false;
   let failure: string | null = null;
+  let lacking: string | null = null;
   let isIdle = false;
   // Both loops stand, or are about to: nobody else may hold and release them.
   let areHeld = false;
@@ -87,6 +93,10 @@ export async function startBuildTrack(options: BuildTrackOptions): Promise<Build
   const { materializer } = loop;
   live?.onWaiting((isWaiting) => pace.liveWaits(isWaiting));
   progress.at(materializer.materializedOffset);
+  let hasFailed: (error: unknown) => void = () => {};
+  const failed = new Promise<unknown>((resolve) => {
+    hasFailed = resolve;
+  });
   const ended = run();
   const ready = makeReady().catch((error: unknown) => {
     fail(error);
@@ -109,10 +119,10 @@ export async function startBuildTrack(options: BuildTrackOptions): Promise<Build
   }
 
   function fail(error: unknown): void {
-    failure = `The build has failed and is tried again at the next start: ${errorMessage(error)}`;
-    logger.error('Build of projection versions failed', { projections: names(), reason: errorMessage(error) });
+    failure = errorMessage(error);
     live?.materializer.release();
     materializer.stop();
+    hasFailed(error);
   }
 
   async function afterCommit(): Promise<void> {
@@ -120,6 +130,20 @@ export async function startBuildTrack(options: BuildTrackOptions): Promise<Build
     if (clock.monotonicMs() - told >= LIMITS.buildTellIntervalMs) tell('Building projection versions');
     if (live !== null && !areHeld && options.walBytes() > LIMITS.walBytesMax) await checkpoint(live);
     if (live !== null && materializer.materializedOffset >= live.materializer.materializedOffset) caughtUp.wake();
+    if (options.lack() !== null) await untilThereIsDisk();
+  }
+
+  /** Between two transactions, so that nothing of the database waits for it; never while the live loop does. */
+  async function untilThereIsDisk(): Promise<void> {
+    for (;;) {
+      const lack = options.lack();
+      if (lack === null || areHeld || stopping) break;
+      if (lacking === null) logger.warn('A build waits for free disk', { projections: names(), reason: lack });
+      lacking = `The build waits for free disk: ${lack}`;
+      await thereIsDisk.wait(LIMITS.buildSpaceIntervalMs);
+    }
+    lacking = null;
+    pace.goesOn();
   }
 
   /** DuckDB takes its log into the file by itself only at a commit beside which nobody writes, which may never come. */
@@ -225,8 +249,15 @@ export async function startBuildTrack(options: BuildTrackOptions): Promise<Build
     return results;
   }
 
+  function standing(): Pick<BuildStatus, 'stuck' | 'waiting' | 'retryAtUnixMs'> {
+    const stuck = lacking ?? failure ?? materializer.stuck;
+    const waiting = stuck === null ? null : lacking === null ? 'retry' : 'disk';
+    return { stuck, waiting, retryAtUnixMs: null };
+  }
+
   return {
     ended,
+    failed,
     ready,
     advance(position) {
       durable = position;
@@ -248,12 +279,13 @@ export async function startBuildTrack(options: BuildTrackOptions): Promise<Build
         entriesPerSecond: progress.entriesPerSecond,
         estimatedEndMs: progress.leftMs(durable.durableOffset),
         rowsWritten: one.rowsWritten,
-        stuck: failure ?? materializer.stuck,
+        ...standing(),
       };
     },
     async stop() {
       stopping = true;
       pace.end();
+      thereIsDisk.wake();
       materializer.stop();
       caughtUp.wake();
       await Promise.all([ended, ready]);

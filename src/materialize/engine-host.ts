@@ -13,7 +13,7 @@ import { createPulse } from './pulse.ts';
 import { createSqlRequests } from './sql-requests.ts';
 import { isDamagedFile } from './store-failures.ts';
 import { createRetentionFigures, retentionStatus } from './table-retention-figures.ts';
-import type { EngineStatus, VersionSwitch } from './types.ts';
+import type { EngineStatus } from './types.ts';
 import type { UserProjections } from './user-projections/user-projections.ts';
 import { followTables } from './user-projections/follow-tables.ts';
 import type { VersionFaults } from './user-projections/running-version.ts';
@@ -45,7 +45,6 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
   const start = startMs === undefined ? undefined : BigInt(Math.floor(startMs)) * 1_000_000n;
   const retentionClock = createRetentionClock(systemClock, logger, start);
   const isMaterializing = options.materialize ?? true;
-  const lastSwitches = new Map<string, VersionSwitch>();
   let rebuild = options.rebuild ?? [];
   const stopped = createWake();
   const requests = createSqlRequests(
@@ -89,7 +88,6 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
       rebuild,
       ...live,
       buildTrouble: () => (build ??= openTrouble(BUILD_ATTEMPTS_FILE)),
-      lastSwitches,
       counters,
       retentionFigures,
       retentionNow: () => retentionClock.now(),

@@ -47,6 +47,8 @@ export interface SessionStore extends WriterDatabase {
   tableBytes(): number;
   /** Of them the write-ahead log's. */
   walBytes(): number;
+  /** Bytes that the file's disk has left. */
+  diskFreeBytes(): number;
   readonly writer: 'raw' | 'safe';
   /** Why the file that was there was moved aside, or null. */
   readonly recreated: string | null;
@@ -85,7 +87,6 @@ export interface SessionOptions {
   readonly attempts: EntryAttempts;
   readonly counters: MaterializerCounters;
   readonly buildTrouble: TracksOptions['buildTrouble'];
-  readonly lastSwitches: TracksOptions['lastSwitches'];
   readonly retentionFigures: RetentionFigures;
   /** The time that rows age by, in nanoseconds. */
   readonly retentionNow: () => bigint;

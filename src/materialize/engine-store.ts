@@ -41,6 +41,7 @@ async function openSessionStore(
         };
       },
       walBytes: () => store.walBytes(),
+      diskFreeBytes: () => store.diskFreeBytes(),
       tableBytes: () => store.tableBytes(),
       writer,
       recreated: store.recreated,

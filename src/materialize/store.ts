@@ -4,7 +4,7 @@
  *
  * Never open the file by other means while it is open here, not even to read: closing any descriptor of it drops DuckDB's lock.
  */
-import { mkdirSync, statSync } from 'node:fs';
+import { mkdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DuckDBConnection, JS } from '@duckdb/node-api';
 import { errorMessage, freePath, LIMITS, refuseOtherThanFile, TreasuryError } from '../base/index.ts';
@@ -50,6 +50,8 @@ export interface Store {
   tableBytes(): number;
   /** Of them the write-ahead log's. */
   walBytes(): number;
+  /** Bytes that the file's disk has left for this user. */
+  diskFreeBytes(): number;
   /** Writes a checkpoint, then closes all connections and the file. Throws TREASURY_STORE if the checkpoint failed; it is closed then too. */
   close(): Promise<void>;
 }
@@ -221,6 +223,11 @@ class DuckDBStore implements Store {
 
   walBytes(): number {
     return fileBytes(`${this.#file}.wal`);
+  }
+
+  diskFreeBytes(): number {
+    const { bavail, bsize } = statfsSync(dirname(this.#file));
+    return bavail * bsize;
   }
 
   async close(): Promise<void> {

@@ -43,7 +43,7 @@ export interface ProjectionStatus {
   readonly rowsWritten: number;
   /** What is built to take its place, or null. */
   readonly building: BuildStatus | null;
-  /** The last switch since the server's start, or null. */
+  /** The last switch in this file of tables, or null. */
   readonly lastSwitch: VersionSwitch | null;
 }
 
@@ -64,6 +64,10 @@ export interface BuildStatus {
   readonly rowsWritten: number;
   /** Why it does not go on now, or null. The version before goes on serving. */
   readonly stuck: string | null;
+  /** What it waits for then: free disk, or another try after a failure. */
+  readonly waiting: 'disk' | 'retry' | null;
+  /** When it looks or tries again, as Unix time, if that is known. */
+  readonly retryAtUnixMs: number | null;
 }
 
 /** A version that took the place of another. */
@@ -191,7 +195,7 @@ export interface Engine {
   scanProjections(): Promise<UserProjectionScan>;
   /**
    * Begins to build a projection's version anew beside the tables that serve; resolves when it has begun, also when it had before. Rejects with
-   * TREASURY_PROJECTION_UNKNOWN, or TREASURY_PROJECTION_STATE when it cannot begin now.
+   * TREASURY_PROJECTION_UNKNOWN, with TREASURY_PROJECTION_STATE when it cannot begin now, or with TREASURY_DISK_FULL when its tables do not fit.
    */
   rebuildProjection(name: string): Promise<void>;
   /** Ends such a build and drops its tables. Rejects with TREASURY_PROJECTION_UNKNOWN, or TREASURY_PROJECTION_STATE when there is none. */

@@ -179,7 +179,9 @@ export async function smallMigrations(
   definitions: readonly ProjectionDefinition[],
 ): Promise<string> {
   await mkdir(join(directory, 'views'), { recursive: true });
-  const meta = ['0001_meta.sql', '0006_versions.sql'].map((name) => readFile(join(MIGRATIONS_DIRECTORY, name), 'utf8'));
+  const meta = ['0001_meta.sql', '0006_versions.sql', '0008_switches.sql'].map((name) =>
+    readFile(join(MIGRATIONS_DIRECTORY, name), 'utf8'),
+  );
   await writeFile(join(directory, '0001_meta.sql'), (await Promise.all(meta)).join('\n'));
   let step = 1;
   for (const { name, version } of definitions) {
@@ -243,6 +245,7 @@ export async function smallStore(file: string): Promise<SmallStore> {
       };
     },
     walBytes: () => 0,
+    diskFreeBytes: () => Number.POSITIVE_INFINITY,
     openWriter() {
       throw new Error('Small projections write with SQL');
     },

@@ -87,7 +87,6 @@ export async function runTracks(
       const version = Math.max(...definitions.map((one) => one.version));
       await store.run(`CREATE OR REPLACE VIEW logs AS FROM store.logs_v${version}`);
     },
-    lastSwitches: new Map(),
     logger: silentLogger,
     clock: systemClock,
     commitRowsMax: 50,

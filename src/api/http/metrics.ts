@@ -343,6 +343,19 @@ function buildFamilies(projections: readonly ProjectionStatus[]): Family[] {
       samples: perBuild(({ estimatedEndMs }) => (estimatedEndMs === null ? null : estimatedEndMs / 1000)),
     },
     {
+      name: 'treasury_projection_build_waiting',
+      type: 'gauge',
+      help: '1 while it waits for free disk, or for another try after a failure.',
+      samples: projections.flatMap(({ name, building }) =>
+        building === null
+          ? []
+          : (['disk', 'retry'] as const).map((what) => ({
+              labels: { projection: name, version: String(building.version), for: what },
+              value: building.waiting === what ? 1 : 0,
+            })),
+      ),
+    },
+    {
       name: 'treasury_projection_build_rows_total',
       type: 'counter',
       help: 'Rows written to its tables since the start.',

@@ -49,8 +49,15 @@ export function projectionFigures(projection: ProjectionStatus): Readonly<Record
   };
 }
 
-function buildFigures({ fromOffset, offset, targetOffset, ...build }: BuildStatus): Readonly<Record<string, unknown>> {
-  return { ...build, fromOffset: Number(fromOffset), offset: Number(offset), targetOffset: Number(targetOffset) };
+function buildFigures(status: BuildStatus): Readonly<Record<string, unknown>> {
+  const { fromOffset, offset, targetOffset, retryAtUnixMs, ...build } = status;
+  return {
+    ...build,
+    fromOffset: Number(fromOffset),
+    offset: Number(offset),
+    targetOffset: Number(targetOffset),
+    retryAt: retryAtUnixMs === null ? null : new Date(retryAtUnixMs).toISOString(),
+  };
 }
 
 /** What an answer lacks, as the value of a header: a list with parameters (RFC 9651). */

@@ -21,7 +21,9 @@ const BUILDING: EngineStatus = {
         entriesPerSecond: 2.5,
         estimatedEndMs: 1600,
         rowsWritten: 40,
-        stuck: null,
+        stuck: 'The build waits for free disk: none is free',
+        waiting: 'disk',
+        retryAtUnixMs: 2000,
       },
       lastSwitch: {
         name: 'logs',
@@ -40,6 +42,9 @@ async function startBuilding(t: { after(fn: () => unknown): void }, calls: strin
   const order = (what: string) => (name: string) => {
     calls.push(`${what} ${name}`);
     if (name === 'logs') return Promise.resolve();
+    if (name === 'metrics') {
+      return Promise.reject(new TreasuryError('TREASURY_DISK_FULL', 'Cannot rebuild metrics: 1 MB are free'));
+    }
     return Promise.reject(
       new TreasuryError('TREASURY_PROJECTION_UNKNOWN', `Cannot find the projection: its name is ${name}`),
     );
@@ -69,7 +74,9 @@ test('projections are listed with their builds and the last switch', async (t) =
     entriesPerSecond: 2.5,
     estimatedEndMs: 1600,
     rowsWritten: 40,
-    stuck: null,
+    stuck: 'The build waits for free disk: none is free',
+    waiting: 'disk',
+    retryAt: '1970-01-01T00:00:02.000Z',
   });
   assert.deepEqual(logs?.['lastSwitch'], {
     version: 1,
@@ -91,7 +98,12 @@ test('rebuilds are begun and cancelled by name, and refused as the engine says',
   const unknown = await fetch(`${base}/treasury/v1/projections/a%20b/rebuild`, { method: 'POST' });
   assert.equal(unknown.status, 404);
   assert.match(await unknown.text(), /TREASURY_PROJECTION_UNKNOWN.*its name is a b/);
-  assert.deepEqual(calls, ['rebuild logs', 'cancel logs', 'rebuild a b']);
+  const full = await fetch(`${base}/treasury/v1/projections/metrics/rebuild`, { method: 'POST' });
+  assert.equal(full.status, 507);
+  assert.deepEqual(await full.json(), {
+    error: { code: 'TREASURY_DISK_FULL', message: 'Cannot rebuild metrics: 1 MB are free' },
+  });
+  assert.deepEqual(calls, ['rebuild logs', 'cancel logs', 'rebuild a b', 'rebuild metrics']);
 });
 
 test('answers of tables that are still being built say what they lack, and health stays green', async (t) => {
@@ -108,6 +120,10 @@ test('metrics show builds while there are some', async (t) => {
   const base = await startBuilding(t);
   const text = await (await fetch(`${base}/metrics`)).text();
   assert.match(text, /^treasury_projection_build_offset\{projection="logs",version="1"\} 4$/m);
+  assert.match(text, /^treasury_projection_build_target_offset\{projection="logs",version="1"\} 8$/m);
+  assert.match(text, /^treasury_projection_build_entries_per_second\{projection="logs",version="1"\} 2\.5$/m);
+  assert.match(text, /^treasury_projection_build_waiting\{projection="logs",version="1",for="disk"\} 1$/m);
+  assert.match(text, /^treasury_projection_build_waiting\{projection="logs",version="1",for="retry"\} 0$/m);
   assert.match(text, /^treasury_projection_build_left_seconds\{projection="logs",version="1"\} 1\.6$/m);
   assert.match(text, /^treasury_projection_complete\{projection="logs",version="1"\} 0$/m);
 });
