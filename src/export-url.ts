@@ -8,6 +8,8 @@ export interface ExportTarget {
   readonly endpoint: string;
   readonly compression?: 'zstd' | 'gzip' | 'none';
   readonly headers?: Readonly<Record<string, string>>;
+  readonly tls?: Readonly<Record<string, string | boolean>>;
+  readonly inFlight?: number;
   readonly filter?: {
     readonly signals?: readonly Signal[];
     readonly resource?: Readonly<Record<string, string>>;
@@ -78,7 +80,19 @@ const SCHEMES = {
 
 const COMPRESSIONS = ['zstd', 'gzip', 'none'] as const;
 const RETENTIONS = ['drop', 'hold'] as const;
-const PARAMETERS = ['compression', 'from', 'retention', 'signal', 'resource.KEY', 'attribute.KEY', 'header.NAME'];
+const TLS_FILES = ['caFile', 'certFile', 'keyFile'];
+const TLS_FIELDS = [...TLS_FILES, 'serverName', 'skipVerify'];
+const PARAMETERS = [
+  'compression',
+  'from',
+  'retention',
+  'signal',
+  'inFlight',
+  'resource.KEY',
+  'attribute.KEY',
+  'header.NAME',
+  ...TLS_FIELDS.map((field) => `tls.${field}`),
+];
 
 function endpointOf(rest: string, { protocol, tls, port }: Scheme): string {
   const [, authority = '', path = ''] = /^([^/]*)(.*)$/s.exec(rest) ?? [];
@@ -98,15 +112,17 @@ function parameters(query: string): Omit<ExportTarget, 'protocol' | 'endpoint'> 
     attribute: {},
     header: {},
   };
+  const tls: Record<string, string | boolean> = {};
   for (const pair of query.split('&').filter((each) => each !== '')) {
     const [name = '', value = ''] = split(pair).map(decoded);
     const map = /^(resource|attribute|header)\.(.+)$/s.exec(name);
     if (map !== null) maps[map[1] as keyof typeof maps][map[2] as string] = value;
+    else if (name.startsWith('tls.') && TLS_FIELDS.includes(name.slice(4))) tls[name.slice(4)] = tlsValue(name, value);
     else if (name === 'signal') signals.push(...value.split(',').map((each) => oneOf('signal', each, SIGNALS)));
-    else if (['compression', 'from', 'retention'].includes(name)) single[name] = value;
+    else if (['compression', 'from', 'retention', 'inFlight'].includes(name)) single[name] = value;
     else throw new Error(`its URL has no parameter ${name}: did you mean ${nearest(name, PARAMETERS)}?`);
   }
-  const { compression, from, retention } = single;
+  const { compression, from, retention, inFlight } = single;
   const filter = {
     ...(signals.length === 0 ? {} : { signals: [...new Set(signals)] }),
     ...(isEmpty(maps.resource) ? {} : { resource: maps.resource }),
@@ -115,6 +131,8 @@ function parameters(query: string): Omit<ExportTarget, 'protocol' | 'endpoint'> 
   return {
     ...(compression === undefined ? {} : { compression: oneOf('compression', compression, COMPRESSIONS) }),
     ...(isEmpty(maps.header) ? {} : { headers: maps.header }),
+    ...(isEmpty(tls) ? {} : { tls }),
+    ...(inFlight === undefined ? {} : { inFlight: wholeNumber('inFlight', inFlight) }),
     ...(isEmpty(filter) ? {} : { filter }),
     ...(retention === undefined ? {} : { retention: oneOf('retention', retention, RETENTIONS) }),
     ...(from === undefined ? {} : { from }),
@@ -138,6 +156,19 @@ function oneOf<Name extends string>(parameter: string, value: string, names: rea
   const found = names.find((each) => each === value);
   if (found !== undefined) return found;
   throw new Error(`${parameter} must be one of ${names.join(', ')} (did you mean ${nearest(value, names)}?)`);
+}
+
+/** Files as absolute paths: the server may run in another folder. */
+function tlsValue(parameter: string, value: string): string | boolean {
+  const field = parameter.slice('tls.'.length);
+  if (field === 'skipVerify') return oneOf(parameter, value, ['true', 'false']) === 'true';
+  if (value === '') throw new Error(`${parameter} must not be empty`);
+  return TLS_FILES.includes(field) ? resolve(value) : value;
+}
+
+function wholeNumber(parameter: string, value: string): number {
+  if (/^\d{1,4}$/.test(value)) return Number(value);
+  throw new Error(`${parameter} must be a whole number, value is ${JSON.stringify(value)}`);
 }
 
 function isEmpty(fields: object): boolean {

@@ -343,10 +343,17 @@ export const LIMITS = {
   setAsideShownMax: 10,
   /** Times at which the log was so far, to tell how old what an exporter has not sent is: 17 minutes by the second, thinned out after. */
   lagSamplesMax: 1024,
-  /** An exporter: batches read and not yet answered. Reading ahead hides the target's answers; what is in flight comes twice after a kill. */
-  pushBatchesMax: 32,
+  /** An exporter: batches read and not yet answered. Reading ahead hides the target's answers; small ones wait to go out together. */
+  pushBatchesMax: 1_024,
   /** The same in bytes of the log. One larger entry goes alone. */
   pushInFlightBytesMax: 16 * MIB,
+  /** The same in items: dictionaries make few bytes of many. 32 of the largest requests. */
+  pushInFlightItemsMax: 32 * 8_192,
+  /** Batches of one lane that go out as one, and their bytes in the log: some thousand a second where the way there and back takes 0.1 s. */
+  pushMergedBatchesMax: 512,
+  pushMergedBytesMax: 1 * MIB,
+  /** Requests of one lane under way, as a configuration may ask for: as many as a stream of OTAP has without a status. */
+  exporterInFlightMax: 16,
   /** Batches of one OTAP stream that are sent and not answered. */
   pushWindowBatches: 16,
   /** Items of one request: larger batches go out in pieces. Below 4 MiB with items of up to 500 bytes. */

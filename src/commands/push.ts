@@ -14,6 +14,8 @@ interface ExporterBody {
   readonly endpoint: string;
   readonly compression?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly tls?: Readonly<Record<string, string | boolean>>;
+  readonly inFlight?: number;
   readonly filter?: unknown;
   readonly retention?: string;
   readonly state: string;
@@ -114,6 +116,8 @@ function exporterText(body: ExporterBody): string {
       ['target', `${body.protocol} ${body.endpoint}${body.fallback === null ? '' : ` (${body.fallback})`}`],
       ['compression', body.compression ?? 'default'],
       ['headers', Object.keys(body.headers ?? {}).join(', ') || 'none'],
+      ...(body.tls === undefined ? [] : [['tls', JSON.stringify(body.tls)]]),
+      ...(body.inFlight === undefined ? [] : [['requests under way', body.inFlight]]),
       ['filter', body.filter === undefined ? 'none' : JSON.stringify(body.filter)],
       ['retention', body.retention ?? 'drop'],
       ['state', body.error === null ? body.state : `${body.state}: ${body.error}`],

@@ -35,7 +35,7 @@ test('schemes choose protocol, security and port', () => {
 test('parameters are the fields of the configuration', () => {
   const url =
     'a=otlp://h:1?compression=gzip&from=start&retention=hold&signal=logs,traces&signal=logs&resource.service.name=a%26b' +
-    '&attribute.http.route=/x=y&header.authorization=Bearer%20t';
+    '&attribute.http.route=/x=y&header.authorization=Bearer%20t&inFlight=4';
   const { name, ...target } = namedExport(url);
   assert.equal(name, 'a');
   assert.deepEqual(target, {
@@ -44,6 +44,7 @@ test('parameters are the fields of the configuration', () => {
     compression: 'gzip',
     from: 'start',
     retention: 'hold',
+    inFlight: 4,
     filter: {
       signals: ['logs', 'traces'],
       resource: { 'service.name': 'a&b' },
@@ -53,6 +54,21 @@ test('parameters are the fields of the configuration', () => {
   });
   const { config, from } = readExporter(name, target);
   assert.deepEqual([config.filter, from], [target.filter, 'start']);
+});
+
+test('parameters of TLS name files as absolute paths', () => {
+  const { name, ...target } = namedExport(
+    'a=otlps://h:1?tls.caFile=ca.pem&tls.certFile=/c.pem&tls.keyFile=/k.pem&tls.serverName=backup.example&tls.skipVerify=true',
+  );
+  const tls = {
+    caFile: resolve('ca.pem'),
+    certFile: '/c.pem',
+    keyFile: '/k.pem',
+    serverName: 'backup.example',
+    skipVerify: true,
+  };
+  assert.deepEqual(target.tls, tls);
+  assert.deepEqual(readExporter(name, target).config.tls, tls);
 });
 
 const REFUSED: readonly (readonly [string, RegExp])[] = [

@@ -1,23 +1,15 @@
 /** Batches on their way to the target: lanes in order, tries at a pace, and what becomes of a batch that is refused. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorMessage, type Logger } from '../../base/index.ts';
-import type { CanonicalBatch } from '../../otap/index.ts';
 import type { OpenEntry } from './acked-offsets.ts';
 import { createBackoff } from './backoff.ts';
+import { countItems } from './encoders.ts';
 import type { Figures } from './figures.ts';
+import { createLane, type Lane, type Load, type Shipment } from './lane.ts';
+import { createNews, type News } from './news.ts';
 import type { OpenSender, SenderConfig } from './open-sender.ts';
 import type { PipelineLimits } from './pipeline.ts';
-import type { SendFacts, Sender, SendResult } from './sender.ts';
-import { countItems, splitBatch } from './encoders.ts';
-
-/** A batch, or a piece of one. */
-export interface Shipment {
-  readonly batch: CanonicalBatch;
-  readonly facts: SendFacts;
-  /** What it counts for among the bytes in flight. */
-  readonly bytes: number;
-  readonly entry: OpenEntry;
-}
+import type { Sender, SendResult } from './sender.ts';
 
 export interface DeliveryOptions {
   readonly config: SenderConfig;
@@ -44,55 +36,103 @@ export interface Delivery {
   stop(maxMs: number): Promise<void>;
 }
 
+interface OpenLane {
+  readonly lane: Lane;
+  readonly news: News;
+}
+
 /** What becomes of one try. */
-type Verdict = 'done' | 'again' | 'split' | 'stopped';
+type Verdict = 'done' | 'set-aside' | 'again' | 'divide' | 'split' | 'stopped';
 
 export function createDelivery(options: DeliveryOptions): Delivery {
   const { config, limits, figures, logger, signal, onChange } = options;
-  const lanes = new Map<string, Shipment[]>();
+  const lanes = new Map<string, OpenLane>();
   const running = new Set<Promise<void>>();
   const backoff = createBackoff({ minMs: limits.pushRetryMinMs, maxMs: limits.pushRetryMaxMs });
   let sender: Sender = options.openSender(config);
   const senders = [sender];
   let fallback: string | null = null;
-  let batches = 0;
-  let bytes = 0;
+  const inFlight = { batches: 0, bytes: 0, items: 0 };
   let setAsideInARow = 0;
   let trouble: Delivery['trouble'] = null;
 
-  /** Until the lane is empty. */
-  async function runLane(name: string, lane: Shipment[]): Promise<void> {
-    while (lane.length > 0 && !signal.aborted) {
-      const shipment = lane[0]!;
-      const verdict = await deliver(shipment);
-      if (verdict === 'stopped') return;
-      lane.shift();
-      batches--;
-      bytes -= shipment.bytes;
-      if (verdict === 'split') addPieces(lane, shipment);
-      else shipment.entry.settle();
-      onChange();
+  /** Until the lane is empty. What is under way beside another load goes out in order, and again in order. */
+  async function runLane(name: string, { lane, news }: OpenLane): Promise<void> {
+    const underWay = new Set<Promise<void>>();
+    const retrying = new Set<Load>();
+    const anyEnd = () => Promise.race(underWay);
+    while (!signal.aborted && (!lane.isEmpty || underWay.size > 0)) {
+      const isBusy = underWay.size >= (config.inFlight ?? 1) || (retrying.size > 0 && underWay.size > 0);
+      if (lane.isEmpty || isBusy) {
+        await news.wait();
+        continue;
+      }
+      const load = lane.take();
+      const work = deliver(lane, load, { retrying, anyEnd }).then((verdict) => {
+        retrying.delete(load);
+        underWay.delete(work);
+        conclude(lane, load, verdict);
+        news.tell();
+      });
+      underWay.add(work);
     }
-    if (lane.length === 0) lanes.delete(name);
+    await Promise.all(underWay);
+    if (lane.isEmpty) lanes.delete(name);
+  }
+
+  function conclude(lane: Lane, load: Load, verdict: Exclude<Verdict, 'again'>): void {
+    if (verdict === 'stopped') return;
+    if (verdict === 'divide') {
+      lane.divide(load);
+    } else if (verdict === 'split') {
+      const [whole] = load.shipments;
+      const pieces = lane.split(load);
+      whole!.entry.split(pieces.length);
+      count(whole!, -1);
+      for (const piece of pieces) count(piece, 1);
+    } else {
+      lane.settle(load, verdict === 'done');
+      for (const shipment of load.shipments) {
+        count(shipment, -1);
+        shipment.entry.settle();
+      }
+    }
+    onChange();
+  }
+
+  function count({ bytes, facts }: Shipment, sign: 1 | -1): void {
+    inFlight.batches += sign;
+    inFlight.bytes += sign * bytes;
+    inFlight.items += sign * facts.items;
   }
 
   /** Tries until the target has it, it is given up, or there is an end to trying. */
-  async function deliver(shipment: Shipment): Promise<Exclude<Verdict, 'again'>> {
+  async function deliver(
+    lane: Lane,
+    load: Load,
+    { retrying, anyEnd }: { readonly retrying: Set<Load>; readonly anyEnd: () => Promise<void> },
+  ): Promise<Exclude<Verdict, 'again'>> {
     let refusals = 0;
     let mayHaveArrived = false;
     for (;;) {
       if (!(await pause())) return 'stopped';
+      if (retrying.has(load) && !lane.isFirst(load)) {
+        // What is before it is tried again first.
+        await anyEnd();
+        continue;
+      }
       const used = sender;
       const epoch = backoff.epoch();
-      if (mayHaveArrived) figures.resentBatches++;
-      const result = await sendBy(used, shipment);
+      if (mayHaveArrived) figures.resentBatches += load.shipments.length;
+      const result = await sendBy(used, load);
       // Its connection was cut because the exporter stops.
       if (signal.aborted && result.outcome !== 'ok') return 'stopped';
       if (result.outcome === 'refused') refusals++;
       mayHaveArrived = result.outcome === 'retry' && result.mayHaveArrived;
-      const verdict = judge(shipment, result, { used, epoch, refusals });
+      const verdict = judge(load, result, { used, epoch, refusals });
       onChange();
       if (verdict !== 'again') return verdict;
+      retrying.add(load);
     }
   }
 
@@ -104,46 +144,50 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     return !signal.aborted;
   }
 
-  async function sendBy(used: Sender, { batch, facts }: Shipment): Promise<SendResult> {
+  async function sendBy(used: Sender, load: Load): Promise<SendResult> {
     try {
-      return await used.send(batch, facts);
+      return await used.send(load.batch(), load.facts);
     } catch (error) {
       return { outcome: 'refused', reason: `Cannot send: ${errorMessage(error)}`, fault: 'batch' };
     }
   }
 
   function judge(
-    shipment: Shipment,
+    load: Load,
     result: SendResult,
     { used, epoch, refusals }: { used: Sender; epoch: number; refusals: number },
   ): Verdict {
+    const isSeveral = load.shipments.length > 1;
     switch (result.outcome) {
       case 'ok':
-        return accept(shipment, result);
+        return accept(load, result);
       case 'retry':
         return retry('retrying', result.reason, epoch, result.afterMs);
       case 'too-large':
-        if (shipment.facts.items > 1) return 'split';
-        return giveUp(shipment, `${result.reason}, and a single item cannot be split`, epoch);
+        if (isSeveral) return 'divide';
+        if (load.facts.items > 1) return 'split';
+        return giveUp(load, `${result.reason}, and a single item cannot be split`, epoch);
       case 'unimplemented':
         // Another lane may have changed it meanwhile.
         if (used === sender && !fallBack(result.reason)) return retry('failed', result.reason, epoch);
         return 'again';
       case 'refused':
         if (result.fault === 'target') return retry('failed', result.reason, epoch);
-        if (result.isFinal === true) return giveUp(shipment, result.reason, epoch);
+        if (isSeveral) return 'divide';
+        if (result.isFinal === true) return giveUp(load, result.reason, epoch);
         if (refusals < limits.exportTriesMax) return retry('retrying', result.reason, epoch);
-        return giveUp(shipment, `${result.reason} (${refusals} tries)`, epoch);
+        return giveUp(load, `${result.reason} (${refusals} tries)`, epoch);
     }
   }
 
-  function accept({ facts, batch }: Shipment, result: SendResult & { outcome: 'ok' }): Verdict {
+  function accept(load: Load, result: SendResult & { outcome: 'ok' }): Verdict {
+    const { facts } = load;
     backoff.succeeded();
     setAsideInARow = 0;
     trouble = null;
     figures.error = null;
-    figures.sentBatches++;
-    const items = facts.items === 0 ? countItems(batch) : facts.items;
+    figures.sentBatches += load.shipments.length;
+    const items = facts.items === 0 ? countItems(load.batch()) : facts.items;
     // A target that counts otherwise must not make the count of what was sent go back.
     const rejectedItems = Math.min(result.rejectedItems, items);
     figures.sentItems += items - rejectedItems;
@@ -177,7 +221,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   }
 
   /** A target that refuses everything refuses no batch: it is waited for, as one that is away. */
-  function giveUp({ entry }: Shipment, reason: string, epoch: number): Verdict {
+  function giveUp({ shipments }: Load, reason: string, epoch: number): Verdict {
     if (setAsideInARow >= limits.exportSetAsideRunMax) {
       return retry('failed', `${setAsideInARow} batches in a row were refused, the next one too: ${reason}`, epoch);
     }
@@ -185,8 +229,8 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     trouble = null;
     figures.error = reason;
     backoff.succeeded();
-    options.onSetAside(entry, reason);
-    return 'done';
+    options.onSetAside(shipments[0]!.entry, reason);
+    return 'set-aside';
   }
 
   /** OTLP instead of OTAP, once; false where there is nothing to fall back to. */
@@ -199,22 +243,12 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     return true;
   }
 
-  function addPieces(lane: Shipment[], { batch, facts, bytes: wholeBytes, entry }: Shipment): void {
-    const pieces = splitBatch(batch, Math.ceil(facts.items / 2));
-    entry.split(pieces.length);
-    lane.unshift(
-      ...pieces.map((piece): Shipment => {
-        const items = countItems(piece);
-        return { batch: piece, facts: { ...facts, items }, bytes: wholeBytes / pieces.length, entry };
-      }),
-    );
-    batches += pieces.length;
-    bytes += wholeBytes;
-  }
-
   return {
     get isFull() {
-      return batches >= limits.pushBatchesMax || bytes >= limits.pushInFlightBytesMax;
+      const { batches, bytes, items } = inFlight;
+      return (
+        batches >= limits.pushBatchesMax || bytes >= limits.pushInFlightBytesMax || items >= limits.pushInFlightItemsMax
+      );
     },
     get trouble() {
       return trouble;
@@ -223,16 +257,17 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       return fallback;
     },
     add(name, shipment) {
-      batches++;
-      bytes += shipment.bytes;
-      const lane = lanes.get(name);
-      if (lane !== undefined) {
-        lane.push(shipment);
+      count(shipment, 1);
+      const known = lanes.get(name);
+      if (known !== undefined) {
+        known.lane.add(shipment);
+        known.news.tell();
         return;
       }
-      const made = [shipment];
-      lanes.set(name, made);
-      const work = runLane(name, made);
+      const opened: OpenLane = { lane: createLane(limits), news: createNews() };
+      opened.lane.add(shipment);
+      lanes.set(name, opened);
+      const work = runLane(name, opened);
       running.add(work);
       void work.finally(() => running.delete(work));
     },

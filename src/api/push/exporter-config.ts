@@ -1,8 +1,15 @@
 /** Exporters as they are configured: checked field by field, written to their file, shown without what is secret. */
+import { isIP } from 'node:net';
 import { isAbsolute } from 'node:path';
 import { LIMITS, nearest, SIGNALS, TreasuryError } from '../../base/index.ts';
 import type { HoldPolicy } from '../../log/index.ts';
-import { EXPORTER_COMPRESSIONS, EXPORTER_PROTOCOLS, type ExporterConfig, type ExporterFilter } from './types.ts';
+import {
+  EXPORTER_COMPRESSIONS,
+  EXPORTER_PROTOCOLS,
+  type ExporterConfig,
+  type ExporterFilter,
+  type ExporterTls,
+} from './types.ts';
 
 /** Where an exporter begins: `start`, `end`, an offset, a time of receipt in RFC 3339, or `event:` and a time of events. */
 export type ExporterFrom = string;
@@ -33,15 +40,23 @@ export function readExporter(name: string, value: unknown, current: ExporterConf
   const headers = optional(fields['headers'], (each) => readHeaders(name, each, current?.headers ?? {}));
   const filter = optional(fields['filter'], (each) => readFilter(name, each));
   const retention = optional(fields['retention'], (each) => choice(name, 'retention', each, POLICIES));
-  if (protocol === 'parquet' && headers !== undefined) {
-    throw invalid(name, 'headers', 'a folder takes none');
+  const tls = optional(fields['tls'], (each) => readTls(name, each));
+  const inFlight = optional(fields['inFlight'], (each) => readInFlight(name, each));
+  for (const [field, value] of Object.entries({ headers, tls, inFlight })) {
+    if (protocol === 'parquet' && value !== undefined) throw invalid(name, field, 'a folder takes none');
+  }
+  const endpoint = readEndpoint(name, protocol, fields['endpoint']);
+  if (tls !== undefined && !endpoint.startsWith('https:')) {
+    throw invalid(name, 'tls', 'its endpoint must be an https:// URL: http:// is without TLS');
   }
   const config: ExporterConfig = {
     name,
     protocol,
-    endpoint: readEndpoint(name, protocol, fields['endpoint']),
+    endpoint,
     ...(compression === undefined ? {} : { compression }),
     ...(headers === undefined ? {} : { headers }),
+    ...(tls === undefined ? {} : { tls }),
+    ...(inFlight === undefined ? {} : { inFlight }),
     ...(filter === undefined ? {} : { filter }),
     ...(retention === undefined ? {} : { retention }),
   };
@@ -75,7 +90,18 @@ export function parseExporterJson(name: string, text: string): unknown {
   }
 }
 
-const FIELDS = ['name', 'protocol', 'endpoint', 'compression', 'headers', 'filter', 'retention', 'from'] as const;
+const FIELDS = [
+  'name',
+  'protocol',
+  'endpoint',
+  'compression',
+  'headers',
+  'tls',
+  'inFlight',
+  'filter',
+  'retention',
+  'from',
+] as const;
 const FILTER_FIELDS = ['signals', 'resource', 'attributes'] as const;
 const POLICIES: readonly HoldPolicy[] = ['drop', 'hold'];
 
@@ -108,6 +134,45 @@ function readHeaders(
     headers[header] = kept;
   }
   return headers;
+}
+
+const TLS_FILES = ['caFile', 'certFile', 'keyFile'] as const;
+const TLS_FIELDS = [...TLS_FILES, 'serverName', 'skipVerify'] as const;
+/** A name as it goes into the request for a certificate: no address, which has none there. */
+const SERVER_NAME =
+  /^(?=.{1,253}$)[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?)*$/;
+
+function readTls(name: string, value: unknown): ExporterTls {
+  const fields = record(name, 'tls', value);
+  refuseUnknown(name, 'tls', fields, TLS_FIELDS);
+  for (const field of TLS_FILES) {
+    const path = fields[field];
+    if (path === undefined) continue;
+    if (typeof path !== 'string' || !isAbsolute(path) || path.includes('\0')) {
+      throw invalid(name, `tls.${field}`, `it must be an absolute path, ${shown(path)}`);
+    }
+  }
+  if ((fields['certFile'] === undefined) !== (fields['keyFile'] === undefined)) {
+    throw invalid(name, 'tls', 'certFile and keyFile must be given together');
+  }
+  const { serverName, skipVerify } = fields;
+  if (
+    serverName !== undefined &&
+    (typeof serverName !== 'string' || !SERVER_NAME.test(serverName) || isIP(serverName))
+  ) {
+    throw invalid(name, 'tls.serverName', `it must be the name of a host, ${shown(serverName)}`);
+  }
+  if (skipVerify !== undefined && typeof skipVerify !== 'boolean') {
+    throw invalid(name, 'tls.skipVerify', `it must be true or false, ${shown(skipVerify)}`);
+  }
+  return fields as ExporterTls;
+}
+
+function readInFlight(name: string, value: unknown): number {
+  if (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= LIMITS.exporterInFlightMax) {
+    return value as number;
+  }
+  throw invalid(name, 'inFlight', `it must be 1 to ${LIMITS.exporterInFlightMax}, ${shown(value)}`);
 }
 
 function readFilter(name: string, value: unknown): ExporterFilter {

@@ -11,7 +11,8 @@ import { gunzipSync } from 'node:zlib';
 import { errorMessage, LIMITS, VERSION } from '../../base/index.ts';
 import { decompressZstd } from '../../otap/index.ts';
 import { decodeRpcStatus, printable } from './answers.ts';
-import type { ExporterCompression } from './types.ts';
+import { clientTls } from './client-tls.ts';
+import type { ExporterCompression, ExporterTls } from './types.ts';
 import { GRPC_CODES, grpcCodeOfHttp } from './verdicts.ts';
 
 /** How a call ended. */
@@ -54,6 +55,7 @@ export interface GrpcClientOptions {
   /** `http://HOST:PORT` or `https://HOST:PORT`. */
   readonly endpoint: string;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly tls?: ExporterTls;
 }
 
 type Received = IncomingHttpHeaders & Partial<IncomingHttpStatusHeader>;
@@ -70,13 +72,14 @@ const FRAME_HEADER_BYTES = 5;
 const SESSION_MEMORY_MB_MAX = 1024;
 
 /** A client of one target. Connections are made when needed; one that says goodbye ends with its calls, and the next call has another. */
-export function createGrpcClient({ endpoint, headers = {} }: GrpcClientOptions): GrpcClient {
+export function createGrpcClient({ endpoint, headers = {}, tls }: GrpcClientOptions): GrpcClient {
   const connections = new Set<Connection>();
   let current: Connection | null = null;
 
   function connected(): Connection {
     if (current !== null && !current.session.closed && !current.session.destroyed) return current;
     const session = connect(endpoint, {
+      ...clientTls(tls),
       maxSessionMemory: SESSION_MEMORY_MB_MAX,
       settings: { enablePush: false },
     });

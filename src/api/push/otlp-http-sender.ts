@@ -1,14 +1,16 @@
 /** Sends batches as OTLP export requests over HTTP. */
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { Agent as HttpsAgent, type AgentOptions, request as httpsRequest, type RequestOptions } from 'node:https';
+import type { Duplex } from 'node:stream';
 import { errorMessage, LIMITS, VERSION } from '../../base/index.ts';
 import { type CanonicalBatch, OTLP_CONTENT_TYPES } from '../../otap/index.ts';
 import { boundedWait, decodeExportResponse, decodeRpcStatus, printable } from './answers.ts';
+import { clientTls } from './client-tls.ts';
 import { compressed, DEFAULT_COMPRESSION } from './compression.ts';
 import { connectionError } from './grpc-client.ts';
 import { encodedRequest } from './otlp-grpc-sender.ts';
 import type { SendFacts, Sender, SendResult } from './sender.ts';
-import type { ExporterCompression, ExporterConfig } from './types.ts';
+import type { ExporterCompression, ExporterConfig, ExporterTls } from './types.ts';
 import { httpVerdict } from './verdicts.ts';
 
 /** How long an unused connection is kept: servers close theirs after 5 s to minutes, and a new one costs little. */
@@ -22,11 +24,28 @@ interface Answer {
   readonly body: Buffer;
 }
 
+/** Reads certificates for every connection and not for every request. */
+class TlsAgent extends HttpsAgent {
+  readonly #tls: ExporterTls | undefined;
+
+  constructor(tls: ExporterTls | undefined, options: AgentOptions) {
+    super(options);
+    this.#tls = tls;
+  }
+
+  override createConnection(
+    options: RequestOptions,
+    ready?: (error: Error | null, stream: Duplex) => void,
+  ): Duplex | null | undefined {
+    return super.createConnection({ ...options, ...clientTls(this.#tls) }, ready);
+  }
+}
+
 export function createOtlpHttpSender(config: ExporterConfig): Sender {
   const base = config.endpoint.replace(/\/+$/, '');
   const isTls = base.startsWith('https:');
   const agent = isTls
-    ? new HttpsAgent({ keepAlive: true, timeout: IDLE_MS })
+    ? new TlsAgent(config.tls, { keepAlive: true, timeout: IDLE_MS })
     : new HttpAgent({ keepAlive: true, timeout: IDLE_MS });
   let compression = config.compression ?? DEFAULT_COMPRESSION;
 
@@ -73,7 +92,7 @@ export function createOtlpHttpSender(config: ExporterConfig): Sender {
       );
       sent.once('socket', (socket) => {
         if (!socket.connecting) progress.wasConnected = true;
-        else socket.once('connect', () => (progress.wasConnected = true));
+        else socket.once(isTls ? 'secureConnect' : 'connect', () => (progress.wasConnected = true));
       });
       sent.once('close', () => clearTimeout(timer));
       sent.once('error', reject);

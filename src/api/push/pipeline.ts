@@ -8,9 +8,10 @@ import { AssertionError, errorMessage, LIMITS, type Logger, type Signal, SIGNALS
 import type { DurablePosition, LogEntry } from '../../log/index.ts';
 import type { CanonicalBatch } from '../../otap/index.ts';
 import { createAckedOffsets, type OpenEntry } from './acked-offsets.ts';
-import { createDelivery, type Delivery, type Shipment } from './delivery.ts';
+import { createDelivery, type Delivery } from './delivery.ts';
 import { createEntrySource, type SourceStep } from './entry-source.ts';
 import { createFigures, type Figures } from './figures.ts';
+import type { Shipment } from './lane.ts';
 import { type OpenSender, openSender, type SenderConfig } from './open-sender.ts';
 import { createNews } from './news.ts';
 import type { ExporterProgress, SetAsideEntry } from './types.ts';
@@ -36,6 +37,9 @@ export type PipelineLimits = {
   readonly [name in
     | 'pushBatchesMax'
     | 'pushInFlightBytesMax'
+    | 'pushInFlightItemsMax'
+    | 'pushMergedBatchesMax'
+    | 'pushMergedBytesMax'
     | 'pushItemsMax'
     | 'pushRetryMinMs'
     | 'pushRetryMaxMs'

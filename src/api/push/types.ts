@@ -19,6 +19,19 @@ export interface ExporterFilter {
   readonly attributes?: Readonly<Record<string, string>>;
 }
 
+/** How a target behind `https://` is known, and how it knows us. Files are PEM, absolute paths, and read again for every connection. */
+export interface ExporterTls {
+  /** Who signs the target's certificate. Default: the authorities that Node.js comes with. */
+  readonly caFile?: string;
+  /** Our certificate and its key, for targets that ask for one; both or none. */
+  readonly certFile?: string;
+  readonly keyFile?: string;
+  /** The name that the target's certificate must have, instead of the host of the endpoint. */
+  readonly serverName?: string;
+  /** Takes any certificate. */
+  readonly skipVerify?: boolean;
+}
+
 /** As configured: by flag, file or API. Stored as JSON in `exporters/<name>.json`. */
 export interface ExporterConfig {
   /** `[a-z0-9][a-z0-9_-]{0,62}`: also the name of its cursor. */
@@ -30,6 +43,12 @@ export interface ExporterConfig {
   /** Sent with every request or stream; values are never logged or shown. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly filter?: ExporterFilter;
+  readonly tls?: ExporterTls;
+  /**
+   * Requests of one stream of the source under way at a time, 1 to 16; default 1. Above it, what a target puts off arrives behind what
+   * followed it.
+   */
+  readonly inFlight?: number;
   /** What retention does with entries not yet sent; default `drop`. */
   readonly retention?: HoldPolicy;
 }

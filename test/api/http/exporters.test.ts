@@ -14,6 +14,8 @@ import { scriptedWorkers, type ScriptedWorkers } from '../push/scripted-worker.t
 import { startHttpHarness } from './harness.ts';
 
 const TARGET = { protocol: 'otlp-grpc', endpoint: 'http://127.0.0.1:4317' };
+const SECURE = { ...TARGET, endpoint: 'https://127.0.0.1:4317' };
+const FOLDER = { protocol: 'parquet', endpoint: '/x' };
 const SECRET_VALUE = 'Bearer hidden-token';
 
 interface Answer {
@@ -217,6 +219,14 @@ const REFUSED: readonly (readonly [string, string, unknown, number, string, RegE
   ['PUT', 'exporters/b', { ...TARGET, endpoint: 'http://u:p@h:1' }, 400, 'TREASURY_EXPORTER_INVALID', /in a header/],
   ['PUT', 'exporters/b', { ...TARGET, endpoint: 'http://h:1/x' }, 400, 'TREASURY_EXPORTER_INVALID', /no path/],
   ['PUT', 'exporters/b', { protocol: 'parquet', endpoint: 'x' }, 400, 'TREASURY_EXPORTER_INVALID', /absolute path/],
+  ['PUT', 'exporters/b', { ...TARGET, inFlight: 0 }, 400, 'TREASURY_EXPORTER_INVALID', /inFlight .* must be 1 to 16/],
+  ['PUT', 'exporters/b', { ...TARGET, tls: {} }, 400, 'TREASURY_EXPORTER_INVALID', /must be an https/],
+  ['PUT', 'exporters/b', { ...SECURE, tls: { ca: '/x' } }, 400, 'TREASURY_EXPORTER_INVALID', /did you mean caFile/],
+  ['PUT', 'exporters/b', { ...SECURE, tls: { caFile: 'x' } }, 400, 'TREASURY_EXPORTER_INVALID', /absolute path/],
+  ['PUT', 'exporters/b', { ...SECURE, tls: { keyFile: '/x' } }, 400, 'TREASURY_EXPORTER_INVALID', /given together/],
+  ['PUT', 'exporters/b', { ...SECURE, tls: { serverName: '::1' } }, 400, 'TREASURY_EXPORTER_INVALID', /name of a host/],
+  ['PUT', 'exporters/b', { ...SECURE, tls: { skipVerify: 'yes' } }, 400, 'TREASURY_EXPORTER_INVALID', /true or false/],
+  ['PUT', 'exporters/b', { ...FOLDER, inFlight: 2 }, 400, 'TREASURY_EXPORTER_INVALID', /a folder takes none/],
   ['PUT', 'exporters/b', { ...TARGET, retention: 'keep' }, 400, 'TREASURY_EXPORTER_INVALID', /drop, hold/],
   ['PUT', 'exporters/b', { ...TARGET, filter: { signal: 'logs' } }, 400, 'TREASURY_EXPORTER_INVALID', /filter\.signal/],
   ['PUT', 'exporters/b', { ...TARGET, filter: { signals: ['log'] } }, 400, 'TREASURY_EXPORTER_INVALID', /mean logs/],

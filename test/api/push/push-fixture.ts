@@ -19,8 +19,14 @@ import { createStreamEncoder } from '../../../src/otap/stream-encoder.ts';
 import { ExportLogsServiceRequestSchema } from '../../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.js';
 import { durableOf } from '../../helpers/engine-log.ts';
 
-/** Waits of tests: short, and the same rules. */
-export const FAST = { pushRetryMinMs: 5, pushRetryMaxMs: 40, pushStopMaxMs: 200, pushProgressIntervalMs: 5 };
+/** Waits of tests: short, and the same rules. One entry a request, so that a target can tell entries apart; `merging.test.ts` lets them merge. */
+export const FAST = {
+  pushRetryMinMs: 5,
+  pushRetryMaxMs: 40,
+  pushStopMaxMs: 200,
+  pushProgressIntervalMs: 5,
+  pushMergedBatchesMax: 1,
+};
 
 export interface PushFixture {
   readonly log: RetainedLog;

@@ -1,9 +1,17 @@
 /** Targets that answer as told: OTLP over gRPC and over HTTP, and OTAP streams. They keep what they took. */
 import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { createServer, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import { createServer as createHttpsServer } from 'node:https';
+import {
+  createSecureServer,
+  createServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
+import type { SecureContextOptions, TlsOptions } from 'node:tls';
 import { gunzipSync } from 'node:zlib';
 import { fromBinary } from '@bufbuild/protobuf';
 import { encodeBatchStatus } from '../../../src/api/grpc/batch-status.ts';
@@ -12,6 +20,9 @@ import { createStreamDecoder, decompressZstd, initZstd } from '../../../src/otap
 import { encodeOtlp } from '../../../src/otap/otlp-encoder.ts';
 import { ExportLogsServiceRequestSchema } from '../../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.js';
 import { ARROW_PATHS, compressMessage } from '../../helpers/otap-client.ts';
+
+/** What a target shows over TLS, and whether it asks for a certificate. */
+export type TargetTls = SecureContextOptions & Pick<TlsOptions, 'requestCert' | 'rejectUnauthorized'>;
 
 /** What a target answers a request; 'cut' breaks the connection, 'silent' never answers. */
 export type Reply =
@@ -52,14 +63,14 @@ const OK: Reply = { code: 0 };
 export async function startGrpcTarget(
   t: TestContext,
   reply: (index: number, request: TakenRequest) => Reply | Promise<Reply> = () => OK,
-  port = 0,
+  { port = 0, tls }: { readonly port?: number; readonly tls?: TargetTls } = {},
 ): Promise<Target> {
   await initZstd();
   const sessions = new Set<ServerHttp2Session>();
   const state = { connections: 0, underWay: 0, busiest: 0 };
   const requests: TakenRequest[] = [];
   const accepted: string[] = [];
-  const server = createServer();
+  const server = tls === undefined ? createServer() : createSecureServer(tls);
   server.on('session', (session) => {
     state.connections++;
     sessions.add(session);
@@ -94,7 +105,7 @@ export async function startGrpcTarget(
   };
   t.after(stop);
   return {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint: endpointOf(server, tls),
     requests,
     accepted,
     get busiest() {
@@ -133,12 +144,13 @@ export type HttpReply =
 export async function startHttpTarget(
   t: TestContext,
   reply: (index: number, request: TakenRequest) => HttpReply | Promise<HttpReply> = () => ({ status: 200 }),
+  tls?: TargetTls,
 ): Promise<Target> {
   await initZstd();
   const requests: TakenRequest[] = [];
   const accepted: string[] = [];
   const state = { connections: 0, underWay: 0, busiest: 0 };
-  const server = createHttpServer((message: IncomingMessage, response: ServerResponse) => {
+  const onRequest = (message: IncomingMessage, response: ServerResponse): void => {
     void (async () => {
       const body = plain(await readAll(message), message.headers['content-encoding'] ?? 'identity');
       const request = { path: message.url ?? '', headers: message.headers, body, bodies: bodiesOf(body) };
@@ -153,7 +165,8 @@ export async function startHttpTarget(
       response.writeHead(answer.status, { 'content-type': 'application/x-protobuf', ...answer.headers });
       response.end(answer.body ?? Buffer.alloc(0));
     })();
-  });
+  };
+  const server = tls === undefined ? createHttpServer(onRequest) : createHttpsServer(tls, onRequest);
   server.on('connection', () => state.connections++);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -163,7 +176,7 @@ export async function startHttpTarget(
   };
   t.after(stop);
   return {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint: endpointOf(server, tls),
     requests,
     accepted,
     get busiest() {
@@ -218,6 +231,7 @@ export async function startOtapTarget(
     readonly reply?: (index: number, batch: TakenBatch) => StreamReply;
     readonly refuse?: number;
     readonly port?: number;
+    readonly tls?: TargetTls;
   } = {},
 ): Promise<OtapTarget> {
   await initZstd();
@@ -228,7 +242,7 @@ export async function startOtapTarget(
   const otlp: string[] = [];
   const headers: IncomingHttpHeaders[] = [];
   const state = { streams: 0, halfClosed: 0, halfClosedEarly: 0, underWay: 0, busiest: 0 };
-  const server = createServer();
+  const server = options.tls === undefined ? createServer() : createSecureServer(options.tls);
   server.on('session', (session) => {
     sessions.add(session);
     session.on('error', () => {});
@@ -318,7 +332,7 @@ export async function startOtapTarget(
   };
   t.after(stop);
   return {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint: endpointOf(server, options.tls),
     batches,
     accepted,
     otlp,
@@ -337,6 +351,10 @@ export async function startOtapTarget(
     },
     stop,
   };
+}
+
+function endpointOf(server: { address(): unknown }, tls: TargetTls | undefined): string {
+  return `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 /** Cuts the connection; not while Node reads from it, which breaks its heap. */
