@@ -13,9 +13,9 @@ import { createPulse } from './pulse.ts';
 import { createSqlRequests } from './sql-requests.ts';
 import { isDamagedFile } from './store-failures.ts';
 import { createRetentionFigures, retentionStatus } from './table-retention-figures.ts';
-import type { EngineStatus } from './types.ts';
+import type { EngineStatus, IncompleteTables } from './types.ts';
 import type { UserProjections } from './user-projections/user-projections.ts';
-import { followTables } from './user-projections/follow-tables.ts';
+import { followTables, lackingTables } from './user-projections/follow-tables.ts';
 import type { VersionFaults } from './user-projections/running-version.ts';
 import { createWake } from './wake.ts';
 
@@ -50,13 +50,15 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
   const requests = createSqlRequests(
     () => opened().sql,
     post,
-    () => opened().tracks.incomplete,
+    () => incomplete(opened()),
     noteDamage,
   );
   let durable = options.durable;
   let session: Session | null = null;
   let lastSession: Session | null = null;
   let users: UserProjections | null = null;
+  // Of tables of users while nobody follows the log for them.
+  let lacking: readonly IncompleteTables[] = [];
   const userFaults: VersionFaults = new Map();
   let lostReason = 'it is starting';
   let stopping = false;
@@ -96,13 +98,8 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
       logger,
       clock: systemClock,
     });
-    // May have moved while the database was opened.
-    next.tracks.advance(durable);
-    if (stopping) next.tracks.stop();
     // A database that is opened again goes on.
     rebuild = [];
-    session = next;
-    lastSession = next;
     users = followTables(next, {
       directory: isMaterializing ? options.projectionsDirectory : undefined,
       durableOffset: () => durable.durableOffset,
@@ -115,7 +112,25 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
       clock: systemClock,
       logger,
     });
+    // Queries are to find the tables of users, or to be told what they lack.
+    await users?.looked;
+    lacking = users === null ? await lackingTables(next).catch(unreadable) : [];
+    // May have moved while the database was opened.
+    next.tracks.advance(durable);
+    if (stopping) next.tracks.stop();
+    session = next;
+    lastSession = next;
     return next;
+  }
+
+  /** Queries tell by themselves what is wrong with the database. */
+  function unreadable(error: unknown): readonly IncompleteTables[] {
+    logger.warn('Cannot read what tables of users lack', { reason: errorMessage(error) });
+    return [];
+  }
+
+  function incomplete({ tracks }: Session): readonly IncompleteTables[] {
+    return [...tracks.incomplete, ...(users?.incomplete ?? lacking)];
   }
 
   function onCommand(command: EngineCommand): void {
@@ -186,7 +201,7 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
       userProjections: users?.statuses ?? [],
       materializedOffset: tracks.materializedOffset,
       neededOffset: tracks.neededOffset,
-      complete: tracks.incomplete.length === 0,
+      complete: incomplete(shown).length === 0,
       commits: counters.commits,
       rowsWritten: counters.rowsWritten,
       entriesDecoded: counters.entriesDecoded,

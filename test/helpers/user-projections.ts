@@ -81,6 +81,10 @@ export async function openUserTables(
         connect: () => instance.connect(),
         live: {
           materializedOffset: () => live.offset,
+          firstOffset: () => 0n,
+          get durableOffset() {
+            return live.offset;
+          },
           get isCaughtUp() {
             return live.isCaughtUp;
           },

@@ -282,10 +282,7 @@ function engineFamilies({ engine, log }: Snapshot): Family[] {
       name: 'treasury_projection_complete',
       type: 'gauge',
       help: '0 while tables lack rows because they are being built from the log.',
-      samples: engine.projections.map(({ name, version, complete }) => ({
-        labels: { projection: name, version: String(version) },
-        value: complete ? 1 : 0,
-      })),
+      samples: perProjection(({ complete }) => (complete ? 1 : 0)),
     },
     ...buildFamilies(engine.projections),
     gauge('treasury_materializing', '0 when materialization is off by choice.', engine.materializing ? 1 : 0),

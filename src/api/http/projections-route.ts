@@ -62,5 +62,12 @@ function buildFigures(status: BuildStatus): Readonly<Record<string, unknown>> {
 
 /** What an answer lacks, as the value of a header: a list with parameters (RFC 9651). */
 export function incompleteHeader(incomplete: readonly IncompleteTables[]): string {
-  return incomplete.map(({ projection, from, to, of }) => `${projection};from=${from};to=${to};of=${of}`).join(', ');
+  return incomplete
+    .map(({ projection, from, to, of }) => `${token(projection)};from=${from};to=${to};of=${of}`)
+    .join(', ');
+}
+
+/** Tokens begin with a letter; other names are strings. */
+function token(name: string): string {
+  return /^[a-z]/i.test(name) ? name : `"${name}"`;
 }

@@ -5,13 +5,14 @@ import type { HttpServices } from './services.ts';
 
 /** As `projections` of the status has them, beside those of the product. */
 export function userProjectionEntry(
-  { materializedOffset, ...projection }: UserProjectionStatus,
+  { materializedOffset, targetOffset, ...projection }: UserProjectionStatus,
   durableOffset: bigint,
 ): Readonly<Record<string, unknown>> {
   return {
     ...projection,
     kind: 'user',
     materializedOffset: Number(materializedOffset),
+    ...(projection.complete ? {} : { completeAtOffset: Number(targetOffset) }),
     lag: Number(durableOffset - materializedOffset),
   };
 }

@@ -5,6 +5,10 @@ import type { RangeLimits } from './range-run.ts';
 export interface LiveState {
   /** Everything below is committed: of a projection by name, or of all of them. */
   materializedOffset(projection: string | null): bigint;
+  /** Everything from here on is there: of a projection by name, or of all of them. */
+  firstOffset(projection: string | null): bigint;
+  /** The end of the log. */
+  readonly durableOffset: bigint;
   /** Nothing waits to be materialized. */
   readonly isCaughtUp: boolean;
   /** It cannot go on for now. */

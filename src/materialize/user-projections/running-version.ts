@@ -6,8 +6,9 @@ import { storeFailure } from '../store-failures.ts';
 import type { LiveState, UserLimits } from './live-state.ts';
 import { RangeStopped, type RangeStop, RangeTooLarge, runRange } from './range-run.ts';
 import type { ParsedStatement, ReadableView } from './statement.ts';
+import type { IncompleteTables } from '../types.ts';
 import type { UserProjectionStatus } from './types.ts';
-import { moveCheckpoint, type StoredVersion } from './versions.ts';
+import { lackOf, moveCheckpoint, type StoredVersion } from './versions.ts';
 
 /** Statements that the database did not survive, by name and hash. */
 export type VersionFaults = Map<string, string>;
@@ -82,17 +83,28 @@ export class RunningVersion {
   }
 
   status(problem: string | null): UserProjectionStatus {
-    const { name, version, state, description, nextOffset } = this.#stored;
+    const { name, version, state, description, nextOffset, targetOffset } = this.#stored;
     return {
       name,
       version,
       state: this.#stopped === null ? state : 'stopped',
       description,
       materializedOffset: nextOffset,
+      complete: nextOffset >= targetOffset,
+      targetOffset,
       rowsWritten: this.#rowsWritten,
       quarantined: this.#quarantined,
       error: this.#stopped ?? this.#retryReason ?? problem,
     };
+  }
+
+  /** What queries do not find in its table yet, or null. */
+  get lack(): IncompleteTables | null {
+    const firsts = this.#projections().map((name) => this.#options.live.firstOffset(name));
+    return lackOf(
+      this.#stored,
+      firsts.reduce((most, offset) => (offset > most ? offset : most), 0n),
+    );
   }
 
   /** Works on one range, if there is one. Throws when the database cannot go on as it is. */
@@ -123,10 +135,13 @@ export class RunningVersion {
   }
 
   #bound(): bigint {
-    const offsets = (this.#statement?.views ?? []).map((view) =>
-      this.#options.live.materializedOffset(projectionOf(view)),
-    );
+    const offsets = this.#projections().map((name) => this.#options.live.materializedOffset(name));
     return offsets.reduce((least, offset) => (offset < least ? offset : least), offsets[0] ?? 0n);
+  }
+
+  /** Those of the product that it reads; null: all of them. */
+  #projections(): (string | null)[] {
+    return (this.#statement?.views ?? []).map(projectionOf);
   }
 
   #succeeded(to: bigint, rows: number): void {
@@ -228,6 +243,8 @@ export function refusedStatus(name: string, error: string): UserProjectionStatus
     state: 'refused',
     description: null,
     materializedOffset: 0n,
+    complete: true,
+    targetOffset: 0n,
     rowsWritten: 0,
     quarantined: 0,
     error,

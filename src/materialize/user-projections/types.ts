@@ -15,6 +15,10 @@ export interface UserProjectionStatus {
   readonly description: string | null;
   /** All entries below are in the table, those aside that it has failed on. */
   readonly materializedOffset: bigint;
+  /** Whether they have been as far as the log was when the version was begun; until then its table lacks rows. */
+  readonly complete: boolean;
+  /** Where the log ended then. */
+  readonly targetOffset: bigint;
   /** Since start. */
   readonly rowsWritten: number;
   /** Entries that its statement failed on, since start. */

@@ -7,6 +7,7 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import { type Clock, errorMessage, LIMITS, type Logger, TreasuryError } from '../../base/index.ts';
 import { storeFailure } from '../store-failures.ts';
 import type { RetentionFigures } from '../table-retention-figures.ts';
+import type { IncompleteTables } from '../types.ts';
 import { createWake } from '../wake.ts';
 import { ageRows } from './aging.ts';
 import { readDefinitionFiles } from './definition-files.ts';
@@ -48,6 +49,10 @@ export interface UserProjections {
   /** Looks at the files again. Rejects with TreasuryError. */
   rescan(): Promise<UserProjectionScan>;
   readonly statuses: readonly UserProjectionStatus[];
+  /** Tables that are being filled. */
+  readonly incomplete: readonly IncompleteTables[];
+  /** Resolves when the files have been looked at for the first time, or that has failed and is tried again. */
+  readonly looked: Promise<void>;
   /** Settles when nothing runs any more. */
   stop(): Promise<void>;
 }
@@ -63,6 +68,10 @@ export function startUserProjections(options: UserProjectionsOptions): UserProje
   const limits: UserLimits = { ...LIMITS, ...options.limits };
   const news = createWake();
   const stopped = createWake();
+  let hasLooked: () => void = () => {};
+  const looked = new Promise<void>((resolve) => {
+    hasLooked = resolve;
+  });
   let connection: DuckDBConnection | null = null;
   let versions: RunningVersion[] = [];
   let problems: readonly TreasuryError[] = [];
@@ -85,14 +94,17 @@ export function startUserProjections(options: UserProjectionsOptions): UserProje
         if (!isScanned || rescans.length > 0) {
           await scan(connection);
           isScanned = true;
+          hasLooked();
         }
         const didWork = await turn(connection);
         failures = 0;
         if (!didWork) await news.wait(waitMs());
       } catch (error) {
+        hasLooked();
         await rest(error);
       }
     }
+    hasLooked();
     for (const { reject } of rescans.splice(0)) reject(notRunning());
   }
 
@@ -171,6 +183,7 @@ export function startUserProjections(options: UserProjectionsOptions): UserProje
         stored: await storedVersions(database),
         readable,
         reservedNames: options.reservedNames,
+        durableOffset: live.durableOffset,
         logger,
       });
       const before = versions;
@@ -231,6 +244,10 @@ export function startUserProjections(options: UserProjectionsOptions): UserProje
     get statuses() {
       return statuses();
     },
+    get incomplete() {
+      return versions.flatMap(({ lack }) => lack ?? []);
+    },
+    looked,
     async stop() {
       isStopping = true;
       news.wake();

@@ -10,6 +10,8 @@ export interface SyncContext {
   readonly stored: readonly StoredVersion[];
   readonly readable: readonly ReadableView[];
   readonly reservedNames: readonly string[];
+  /** The end of the log: new versions are complete when they have come there. */
+  readonly durableOffset: bigint;
   readonly logger: Logger;
 }
 
@@ -106,7 +108,7 @@ async function keepOrCreate(
   connection: DuckDBConnection,
   definition: UserDefinition,
   own: readonly StoredVersion[],
-  { logger }: SyncContext,
+  { durableOffset: targetOffset, logger }: SyncContext,
 ): Promise<StoredVersion[]> {
   const serving = own.find(({ state }) => state === 'serving');
   const same =
@@ -120,7 +122,7 @@ async function keepOrCreate(
   if (same === undefined) {
     const last = own.reduce((most, { version }) => Math.max(most, version), 0);
     const state = serving === undefined ? 'serving' : 'building';
-    const created = await createVersion(connection, definition, last + 1, state);
+    const created = await createVersion(connection, definition, { version: last + 1, state, targetOffset });
     logger.info('Projection created', { projection: created.name, version: created.version, state });
     return [...kept, created];
   }

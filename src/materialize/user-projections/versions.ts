@@ -1,6 +1,7 @@
 /** Versions of projections of users as the database holds them: checkpoints, tables, views. Each change is one transaction. */
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { sqlString } from '../database.ts';
+import type { IncompleteTables } from '../types.ts';
 import { queryRows } from './query-rows.ts';
 import { sqlName } from './sql-text.ts';
 import type { UserDefinition } from './validation.ts';
@@ -15,6 +16,8 @@ export interface StoredVersion {
   readonly description: string | null;
   readonly timeColumn: string | null;
   readonly nextOffset: bigint;
+  /** Where the log ended when it was begun. */
+  readonly targetOffset: bigint;
   readonly state: 'serving' | 'building';
 }
 
@@ -23,11 +26,21 @@ export function versionTable({ name, version }: Pick<StoredVersion, 'name' | 've
   return `projected.${sqlName(`${name}_v${version}`)}`;
 }
 
+/** What queries do not find in its table yet, or null. `firstOffset`: where the tables begin that it reads. */
+export function lackOf(
+  { name, state, nextOffset, targetOffset }: StoredVersion,
+  firstOffset: bigint,
+): IncompleteTables | null {
+  if (state !== 'serving' || nextOffset >= targetOffset) return null;
+  const from = firstOffset < nextOffset ? firstOffset : nextOffset;
+  return { projection: name, from, to: nextOffset, of: targetOffset };
+}
+
 export async function storedVersions(connection: DuckDBConnection): Promise<StoredVersion[]> {
   const rows = await queryRows(
     connection,
     `
-    SELECT projection, version, statement, hash, description, time_column, next_offset, state
+    SELECT projection, version, statement, hash, description, time_column, next_offset, target_offset, state
     FROM projected.checkpoints ORDER BY projection, version`,
   );
   return rows.map((row) => ({
@@ -38,6 +51,7 @@ export async function storedVersions(connection: DuckDBConnection): Promise<Stor
     description: textOrNull(row['description']),
     timeColumn: textOrNull(row['time_column']),
     nextOffset: BigInt(row['next_offset'] as bigint),
+    targetOffset: BigInt(row['target_offset'] as bigint),
     state: row['state'] === 'building' ? 'building' : 'serving',
   }));
 }
@@ -46,16 +60,18 @@ export async function storedVersions(connection: DuckDBConnection): Promise<Stor
 export async function createVersion(
   connection: DuckDBConnection,
   definition: UserDefinition,
-  version: number,
-  state: StoredVersion['state'],
+  { version, state, targetOffset }: Pick<StoredVersion, 'version' | 'state' | 'targetOffset'>,
 ): Promise<StoredVersion> {
   const { name, text, hash, description, timeColumn, columns } = definition;
-  const stored: StoredVersion = { name, version, text, hash, description, timeColumn, nextOffset: 0n, state };
+  const from = { nextOffset: 0n, targetOffset };
+  const stored: StoredVersion = { name, version, text, hash, description, timeColumn, ...from, state };
   const columnList = columns.map((column) => `${sqlName(column.name)} ${column.type}`).join(', ');
   await inOneTransaction(connection, [
     `CREATE TABLE ${versionTable(stored)} (${columnList})`,
-    `INSERT INTO projected.checkpoints VALUES (${sqlString(name)}, ${version}, ${sqlString(text)}, '${hash}',
-       ${sqlOptional(description)}, ${sqlOptional(timeColumn)}, 0, '${state}')`,
+    `INSERT INTO projected.checkpoints
+       (projection, version, statement, hash, description, time_column, next_offset, state, target_offset)
+     VALUES (${sqlString(name)}, ${version}, ${sqlString(text)}, '${hash}',
+       ${sqlOptional(description)}, ${sqlOptional(timeColumn)}, 0, '${state}', ${targetOffset})`,
     ...(state === 'serving' ? [viewOf(stored)] : []),
   ]);
   return stored;

@@ -49,7 +49,10 @@ async function startBuilding(t: { after(fn: () => unknown): void }, calls: strin
       new TreasuryError('TREASURY_PROJECTION_UNKNOWN', `Cannot find the projection: its name is ${name}`),
     );
   };
-  const incomplete = [{ projection: 'logs', from: 0n, to: 5n, of: 8n }];
+  const incomplete = [
+    { projection: 'logs', from: 0n, to: 5n, of: 8n },
+    { projection: '_errors', from: 0n, to: 2n, of: 8n },
+  ];
   const { listener } = await startHttpHarness({
     engine: { status, sql: () => Promise.resolve({ chunks: chunksOf('{}'), incomplete }) },
     rebuilds: { status, rebuildProjection: order('rebuild'), cancelRebuild: order('cancel') },
@@ -110,7 +113,7 @@ test('answers of tables that are still being built say what they lack, and healt
   const base = await startBuilding(t);
   const answer = await fetch(`${base}/treasury/v1/sql`, { method: 'POST', body: 'SELECT 1' });
   assert.equal(answer.status, 200);
-  assert.equal(answer.headers.get('x-treasury-incomplete'), 'logs;from=0;to=5;of=8');
+  assert.equal(answer.headers.get('x-treasury-incomplete'), 'logs;from=0;to=5;of=8, "_errors";from=0;to=2;of=8');
   const ready = await fetch(`${base}/readyz`);
   assert.equal(ready.status, 200);
   assert.match(await ready.text(), /Tables are being built from the log/);

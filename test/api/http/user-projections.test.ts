@@ -10,6 +10,8 @@ const ROUTES: UserProjectionStatus = {
   description: 'routes of logs',
   materializedOffset: 4n,
   rowsWritten: 7,
+  complete: false,
+  targetOffset: 20n,
   quarantined: 1,
   error: 'routes.sql:1:8: no such column',
 };
@@ -38,7 +40,9 @@ test('POST /treasury/v1/projections looks at the files and answers with what is 
   assert.equal(response.status, 200);
   const body = (await response.json()) as { projections: { lag: number }[]; problems: unknown[] };
   const [routes] = body.projections;
-  assert.deepEqual(routes, { ...ROUTES, kind: 'user', materializedOffset: 4, lag: routes?.lag });
+  const { targetOffset, ...shown } = ROUTES;
+  const offsets = { materializedOffset: 4, completeAtOffset: Number(targetOffset) };
+  assert.deepEqual(routes, { ...shown, ...offsets, kind: 'user', lag: routes?.lag });
   assert.deepEqual(body.problems, [
     { file: 'routes.sql', line: 1, column: 8, message: 'routes.sql:1:8: no such column' },
   ]);
@@ -62,6 +66,8 @@ test('status and metrics have projections of users beside those of the product',
   for (const line of [
     'treasury_materialized_offset{projection="routes",version="2"} 4',
     'treasury_projection_rows_total{projection="routes",version="2"} 7',
+    'treasury_projection_complete{projection="routes",version="2"} 0',
+    'treasury_projection_complete{projection="logs",version="1"} 1',
     'treasury_user_projection_failing{projection="routes",version="2"} 1',
   ]) {
     assert.ok(metrics.includes(line), line);

@@ -127,13 +127,42 @@ test('files are looked at again when asked, and not without materialization', as
   assert.deepEqual(await engineRows(idle, 'SELECT count(*) FROM routes'), [['5']]);
 });
 
+const ENDLESS =
+  'SELECT l.entry_offset, count(*) AS n FROM logs AS l, range(1000000000) AS a(i), range(1000) AS b(j) WHERE a.i + b.j <> l.row GROUP BY ALL';
+
+test('answers say what tables of users lack while these are filled, from the first answer on', async (t) => {
+  const { directory, log, start, write, append } = await setUp(t);
+  await append(50);
+  await write('endless', ENDLESS);
+  await write('routes', ROUTES);
+  const lacks = async (engine: Engine) => {
+    const { chunks, incomplete = [] } = await engine.sql(
+      { query: 'SELECT count(*) FROM endless', format: 'json', rowsMax: 10, timeoutMs: 10_000 },
+      new AbortController().signal,
+    );
+    for await (const _chunk of chunks);
+    return incomplete.filter(({ projection }) => projection === 'endless');
+  };
+  const expected = [{ projection: 'endless', from: 0n, to: 0n, of: 50n }];
+  const first = await start();
+  assert.deepEqual(await lacks(first), expected);
+  const status = await upTo(first, 'routes', log);
+  assert.equal(status.complete, false);
+  assert.deepEqual([ofUser(status, 'routes')?.complete, ofUser(status, 'endless')?.complete], [true, false]);
+  await first.stop();
+  const off = await start({ materialize: false });
+  assert.deepEqual(await lacks(off), expected);
+  assert.equal((await off.status()).complete, false);
+  await off.stop();
+  await rm(join(directory, 'projections', 'endless.sql'));
+  const last = await start();
+  assert.equal((await upTo(last, 'routes', log)).complete, true);
+});
+
 test('live work goes on beside a statement that does not end, and the engine stops in the middle of it', async (t) => {
   const { log, start, write, append } = await setUp(t);
   await append(50);
-  await write(
-    'endless',
-    'SELECT l.entry_offset, count(*) AS n FROM logs AS l, range(1000000000) AS a(i), range(1000) AS b(j) WHERE a.i + b.j <> l.row GROUP BY ALL',
-  );
+  await write('endless', ENDLESS);
   const engine = await start();
   for (let round = 0; round < 5; round++) {
     await append(20);

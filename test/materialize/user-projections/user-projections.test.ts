@@ -303,3 +303,34 @@ test('a version that was begun goes on after a start, and one whose text is gone
     ['routes_v1'],
   ]);
 });
+
+test('a table that is filled for the first time lacks what it has not read, one that is built beside another lacks nothing', async (t) => {
+  const tables = await openUserTables(t);
+  await tables.addLogs(30);
+  await tables.write('routes', 'SELECT entry_offset, row FROM logs');
+  let open: () => void = () => {};
+  let gate = new Promise<void>((resolve) => (open = resolve));
+  const projections = tables.start({
+    inTurn: async (work) => {
+      await gate;
+      await work();
+    },
+  });
+  await projections.looked;
+  assert.deepEqual(projections.incomplete, [{ projection: 'routes', from: 0n, to: 0n, of: 30n }]);
+  open();
+  const first = await projectionUntil(projections, 'routes', ({ complete }) => complete);
+  assert.equal(first.targetOffset, 30n);
+  assert.deepEqual(projections.incomplete, []);
+  await tables.addLogs(5);
+  await projectionUntil(projections, 'routes', ({ materializedOffset }) => materializedOffset === 35n);
+  gate = new Promise<void>((resolve) => (open = resolve));
+  await tables.write('routes', 'SELECT entry_offset, row, body FROM logs');
+  await projections.rescan();
+  const second = await projectionUntil(projections, 'routes', ({ version }) => version === 2);
+  assert.deepEqual([second.state, second.complete, second.targetOffset], ['building', false, 35n]);
+  assert.deepEqual(projections.incomplete, []);
+  open();
+  await projectionUntil(projections, 'routes', ({ version, state }) => version === 2 && state === 'serving');
+  assert.deepEqual(projections.incomplete, []);
+});
