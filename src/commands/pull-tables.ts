@@ -63,6 +63,9 @@ async function beginning({ from, directory }: PullTablesOptions): Promise<PullRe
   if (state === null) return from ?? 'start';
   if (from !== null && (typeof from === 'string' || from < state.nextOffset)) {
     if (from === 'end') return from;
+    // What an earlier run left out may come yet.
+    const isMissing = state.gaps?.some(({ to }) => typeof from === 'bigint' && from < to) ?? false;
+    if (isMissing && state.format === 'parquet') return from;
     throw new TreasuryError(
       'TREASURY_CONFIG',
       `Cannot pull from ${from} into ${directory}: it has the entries below ${state.nextOffset}; leave --from out to go on there`,
@@ -112,7 +115,7 @@ class TablesRun {
       if (this.#isFull(folder)) await this.flush();
     }
     this.nextOffset = part.nextOffset;
-    if (part.nextOffset > folder.nextOffset) this.#sinceMs ??= performance.now();
+    if (part.nextOffset > part.from && !folder.has(part.nextOffset - 1n)) this.#sinceMs ??= performance.now();
   }
 
   async flushIfDue(): Promise<void> {
@@ -155,7 +158,7 @@ class TablesRun {
 
   #takeEntry(folder: TableFolder, decoder: EntryDecoder, entry: LogEntry, from: bigint): void {
     const result = decoder.decode(entry);
-    if (entry.offset < from || entry.offset < folder.nextOffset || result === null) return;
+    if (entry.offset < from || folder.has(entry.offset) || result === null) return;
     if (typeof result === 'string') return this.#tellUndecodable(entry.offset, result);
     try {
       folder.add(entry, result);

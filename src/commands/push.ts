@@ -29,6 +29,7 @@ interface ExporterBody {
   readonly resentBatches: number;
   readonly filteredItems: number;
   readonly rejectedItems: number;
+  readonly orphanRows: number;
   readonly lostEntries: number;
   readonly setAside: {
     readonly entries: number;
@@ -128,6 +129,7 @@ function exporterText(body: ExporterBody): string {
       ['batches sent again', body.resentBatches],
       ['items filtered out', body.filteredItems],
       ['items rejected by the target', body.rejectedItems],
+      ['rows that OTLP cannot hold', body.orphanRows],
       ['entries set aside', setAside.entries === 0 ? 0 : `${setAside.entries}, in ${setAside.path}`],
       ...setAside.newest.map(({ offset, reason }) => [`set aside ${offset}`, reason]),
       ['entries deleted before they were sent', body.lostEntries],

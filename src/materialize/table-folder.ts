@@ -18,6 +18,7 @@ import {
 } from './batch-tables.ts';
 import { type DeltaTable, openDeltaTable } from './delta-log.ts';
 import type { EntryFacts } from './projection.ts';
+import { gapsOf, hasRange, type OffsetRange, withRange } from './offset-ranges.ts';
 import { hiddenPath, readIfThere, syncPath } from './synced-files.ts';
 
 export const TABLE_FOLDER_FORMATS = ['parquet', 'delta'] as const;
@@ -29,15 +30,17 @@ export interface TableFolderState {
   readonly logUuid: string;
   /** The first entry that was to go in. */
   readonly firstOffset: bigint;
-  /** Rows of all entries below, from the first on, are in its files. */
+  /** Rows of all entries below, from the first on, are in its files, but those in `gaps`. */
   readonly nextOffset: bigint;
+  /** What was left out and may come yet. Not there when there is nothing. */
+  readonly gaps?: readonly OffsetRange[];
 }
 
 export interface TableFolderOptions {
   readonly directory: string;
   readonly format: TableFolderFormat;
   readonly logUuid: string;
-  /** The first entry that goes into a folder that is new. */
+  /** Where entries are added from, in their order and without leaving any out. */
   readonly from: bigint;
   readonly memoryLimitMb: number;
   readonly threads: number;
@@ -51,15 +54,18 @@ export interface FlushedFiles {
 }
 
 export interface TableFolder {
-  /** The first entry that was to go in: none below it ever will. */
-  readonly firstOffset: bigint;
-  /** Rows of all entries below are in the files; those that are added again are passed by. */
+  /** Behind the last entry whose rows are in the files. */
   readonly nextOffset: bigint;
+  /** Whether the rows of an entry are in the files: added again, they are passed by. */
+  has(offset: bigint): boolean;
   /** Rows added and not in files yet. */
   readonly rows: number;
   /** Adds the rows of an entry. Throws BatchMalformedError when it has none that can be made, TREASURY_STORE when the folder is done for. */
   add(entry: EntryFacts, batch: CanonicalBatch): void;
-  /** Puts all rows into files: those of the entries below `nextOffset`. After an error the folder has to be opened again. */
+  /**
+   * Puts all rows into files: those of the entries below `nextOffset`. From where entries are added up to there all are in the folder then,
+   * also those without rows. After an error the folder has to be opened again.
+   */
   flush(nextOffset: bigint): Promise<FlushedFiles>;
   /** Gives the folder free, without the rows that are not in files. */
   close(): Promise<void>;
@@ -70,7 +76,7 @@ const STATE_FILE = '_treasury.json';
 const LOCK_FILE = 'lock';
 const SPILL_FOLDER = '.spill';
 const DIGITS = 20;
-const DATA_FILE = /^(\d{20})-\d{20}\.parquet$/;
+const DATA_FILE = /^(\d{20})-(\d{20})\.parquet$/;
 const DRAFT = /^\..*\.tmp$/;
 
 /** What the folder says of itself, or null when there is none or it is empty. Throws TREASURY_STORE when it holds something else. */
@@ -103,7 +109,8 @@ export async function openTableFolder(options: TableFolderOptions): Promise<Tabl
     const tables = await openBatchTables({ memoryLimitMb, threads, temporaryDirectory });
     try {
       const deltas = options.format === 'delta' ? await openDeltas(directory, state.logUuid, tables) : null;
-      const folder = new OpenTableFolder(directory, state, tables, deltas, () => lock.release());
+      const { from } = options;
+      const folder = new OpenTableFolder({ directory, state, from, tables, deltas, release: () => lock.release() });
       await folder.removeLeftovers();
       return folder;
     } catch (error) {
@@ -118,32 +125,38 @@ export async function openTableFolder(options: TableFolderOptions): Promise<Tabl
 
 type DeltaTables = ReadonlyMap<BatchTableName, DeltaTable>;
 
+interface FolderParts {
+  readonly directory: string;
+  readonly state: TableFolderState;
+  readonly from: bigint;
+  readonly tables: BatchTables;
+  readonly deltas: DeltaTables | null;
+  readonly release: () => void;
+}
+
 class OpenTableFolder implements TableFolder {
   readonly #directory: string;
   readonly #tables: BatchTables;
   readonly #deltas: DeltaTables | null;
   readonly #release: () => void;
   #state: TableFolderState;
+  /** The entries whose rows are in the files. */
+  #ranges: readonly OffsetRange[];
+  /** Where the entries begin that the next flush puts in. */
+  #from: bigint;
   /** Behind the last entry that was added. */
   #addedTo = 0n;
   #failure: unknown = null;
 
-  constructor(
-    directory: string,
-    state: TableFolderState,
-    tables: BatchTables,
-    deltas: DeltaTables | null,
-    release: () => void,
-  ) {
+  constructor({ directory, state, from, tables, deltas, release }: FolderParts) {
     this.#directory = directory;
     this.#state = state;
+    this.#ranges = rangesOf(state);
     this.#tables = tables;
     this.#deltas = deltas;
     this.#release = release;
-  }
-
-  get firstOffset(): bigint {
-    return this.#state.firstOffset;
+    // Transactions of Delta tables only go up: what was left out stays out.
+    this.#from = deltas !== null && from < state.nextOffset ? state.nextOffset : from;
   }
 
   get nextOffset(): bigint {
@@ -154,9 +167,14 @@ class OpenTableFolder implements TableFolder {
     return this.#tables.rows;
   }
 
+  has(offset: bigint): boolean {
+    if (this.#deltas !== null) return offset < this.#state.nextOffset;
+    return hasRange(this.#ranges, { from: offset, to: offset + 1n });
+  }
+
   add(entry: EntryFacts, batch: CanonicalBatch): void {
     this.#refuseBroken();
-    if (entry.offset < this.#state.nextOffset) return;
+    if (this.has(entry.offset)) return;
     try {
       this.#tables.add(entry, batch);
       this.#addedTo = entry.offset + 1n;
@@ -171,10 +189,13 @@ class OpenTableFolder implements TableFolder {
     assert(nextOffset >= this.#addedTo, `what was added must be below what the folder says: offset is ${nextOffset}`);
     try {
       const files = this.#tables.rows === 0 ? [] : await this.#writeFiles(nextOffset);
-      if (nextOffset > this.#state.nextOffset) {
-        this.#state = { ...this.#state, nextOffset };
+      const range = { from: this.#from, to: nextOffset };
+      if (nextOffset > this.#from && !hasRange(this.#ranges, range)) {
+        this.#ranges = withRange(this.#ranges, range);
+        this.#state = stateOf(this.#state, this.#ranges);
         await writeState(this.#directory, this.#state);
       }
+      if (nextOffset > this.#from) this.#from = nextOffset;
       return {
         files: files.length,
         rows: files.reduce((sum, { rows }) => sum + rows, 0),
@@ -195,11 +216,11 @@ class OpenTableFolder implements TableFolder {
   /** Drafts, and files of entries that are not in yet: their rows come again. */
   async removeLeftovers(): Promise<void> {
     for (const table of BATCH_TABLES) {
-      const next = this.#nextOffsetOf(table);
       const folder = join(this.#directory, table);
       for (const found of await readdir(folder, { recursive: true, withFileTypes: true }).catch(absentIsEmpty)) {
-        const from = DATA_FILE.exec(found.name)?.[1];
-        const isLeft = from === undefined ? DRAFT.test(found.name) : BigInt(from) >= next;
+        const [, from, to] = DATA_FILE.exec(found.name) ?? [];
+        const isData = from !== undefined && to !== undefined;
+        const isLeft = isData ? !this.#isDone(table, BigInt(from), BigInt(to)) : DRAFT.test(found.name);
         if (isLeft && found.isFile()) await rm(join(found.parentPath, found.name));
       }
     }
@@ -209,7 +230,7 @@ class OpenTableFolder implements TableFolder {
     const names = new Map<string, string>();
     const written = await this.#tables.writeParquet({
       flavour: this.#state.format,
-      fromOffset: (table) => this.#nextOffsetOf(table),
+      fromOffset: (table) => this.#fromOf(table),
       pathOf: (table, day) => {
         const path = this.#pathOf(table, day, nextOffset);
         const draft = hiddenPath(path);
@@ -239,15 +260,22 @@ class OpenTableFolder implements TableFolder {
   }
 
   #pathOf(table: BatchTableName, day: string, nextOffset: bigint): string {
-    const name = `${digits(this.#nextOffsetOf(table))}-${digits(nextOffset)}.parquet`;
+    const name = `${digits(this.#fromOf(table))}-${digits(nextOffset)}.parquet`;
     return join(this.#directory, table, `signal=${TABLE_SOURCES[table].signal}`, `day=${day}`, name);
   }
 
-  /** A run may have been killed after it had committed to some Delta tables: those are ahead of the others. */
-  #nextOffsetOf(table: BatchTableName): bigint {
+  /** The first entry that the next file of a table has. A run may have been killed after it had committed to some Delta tables. */
+  #fromOf(table: BatchTableName): bigint {
+    const committed = this.#deltas?.get(table)?.transaction ?? 0n;
+    return committed > this.#from ? committed : this.#from;
+  }
+
+  /** Whether what is in a file counts. */
+  #isDone(table: BatchTableName, from: bigint, to: bigint): boolean {
+    if (this.#deltas === null) return hasRange(this.#ranges, { from, to });
     const { nextOffset } = this.#state;
-    const committed = this.#deltas?.get(table)?.transaction ?? nextOffset;
-    return committed > nextOffset ? committed : nextOffset;
+    const committed = this.#deltas.get(table)?.transaction ?? nextOffset;
+    return from < (committed > nextOffset ? committed : nextOffset);
   }
 
   #refuseBroken(): void {
@@ -295,23 +323,41 @@ async function createState(
   return state;
 }
 
-function writeState(directory: string, { format, logUuid, ...offsets }: TableFolderState): Promise<void> {
-  const { firstOffset, nextOffset } = offsets;
-  const text = JSON.stringify({ format, logUuid, firstOffset: String(firstOffset), nextOffset: String(nextOffset) });
+function writeState(directory: string, state: TableFolderState): Promise<void> {
+  const text = JSON.stringify(state, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
   return replaceFile(join(directory, STATE_FILE), `${text}\n`);
+}
+
+function rangesOf({ firstOffset, nextOffset, gaps = [] }: TableFolderState): readonly OffsetRange[] {
+  const starts = [firstOffset, ...gaps.map(({ to }) => to)];
+  const ends = [...gaps.map(({ from }) => from), nextOffset];
+  return starts.map((from, i) => ({ from, to: ends[i]! })).filter(({ from, to }) => to > from);
+}
+
+function stateOf({ format, logUuid }: TableFolderState, ranges: readonly OffsetRange[]): TableFolderState {
+  const gaps = gapsOf(ranges);
+  const offsets = { firstOffset: ranges[0]!.from, nextOffset: ranges.at(-1)!.to };
+  return { format, logUuid, ...offsets, ...(gaps.length === 0 ? {} : { gaps }) };
 }
 
 function parseState(directory: string, text: string): TableFolderState {
   try {
-    const { format, logUuid, firstOffset, nextOffset } = JSON.parse(text) as Record<string, unknown>;
+    const fields = JSON.parse(text) as Record<string, unknown>;
+    const { format, logUuid, firstOffset, nextOffset } = fields;
+    const gaps = (fields['gaps'] ?? []) as readonly { readonly from: unknown; readonly to: unknown }[];
     const known = TABLE_FOLDER_FORMATS.find((name) => name === format);
-    const areOffsets = [firstOffset, nextOffset].every((value) => /^\d{1,20}$/.test(String(value)));
-    if (known !== undefined && typeof logUuid === 'string' && areOffsets) {
+    const offsets = [firstOffset, ...gaps.flatMap(({ from, to }) => [from, to]), nextOffset];
+    const areOffsets = offsets.every((value) => /^\d{1,20}$/.test(String(value)));
+    const numbers = areOffsets ? offsets.map((value) => BigInt(String(value))) : [];
+    const isInOrder = areOffsets && numbers.every((number, i) => i === 0 || number >= numbers[i - 1]!);
+    if (known !== undefined && typeof logUuid === 'string' && isInOrder) {
+      const found = gaps.map((_gap, i) => ({ from: numbers[2 * i + 1]!, to: numbers[2 * i + 2]! }));
       return {
         format: known,
         logUuid,
-        firstOffset: BigInt(String(firstOffset)),
-        nextOffset: BigInt(String(nextOffset)),
+        firstOffset: numbers[0]!,
+        nextOffset: numbers.at(-1)!,
+        ...(found.length === 0 ? {} : { gaps: found }),
       };
     }
   } catch {

@@ -41,6 +41,7 @@ export function exporterFamilies({ exporters, faults, workerRestarts }: Exporter
     each('resent_batches_total', 'counter', 'Batches whose first try may have arrived.', (e) => e.totals.resentBatches),
     each('filtered_items_total', 'counter', 'Items that the filter left out.', (e) => e.totals.filteredItems),
     each('rejected_items_total', 'counter', 'Items that the target left out.', (e) => e.totals.rejectedItems),
+    each('orphan_rows_total', 'counter', 'Rows left out since OTLP cannot hold them.', (e) => e.totals.orphanRows),
     each('set_aside_entries_total', 'counter', 'Entries given up.', (e) => e.totals.setAsideEntries),
     each('lost_entries_total', 'counter', 'Entries deleted before they were sent.', (e) => e.totals.lostEntries),
   ];

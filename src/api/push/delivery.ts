@@ -193,6 +193,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     figures.sentItems += items - rejectedItems;
     figures.rejectedItems += rejectedItems;
     figures.sentBytes += result.bytes;
+    countOrphans(load, result.orphanRows ?? 0);
     if (result.rejectedItems > 0) {
       const reason = result.rejection;
       logger.warn('Target left out items', {
@@ -207,6 +208,18 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       logger.warn('Target refuses a part of what is sent, and gets the rest', { exporter: config.name, what });
     }
     return 'done';
+  }
+
+  /** Told once: a source that sends such rows sends them all the time. */
+  function countOrphans({ facts }: Load, rows: number): void {
+    if (rows > 0 && figures.orphanRows === 0) {
+      logger.warn('Rows are left out: OTLP cannot hold rows without the row that they belong to', {
+        exporter: config.name,
+        offset: facts.offset,
+        rows,
+      });
+    }
+    figures.orphanRows += rows;
   }
 
   function retry(state: 'retrying' | 'failed', reason: string, epoch: number, afterMs?: number): Verdict {

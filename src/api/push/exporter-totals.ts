@@ -11,7 +11,10 @@ const COUNTS = [
   'setAsideEntries',
 ] as const;
 
-export type ExporterTotals = Readonly<Record<(typeof COUNTS)[number] | 'rejectedItems', number>> & {
+/** Those that not every protocol has. */
+const OPTIONAL_COUNTS = ['rejectedItems', 'orphanRows'] as const;
+
+export type ExporterTotals = Readonly<Record<(typeof COUNTS | typeof OPTIONAL_COUNTS)[number], number>> & {
   readonly lostEntries: bigint;
 };
 
@@ -29,7 +32,8 @@ export function createTotals(): TotalsOfRuns {
   let run: ExporterTotals = NOTHING;
   return {
     take(progress) {
-      run = { ...progress, rejectedItems: progress.rejectedItems ?? 0 };
+      const { rejectedItems = 0, orphanRows = 0 } = progress;
+      run = { ...progress, rejectedItems, orphanRows };
     },
     endRun() {
       before = sum(before, run);
@@ -49,12 +53,13 @@ const NOTHING: ExporterTotals = {
   resentBatches: 0,
   filteredItems: 0,
   rejectedItems: 0,
+  orphanRows: 0,
   setAsideEntries: 0,
   lostEntries: 0n,
 };
 
 function sum(one: ExporterTotals, other: ExporterTotals): ExporterTotals {
-  const names = [...COUNTS, 'rejectedItems'] as const;
+  const names = [...COUNTS, ...OPTIONAL_COUNTS] as const;
   const counts = Object.fromEntries(names.map((name) => [name, one[name] + other[name]]));
   return { ...(counts as Omit<ExporterTotals, 'lostEntries'>), lostEntries: one.lostEntries + other.lostEntries };
 }

@@ -4,6 +4,7 @@ export interface Figures {
   sentItems: number;
   sentBytes: number;
   rejectedItems: number;
+  orphanRows: number;
   retries: number;
   resentBatches: number;
   filteredItems: number;
@@ -22,6 +23,7 @@ export function createFigures(): Figures {
     sentItems: 0,
     sentBytes: 0,
     rejectedItems: 0,
+    orphanRows: 0,
     retries: 0,
     resentBatches: 0,
     filteredItems: 0,

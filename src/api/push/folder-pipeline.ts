@@ -1,6 +1,7 @@
 /**
  * An exporter to a folder of Parquet files: rows are collected and written together, and acknowledged when their files are synced. What is
- * in the folder is in it once: the folder itself knows how far it is, whatever the cursor says.
+ * in the folder is in it once: the folder itself knows what it has, whatever the cursor says, and a rewind back fills what one forwards
+ * left out.
  */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { AssertionError, BatchMalformedError, errorMessage, LIMITS, type Logger, SIGNALS } from '../../base/index.ts';
@@ -67,7 +68,6 @@ export function startFolderPipeline(options: FolderPipelineOptions): Pipeline {
       let folder: TableFolder | null = null;
       try {
         folder = await openFolder();
-        refuseEarlier(folder);
         trouble = null;
         await fill(folder);
       } catch (error) {
@@ -92,15 +92,6 @@ export function startFolderPipeline(options: FolderPipelineOptions): Pipeline {
       memoryLimitMb: LIMITS.pushFolderMemoryMb,
       threads: 1,
     });
-  }
-
-  /** A rewind may ask for what the folder will never take; to pass it by as done would lose it unseen. */
-  function refuseEarlier({ firstOffset }: TableFolder): void {
-    if (acked >= firstOffset) return;
-    const what = `entries from offset ${acked} on to ${config.endpoint}`;
-    throw new Error(
-      `Cannot write ${what}: it begins at offset ${firstOffset}, and an earlier place needs another folder`,
-    );
   }
 
   /** Until the exporter stops; throws when the folder or the log fails. */
@@ -130,14 +121,16 @@ export function startFolderPipeline(options: FolderPipelineOptions): Pipeline {
       await nextTurn();
       sliceEndMs = performance.now() + LIMITS.pushSliceMs;
     }
+    // What had no rows was read too: the folder must not ask for it again.
+    if (folder.rows === 0) await folder.flush(reading.position);
   }
 
   function take(folder: TableFolder, step: SourceStep): void {
     if (step.type === 'passed') return;
     if (step.type === 'undecodable') return setAside(step.offset, step.reason);
     const { offset, receivedAtUnixNano } = step.entry;
-    // It is in a file already: the cursor is behind the folder.
-    if (offset < folder.nextOffset) return;
+    // It is in a file already: the exporter was rewound, or its cursor is behind the folder.
+    if (folder.has(offset)) return;
     try {
       const { batch, items, filteredItems } = wantedOf(step.batch);
       figures.filteredItems += filteredItems;

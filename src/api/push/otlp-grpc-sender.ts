@@ -1,6 +1,6 @@
 /** Sends batches as OTLP export requests over gRPC. */
 import { BatchTooLargeError, errorMessage, LIMITS, type Signal } from '../../base/index.ts';
-import type { CanonicalBatch } from '../../otap/index.ts';
+import type { CanonicalBatch, OtlpEncodeFaults } from '../../otap/index.ts';
 import { decodeExportResponse } from './answers.ts';
 import { compressed, DEFAULT_COMPRESSION } from './compression.ts';
 import { createGrpcClient, type GrpcEnd } from './grpc-client.ts';
@@ -22,8 +22,9 @@ export function createOtlpGrpcSender(config: ExporterConfig): Sender {
 
   async function send(batch: CanonicalBatch, { signal, items }: SendFacts): Promise<SendResult> {
     const request = encodedRequest(batch, items);
-    if (!(request instanceof Uint8Array)) return request;
-    const content = compressed(request, compression);
+    if ('outcome' in request) return request;
+    const { orphanRows } = request;
+    const content = compressed(request.bytes, compression);
     let answer: Buffer = Buffer.alloc(0);
     const used = compression;
     const call = client.call(PATHS[signal], {
@@ -36,7 +37,7 @@ export function createOtlpGrpcSender(config: ExporterConfig): Sender {
     const end = await call.ended;
     if (end.code === GRPC_CODES.OK) {
       const { rejectedItems, message } = decodeExportResponse(answer);
-      return { outcome: 'ok', bytes: content.length, rejectedItems, rejection: message };
+      return { outcome: 'ok', bytes: content.length, rejectedItems, rejection: message, orphanRows };
     }
     const other = otherCompression(used, end);
     if (other === null) return verdictOn(end);
@@ -53,17 +54,23 @@ export function createOtlpGrpcSender(config: ExporterConfig): Sender {
   };
 }
 
+/** A request, and the rows that it cannot hold. */
+interface OtlpRequest extends OtlpEncodeFaults {
+  readonly bytes: Uint8Array;
+}
+
 /** A request that is small enough, or what is to be done instead. */
-export function encodedRequest(batch: CanonicalBatch, items: number): Uint8Array | SendResult {
+export function encodedRequest(batch: CanonicalBatch, items: number): OtlpRequest | SendResult {
+  const faults: OtlpEncodeFaults = { orphanRows: 0 };
   let request: Uint8Array;
   try {
-    request = encodeOtlp(batch);
+    request = encodeOtlp(batch, faults);
   } catch (error) {
     if (error instanceof BatchTooLargeError && items > 1) return { outcome: 'too-large', reason: error.message };
     return { outcome: 'refused', reason: `Cannot encode: ${errorMessage(error)}`, fault: 'batch', isFinal: true };
   }
   // A single item may be above what targets take by default; this one may take more.
-  if (request.length <= LIMITS.pushMessageBytesMax || items <= 1) return request;
+  if (request.length <= LIMITS.pushMessageBytesMax || items <= 1) return { bytes: request, ...faults };
   return { outcome: 'too-large', reason: `the request has ${request.length} bytes` };
 }
 

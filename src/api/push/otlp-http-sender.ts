@@ -50,9 +50,9 @@ export function createOtlpHttpSender(config: ExporterConfig): Sender {
   let compression = config.compression ?? DEFAULT_COMPRESSION;
 
   async function send(batch: CanonicalBatch, { signal, items }: SendFacts): Promise<SendResult> {
-    const body = encodedRequest(batch, items);
-    if (!(body instanceof Uint8Array)) return body;
-    const content = compressed(body, compression);
+    const request = encodedRequest(batch, items);
+    if ('outcome' in request) return request;
+    const content = compressed(request.bytes, compression);
     const used = compression;
     const progress = { wasConnected: false };
     let answer: Answer;
@@ -65,7 +65,8 @@ export function createOtlpHttpSender(config: ExporterConfig): Sender {
       compression = used === 'zstd' ? 'gzip' : 'none';
       return { outcome: 'retry', reason: `HTTP ${answer.status}`, afterMs: 0, mayHaveArrived: false };
     }
-    return verdictOn(answer, content.length);
+    const verdict = verdictOn(answer, content.length);
+    return verdict.outcome === 'ok' ? { ...verdict, orphanRows: request.orphanRows } : verdict;
   }
 
   function post(

@@ -19,6 +19,8 @@ export type SendResult =
       readonly bytes: number;
       readonly rejectedItems: number;
       readonly rejection: string;
+      /** Rows that the protocol cannot say, since the row that they belong to is missing. Default 0. */
+      readonly orphanRows?: number;
       /** What is sent to this target no more, since it refuses all that has it. Told once. */
       readonly leftOut?: string;
     }

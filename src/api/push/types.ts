@@ -75,6 +75,8 @@ export interface ExporterProgress {
   readonly filteredItems: number;
   /** Records, spans and data points that the target left out of batches that it took (partial success). */
   readonly rejectedItems?: number;
+  /** Attributes, events, links, points and exemplars left out of OTLP requests, since the row that they belong to is missing. */
+  readonly orphanRows?: number;
   /** Entries given up: undecodable here, or refused by the target after bounded tries. */
   readonly setAsideEntries: number;
   /** Entries that retention had deleted before they were sent. */

@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { type OpenSender, openSender, type SenderConfig } from '../../../src/api/push/open-sender.ts';
 import type { SendResult } from '../../../src/api/push/sender.ts';
 import { bytesField, varintField } from '../../../src/api/otlp/protobuf-fields.ts';
+import { createLogger } from '../../../src/base/index.ts';
 import { decodeOtlp } from '../../../src/otap/index.ts';
 import { logsRequest, startPush } from './push-fixture.ts';
 import { startGrpcTarget, startHttpTarget } from './targets.ts';
@@ -104,6 +105,25 @@ for (const code of TARGETS_FAULT) {
     isMended = true;
     const progress = await push.untilSent();
     assert.deepEqual([target.accepted, push.setAside, progress.error], [['0'], [], null]);
+  });
+}
+
+for (const protocol of ['otlp-grpc', 'otlp-http'] as const) {
+  test(`rows that OTLP cannot hold are counted by ${protocol}, and logged once`, async (t) => {
+    const target = protocol === 'otlp-grpc' ? await startGrpcTarget(t) : await startHttpTarget(t);
+    const lines: string[] = [];
+    const logger = createLogger({ format: 'json', level: 'warn', write: (line) => lines.push(line) });
+    const push = await startPush(t, { logger });
+    await push.appendStream([['0'], ['1'], ['2']], { withOrphan: true });
+    push.start(exporter(target.endpoint, { protocol }));
+    const progress = await push.untilSent();
+    assert.deepEqual([target.accepted, progress.orphanRows], [['0', '1', '2'], 3]);
+    const told = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    assert.deepEqual(
+      told.filter(({ msg, message }) => /OTLP cannot hold/.test(String(msg ?? message))).length,
+      1,
+      lines.join(''),
+    );
   });
 }
 

@@ -14,7 +14,13 @@ import {
   type RetainedLog,
   type RetentionSettings,
 } from '../../../src/log/index.ts';
-import { createStreamInspector, decodeOtlp, initZstd } from '../../../src/otap/index.ts';
+import {
+  type AttributesTable,
+  createStreamInspector,
+  decodeOtlp,
+  initZstd,
+  type LogsBatch,
+} from '../../../src/otap/index.ts';
 import { createStreamEncoder } from '../../../src/otap/stream-encoder.ts';
 import { ExportLogsServiceRequestSchema } from '../../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.js';
 import { durableOf } from '../../helpers/engine-log.ts';
@@ -46,8 +52,8 @@ export interface PushFixture {
   stop(name?: string): Promise<ExporterProgress>;
   /** Appends one OTLP request of logs with these bodies; its offset. */
   append(bodies: readonly string[]): Promise<bigint>;
-  /** Appends one OTAP stream of logs, a batch for each of these. */
-  appendStream(batches: readonly (readonly string[])[]): Promise<void>;
+  /** Appends one OTAP stream of logs, a batch for each of these; with an attribute of no record in each if asked for. */
+  appendStream(batches: readonly (readonly string[])[], options?: { readonly withOrphan?: boolean }): Promise<void>;
 }
 
 interface PushLogOptions {
@@ -58,7 +64,7 @@ interface PushLogOptions {
 /** Opens the log and the engine; both are gone when the test ends. */
 export async function startPush(
   t: TestContext,
-  options: Partial<Pick<PushEngineOptions, 'limits' | 'openSender'>> & PushLogOptions = {},
+  options: Partial<Pick<PushEngineOptions, 'limits' | 'openSender' | 'logger'>> & PushLogOptions = {},
 ): Promise<PushFixture> {
   await initZstd();
   const directory = mkdtempSync(join(tmpdir(), 'treasury-push-'));
@@ -121,12 +127,13 @@ export async function startPush(
       });
       return offset;
     },
-    async appendStream(batches) {
+    async appendStream(batches, { withOrphan = false } = {}) {
       const encoder = createStreamEncoder('logs');
       const inspector = createStreamInspector('logs');
       const stream = log.openStream(SIGNAL_CODES.logs);
       for (const [index, bodies] of batches.entries()) {
-        const batch = decodeOtlp('logs', logsRequest(bodies), 'application/x-protobuf');
+        const decoded = decodeOtlp('logs', logsRequest(bodies), 'application/x-protobuf') as LogsBatch;
+        const batch = withOrphan ? { ...decoded, logAttrs: ORPHAN } : decoded;
         const { batchId, record, headers, stateMessages } = inspector.inspect(encoder.encode(batch, BigInt(index)));
         const flags = stateMessages.length > 0 ? ENTRY_FLAGS.HAS_SCHEMA | ENTRY_FLAGS.HAS_DICTIONARY : 0;
         await stream.append({ batchId, record, headers, flags, stateUpdates: stateMessages });
@@ -136,6 +143,26 @@ export async function startPush(
   };
   return fixture;
 }
+
+/** An attribute of a record that is in no batch. */
+const ORPHAN: AttributesTable = {
+  rowCount: 1,
+  parentId: Uint32Array.of(60_000),
+  parentValidity: null,
+  type: Uint8Array.of(0),
+  key: {
+    kind: 'utf8',
+    pool: { bytes: Buffer.from('k'), offsets: Uint32Array.of(0, 1), length: 1 },
+    indices: null,
+    validity: null,
+  },
+  str: null,
+  int: null,
+  double: null,
+  bool: null,
+  bytes: null,
+  ser: null,
+};
 
 /** An OTLP request of logs with these bodies. */
 export function logsRequest(bodies: readonly string[]): Uint8Array {
