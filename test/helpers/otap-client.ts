@@ -298,12 +298,12 @@ export interface ReplayedStream {
 
 /**
  * Replays the streams of a capture side by side, each with at most `inFlightMax` batches without a status, then half-closes.
- * Returns for each stream its statuses and its end.
+ * `isEncoded`: the messages are in the encoding already. Returns for each stream its statuses and its end.
  */
 export function replayStreams(
   client: OtapClient,
   streams: readonly ReplayedStream[],
-  options: CallOptions & { inFlightMax?: number } = {},
+  options: CallOptions & { inFlightMax?: number; isEncoded?: boolean } = {},
 ): Promise<{ signal: Signal; statuses: readonly BatchStatus[]; end: CallEnd }[]> {
   const { inFlightMax = IN_FLIGHT_MAX } = options;
   return Promise.all(
@@ -311,7 +311,7 @@ export function replayStreams(
       const stream = client.openStream(signal, options);
       for (const [index, message] of messages.entries()) {
         await stream.reach(index + 1 - inFlightMax);
-        await stream.send(message);
+        await (options.isEncoded === true ? stream.call.sendFrame(message, 1) : stream.send(message));
       }
       stream.halfClose();
       return { signal, end: await stream.ended, statuses: stream.statuses };

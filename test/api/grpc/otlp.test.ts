@@ -25,7 +25,7 @@ import { exportRequest, statusDetails } from './otlp-messages.ts';
 const OK = 0;
 const INVALID_ARGUMENT = 3;
 const UNAVAILABLE = 14;
-const ENCODINGS = ['identity', 'gzip', 'deflate', 'zstd', 'zstdarrow1', 'zstdarrow5', 'zstdarrow10'];
+const ENCODINGS = ['identity', 'gzip', 'deflate', 'zstd', ...Array.from({ length: 10 }, (_, i) => `zstdarrow${i + 1}`)];
 
 interface RealServer {
   readonly server: GrpcServer;
