@@ -76,8 +76,9 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       });
       underWay.add(work);
     }
+    // Without a wait in between: what is added from here on begins a lane anew.
+    if (lane.isEmpty && underWay.size === 0) lanes.delete(name);
     await Promise.all(underWay);
-    if (lane.isEmpty) lanes.delete(name);
   }
 
   function conclude(lane: Lane, load: Load, verdict: Exclude<Verdict, 'again'>): void {

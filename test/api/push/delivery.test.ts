@@ -1,0 +1,50 @@
+/** Lanes of deliveries: what is added to one is sent, whenever that is. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { createAckedOffsets } from '../../../src/api/push/acked-offsets.ts';
+import { createDelivery } from '../../../src/api/push/delivery.ts';
+import { createFigures } from '../../../src/api/push/figures.ts';
+import { LIMITS, silentLogger } from '../../../src/base/index.ts';
+import { decodeOtlp } from '../../../src/otap/index.ts';
+import { logsRequest } from './push-fixture.ts';
+
+const MICROTASKS_MAX = 40;
+
+test('a batch that is added while its lane comes to an end is sent', async () => {
+  const batch = decodeOtlp('logs', logsRequest(['text']), 'application/x-protobuf');
+  for (let microtasks = 0; microtasks < MICROTASKS_MAX; microtasks++) {
+    const sent: bigint[] = [];
+    let answer!: () => void;
+    const answered = new Promise<void>((resolve) => (answer = resolve));
+    const delivery = createDelivery({
+      config: { name: 'test', protocol: 'otap', endpoint: 'http://127.0.0.1:1' },
+      limits: LIMITS,
+      figures: createFigures(),
+      logger: silentLogger,
+      signal: new AbortController().signal,
+      openSender: () => ({
+        async send(_batch, { offset }) {
+          sent.push(offset);
+          if (offset === 0n) await answered;
+          return { outcome: 'ok', bytes: 1, rejectedItems: 0, rejection: '' };
+        },
+        close: () => Promise.resolve(),
+      }),
+      onChange() {},
+      onSetAside() {},
+    });
+    const acked = createAckedOffsets(0n);
+    const add = (offset: bigint): void => {
+      const facts = { signal: 'logs' as const, offset, receivedAtUnixNano: 0n, items: 1 };
+      delivery.add('logs 1', { batch, facts, bytes: 1, entry: acked.begin(offset, 1) });
+    };
+    add(0n);
+    await nextTurn();
+    answer();
+    for (let i = 0; i < microtasks; i++) await Promise.resolve();
+    add(1n);
+    for (let turn = 0; turn < 10 && acked.open > 0; turn++) await nextTurn();
+    assert.deepEqual([sent, acked.ackedOffset], [[0n, 1n], 2n], `after ${microtasks} microtasks`);
+  }
+});
