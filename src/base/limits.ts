@@ -414,6 +414,8 @@ export const LIMITS = {
   userFailuresInRowMax: 16,
   /** Time from SIGTERM to a forced exit. */
   shutdownMaxMs: 10_000,
+  /** Levels of a PromQL expression: who walks trees by recursion needs a stack for it. No query that a person or a dashboard wrote comes near. */
+  promqlDepthMax: 500,
 } as const;
 
 /**

@@ -19,7 +19,7 @@ export type Expression =
 /** What an expression evaluates to. `none` is no type of a value: it is where a signature takes nothing. */
 export type ValueType = 'none' | 'scalar' | 'vector' | 'matrix' | 'string';
 
-/** Where a node stands in the text: UTF-16 offsets, `end` exclusive. `lineColumn` of positions.ts turns one into `line:column`. */
+/** Where a node stands in the text: UTF-16 offsets, `end` exclusive. `formatPosition` of parse-error.ts turns one into `line:column`. */
 export interface PositionRange {
   readonly start: number;
   readonly end: number;
@@ -72,9 +72,9 @@ export interface TimeModifiers {
 /** Instant selector. */
 export interface VectorSelector extends Node, TimeModifiers {
   readonly kind: 'vector-selector';
-  /** The metric name as written before or, quoted, inside the braces; `''` without one. */
+  /** The metric name in front of the braces; `''` without one, also when it stands quoted inside them. */
   readonly name: string;
-  /** Every condition, the one on `__name__` that stands for `name` among them (last, as upstream has it). */
+  /** Every condition in the order written, the one on `__name__` that stands for `name` behind them. */
   readonly matchers: readonly LabelMatcher[];
   /** Value at the edges of a range is carried from the sample before it. */
   readonly anchored: boolean;
