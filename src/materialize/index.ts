@@ -29,3 +29,17 @@ export {
 } from './supervised-engine.ts';
 export type { FlushedFiles, TableFolder, TableFolderFormat, TableFolderState } from './table-folder.ts';
 export { openTableFolder, readTableFolder } from './table-folders.ts';
+export type {
+  ActivityChunk,
+  ExemplarChunk,
+  ExponentialHistogramChunk,
+  HistogramChunk,
+  MetricScans,
+  PointColumns,
+  SampleChunk,
+  SamplesRequest,
+  StoredResource,
+  StoredScope,
+  StoredSeries,
+  SummaryChunk,
+} from './scan/types.ts';

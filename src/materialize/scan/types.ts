@@ -5,9 +5,15 @@
 export interface MetricScans {
   /**
    * Series whose ordinal is at least `fromOrdinal`, by ordinal. Ordinals count from 0 in the order in which series came, and stay as long as `epoch` does;
-   * when the answer's epoch is another one than the caller knows, all ordinals are new and the caller asks from 0.
+   * when the answer's epoch is another one than the caller knows, all ordinals are new and the caller asks from 0. There is always a first chunk, empty when
+   * nothing is new, so that the epoch is told.
    */
   series(request: SeriesRequest): ScanAnswer<SeriesChunk>;
+  /**
+   * What points of series came since a place in the log: when, and with which bounds. Every series with a point has at least one row over all calls from 0; there is always a
+   * first chunk.
+   */
+  activity(request: ActivityRequest): ScanAnswer<ActivityChunk>;
   /** Number samples of some series in a range of times, in no order but by time within each chunk's series as stored: callers sort. */
   samples(request: SamplesRequest): ScanAnswer<SampleChunk>;
   /** Points of classic histograms. */
@@ -21,13 +27,32 @@ export interface MetricScans {
 
 /**
  * Chunks as they are read; the store reads on only while the caller takes them, and stops when iteration is left or the request's signal is aborted. Iteration throws
- * TREASURY_ENGINE_UNAVAILABLE when the engine dies, and the signal's reason when it is aborted.
+ * TREASURY_ENGINE_UNAVAILABLE when the engine dies or the epoch asked for has ended, and the signal's reason when it is aborted.
  */
 export type ScanAnswer<Chunk> = AsyncIterable<Chunk>;
 
 export interface SeriesRequest {
   readonly fromOrdinal: number;
   readonly signal: AbortSignal;
+}
+
+export interface ActivityRequest {
+  readonly epoch: string;
+  /** Entry offset; that of `nextOffset` of the last chunk of the call before, 0 at first. */
+  readonly fromOffset: bigint;
+  readonly signal: AbortSignal;
+}
+
+/** A row for each series and, of histograms and summaries, each list of bounds or quantiles that its points had. A series may have several rows. */
+export interface ActivityChunk {
+  readonly epoch: string;
+  readonly nextOffset: bigint;
+  readonly ordinals: Uint32Array;
+  readonly firstTimesMs: Float64Array;
+  readonly lastTimesMs: Float64Array;
+  /** Explicit bounds, or quantiles, of row i: `bounds[boundOffsets[i] .. boundOffsets[i + 1]]`. */
+  readonly boundOffsets: Uint32Array;
+  readonly bounds: Float64Array;
 }
 
 export interface SamplesRequest {
@@ -75,7 +100,7 @@ export interface StoredScope {
 }
 
 /** What every chunk of points has. All columns are equally long. */
-interface PointColumns {
+export interface PointColumns {
   readonly ordinals: Uint32Array;
   readonly timesMs: Float64Array;
   /** 0 where none is stored; undefined when none was asked for. */
