@@ -1,0 +1,91 @@
+import { hintAfter } from '../../src/api/query/prometheus/native-columns.ts';
+import type { CounterResetHint, FloatHistogram } from '../../src/api/query/promql/histogram.ts';
+import type { Labels } from '../../src/api/query/promql/labels.ts';
+import { matcherTest } from '../../src/api/query/promql/regular-expression.ts';
+import type { SampleSource, SelectedSeries, Selection } from '../../src/api/query/promql/source.ts';
+import { markStale, StaleMarks } from '../../src/api/query/promql/stale.ts';
+import { nhcbSeries } from './nhcb.ts';
+import type { LoadCommand, LoadedSeries, ScriptSample } from './script.ts';
+
+interface StoredSeries {
+  readonly labels: Labels;
+  readonly samples: Map<number, ScriptSample>;
+}
+
+/** Series in memory, as a script loads them. Hints of histograms are what Prometheus' storage would give back. */
+export class MemorySource implements SampleSource {
+  readonly #series = new Map<string, StoredSeries>();
+
+  load(command: LoadCommand): void {
+    for (const series of command.series) this.#store(series);
+    if (command.withNhcb) for (const series of nhcbSeries(command.series)) this.#store(series);
+  }
+
+  clear(): void {
+    this.#series.clear();
+  }
+
+  select(selection: Selection): Promise<SelectedSeries[]> {
+    const tests = selection.matchers.map((matcher) => ({ name: matcher.name, test: matcherTest(matcher) }));
+    const selected: SelectedSeries[] = [];
+    for (const { labels, samples } of this.#series.values()) {
+      if (!tests.every(({ name, test }) => test(labels.get(name)))) continue;
+      const ordered = withHints([...samples.values()].sort((left, right) => left.timeMs - right.timeMs));
+      const inRange = ordered.filter(({ timeMs }) => timeMs >= selection.fromMs && timeMs <= selection.untilMs);
+      if (inRange.length > 0) selected.push(columns(labels, inRange, selection.withStartTimes));
+    }
+    return Promise.resolve(selected);
+  }
+
+  #store({ labels, samples }: LoadedSeries): void {
+    let stored = this.#series.get(labels.key);
+    if (stored === undefined) {
+      stored = { labels, samples: new Map() };
+      this.#series.set(labels.key, stored);
+    }
+    for (const sample of samples) stored.samples.set(sample.timeMs, sample);
+  }
+}
+
+function columns(labels: Labels, samples: readonly ScriptSample[], withStartTimes: boolean): SelectedSeries {
+  const floats = samples.filter(({ histogram }) => histogram === undefined);
+  const histograms = samples.filter(({ histogram }) => histogram !== undefined);
+  const times = (of: readonly ScriptSample[]): Float64Array => Float64Array.from(of, ({ timeMs }) => timeMs);
+  const startTimes = (of: readonly ScriptSample[]): Float64Array | undefined =>
+    withStartTimes ? Float64Array.from(of, ({ startTimeMs }) => startTimeMs) : undefined;
+  const values = new Float64Array(floats.length);
+  floats.forEach(({ value }, at) => {
+    values[at] = value;
+    if (isStaleNumber(value)) markStale(values, at);
+  });
+  return {
+    labels,
+    floats: { timesMs: times(floats), values, startTimesMs: startTimes(floats) },
+    histograms: {
+      timesMs: times(histograms),
+      values: histograms.map(({ histogram }) => histogram!),
+      startTimesMs: startTimes(histograms),
+    },
+  };
+}
+
+/** Hints that a script names win over those that follow from the sample before. */
+function withHints(samples: readonly ScriptSample[]): ScriptSample[] {
+  let previous: FloatHistogram | undefined;
+  return samples.map((sample) => {
+    const { histogram } = sample;
+    const before = previous;
+    previous = histogram;
+    if (histogram === undefined || histogram.counterReset === 'gauge') return sample;
+    return { ...sample, histogram: { ...histogram, counterReset: hintBehind(before, histogram) } };
+  });
+}
+
+function hintBehind(before: FloatHistogram | undefined, histogram: FloatHistogram): CounterResetHint {
+  if (histogram.counterReset === 'reset') return 'reset';
+  return before !== undefined && isStaleNumber(before.sum) ? 'unknown' : hintAfter(before, histogram);
+}
+
+function isStaleNumber(value: number): boolean {
+  return new StaleMarks(Float64Array.of(value)).at(0);
+}
