@@ -3,18 +3,22 @@
  * Never changed after it is made, so one may be shared by many series and kept as a key's owner.
  */
 export class Labels {
-  /** A key that equal label sets, and only they, share. */
-  readonly key: string;
+  #key: string | undefined;
   readonly names: readonly string[];
   readonly values: readonly string[];
 
   private constructor(names: readonly string[], values: readonly string[]) {
     this.names = names;
     this.values = values;
-    this.key = keyOf(names, values);
   }
 
   static readonly empty = new Labels([], []);
+
+  /** A key that equal label sets, and only they, share. Made when it is first asked for: most label sets on the way to a result never are. */
+  get key(): string {
+    this.#key ??= keyOf(this.names, this.values);
+    return this.#key;
+  }
 
   /** From pairs in any order; pairs with an empty value are left out, and of pairs with equal names the last one counts. */
   static of(pairs: Iterable<readonly [name: string, value: string]>): Labels {

@@ -1,0 +1,32 @@
+import type { CallExpression, Expression } from './ast.ts';
+import { callRange } from './call-range.ts';
+import type { EvaluationContext } from './context.ts';
+import { instantFunctions } from './instant-functions.ts';
+import { Matrix } from './matrix.ts';
+import { isRange } from './range-vector.ts';
+import type { Steps } from './steps.ts';
+
+/** Calls a function at all steps. */
+export async function call(context: EvaluationContext, expression: CallExpression, steps: Steps): Promise<Matrix> {
+  const heldBefore = context.samplesHeld;
+  const result = expression.arguments.some(isRange)
+    ? await callRange(context, expression, steps)
+    : await callInstant(context, expression, steps);
+  context.holdOnly(heldBefore, result.samples());
+  return result;
+}
+
+async function callInstant(context: EvaluationContext, expression: CallExpression, steps: Steps): Promise<Matrix> {
+  const { name } = expression.func;
+  const func = instantFunctions.get(name);
+  if (func === undefined) throw new TypeError(`Cannot call ${name}: there is no such function`);
+  if (func.takesExpressions === true) return func.call({ context, expression, steps, arguments: [] });
+  const values: Matrix[] = [];
+  for (const argument of expression.arguments) values.push(await evaluateArgument(context, argument, steps));
+  return func.call({ context, expression, steps, arguments: values });
+}
+
+/** Strings are read from the expression by the functions that take them. */
+function evaluateArgument(context: EvaluationContext, argument: Expression, steps: Steps): Promise<Matrix> {
+  return argument.kind === 'string' ? Promise.resolve(Matrix.empty) : context.evaluate(context, argument, steps);
+}

@@ -1,0 +1,108 @@
+import { LIMITS } from '../../../base/index.ts';
+import { Annotations } from './annotations.ts';
+import type { Expression } from './ast.ts';
+import type { EvaluationRequest, EvaluationSettings } from './evaluation.ts';
+import type { Labels } from './labels.ts';
+import { Matrix } from './matrix.ts';
+import { tooManySamples } from './promql-errors.ts';
+import type { SampleSource, SelectedSeries, Selection } from './source.ts';
+import type { Steps } from './steps.ts';
+
+/** Labels that say what a metric is: they go when a result is no longer that metric. */
+export const METADATA_LABELS: ReadonlySet<string> = new Set(['__name__', '__type__', '__unit__']);
+
+/** How many cells may be held for each sample that may be: most cells of most series hold one. */
+const CELLS_A_SAMPLE = 2;
+
+/** What all parts of one evaluation share: settings, annotations, the count of samples held, and the turns given to others. */
+export class EvaluationContext {
+  readonly settings: EvaluationSettings;
+  readonly annotations = new Annotations();
+  /** The text of the expression. */
+  readonly text: string;
+  readonly signal: AbortSignal;
+  readonly invariant: ReadonlySet<Expression>;
+  /** Evaluates a part of the expression; set by the evaluator, so that files of functions need not import it. */
+  readonly evaluate: Evaluate;
+  readonly #source: SampleSource;
+  #samplesHeld = 0;
+  #samplesPeak = 0;
+  #samplesTotal = 0;
+  #workedSinceMs = performance.now();
+
+  constructor(options: {
+    request: EvaluationRequest;
+    source: SampleSource;
+    signal: AbortSignal;
+    invariant: ReadonlySet<Expression>;
+    evaluate: Evaluate;
+  }) {
+    this.settings = options.request.settings;
+    this.text = options.request.text;
+    this.signal = options.signal;
+    this.invariant = options.invariant;
+    this.evaluate = options.evaluate;
+    this.#source = options.source;
+  }
+
+  get samplesPeak(): number {
+    return this.#samplesPeak;
+  }
+
+  get samplesTotal(): number {
+    return this.#samplesTotal;
+  }
+
+  /** Samples held now; to be given to `holdOnly` when all that was held meanwhile has become one result. */
+  get samplesHeld(): number {
+    return this.#samplesHeld;
+  }
+
+  /** Counts `samples` as held; throws when they are too many. */
+  hold(samples: number): void {
+    this.#samplesHeld += samples;
+    this.#samplesPeak = Math.max(this.#samplesPeak, this.#samplesHeld);
+    if (this.#samplesHeld > this.settings.samplesMax) throw tooManySamples();
+  }
+
+  /** Inputs are no longer held: only what was held before them, and `samples`. */
+  holdOnly(heldBefore: number, samples: number): void {
+    this.hold(samples);
+    this.#samplesHeld = heldBefore + samples;
+  }
+
+  countRead(samples: number): void {
+    this.#samplesTotal += samples;
+  }
+
+  /** Rows of absent cells. Throws when there are far more of them than samples may be held: gaps take room, too. */
+  allocate(labels: readonly Labels[], from: Int32Array, to: Int32Array): Matrix {
+    let cells = 0;
+    for (let row = 0; row < labels.length; row++) cells += to[row]! - from[row]!;
+    if (cells > CELLS_A_SAMPLE * this.settings.samplesMax) throw tooManySamples();
+    return Matrix.allocate(labels, from, to);
+  }
+
+  select(selection: Omit<Selection, 'samplesMax'>): Promise<SelectedSeries[]> {
+    return this.#source.select({ ...selection, samplesMax: this.settings.samplesMax }, this.signal);
+  }
+
+  /** Between chunks of work: lets others have the thread when it has been kept for long, and ends what was aborted. */
+  async turn(): Promise<void> {
+    if (performance.now() - this.#workedSinceMs >= LIMITS.promqlSliceMs) {
+      await new Promise<void>((resolve) => {
+        setImmediate(resolve);
+      });
+      this.#workedSinceMs = performance.now();
+    }
+    this.signal.throwIfAborted();
+  }
+
+  /** The labels of a result that is no longer the metric of `labels`; with delayed removal they stay for now. */
+  withoutName(labels: Labels): Labels {
+    return this.settings.delayedNameRemoval ? labels : labels.drop(METADATA_LABELS);
+  }
+}
+
+/** Evaluates an expression at some steps: a vector as rows, a scalar as one row without labels. */
+export type Evaluate = (context: EvaluationContext, expression: Expression, steps: Steps) => Promise<Matrix>;

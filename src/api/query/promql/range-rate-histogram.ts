@@ -1,0 +1,90 @@
+import { areCompatible, hasCustomBuckets } from './histogram-bounds.ts';
+import { addHistograms } from './histogram-math.ts';
+import { isReset } from './histogram-reset.ts';
+import { HistogramSum } from './histogram-sum.ts';
+import type { FloatHistogram } from './histogram.ts';
+import { boundsReconciled, mixedSchemas, notCounter, notGauge } from './messages.ts';
+import { isStartTimeReset, overlapsStartTime } from './start-times.ts';
+import type { Window } from './windows.ts';
+
+/** How much the histograms of a window grew, two of them at least; undefined, with a warning, when they cannot be subtracted. */
+export function histogramIncrease(window: Window, isCounter: boolean): FloatHistogram | undefined {
+  const { histogramLo: lo, histogramHi: hi, histograms } = window;
+  const last = histograms[hi - 1]!;
+  warnOfHints(window, isCounter);
+  let first: FloatHistogram | undefined = histograms[lo]!;
+  // What lies before a reset is not subtracted, so its buckets do not matter.
+  if (isCounter && isResetAt(window, lo + 1)) first = undefined;
+  const custom = hasCustomBuckets(first ?? histograms[lo + 1]!);
+  for (let at = isCounter ? lo + 1 : hi - 1; at < hi; at++) {
+    if (hasCustomBuckets(histograms[at]!) === custom) continue;
+    window.warn(mixedSchemas(window.metricName));
+    return undefined;
+  }
+  const sum = new HistogramSum(last);
+  if (first !== undefined) note(window, sum.add(first, -1).boundsReconciled, 'subtraction');
+  if (isCounter) addResets(window, sum, first === undefined);
+  return { ...sum.total(), counterReset: 'gauge' };
+}
+
+/** `left` + `right` (or minus); undefined, with a warning, when they cannot be added. */
+export function addInWindow(
+  window: Window,
+  left: FloatHistogram,
+  right: FloatHistogram,
+  sign: 1 | -1,
+): FloatHistogram | undefined {
+  if (!areCompatible(left, right)) {
+    window.warn(mixedSchemas(window.metricName));
+    return undefined;
+  }
+  const result = addHistograms(left, right, sign);
+  note(window, result.boundsReconciled, sign === 1 ? 'addition' : 'subtraction');
+  return result.histogram;
+}
+
+/** A counter goes on from 0 at a reset: what it stood at before is added. */
+function addResets(window: Window, sum: HistogramSum, isFirstReset: boolean): void {
+  const { histogramLo: lo, histogramHi: hi, histograms, histogramTimesMs: timesMs } = window;
+  const startTimesMs = window.histogramStartTimesMs;
+  let isWarned = false;
+  for (let at = lo + 1; at < hi; at++) {
+    if (
+      !isWarned &&
+      startTimesMs !== undefined &&
+      overlapsStartTime(startTimesMs[at - 1]!, timesMs[at - 1]!, startTimesMs[at]!)
+    ) {
+      window.context.annotations.warnOfOverlap(window.metricName, window.at);
+      isWarned = true;
+    }
+    const isSkipped = isFirstReset && at === lo + 1;
+    if (isSkipped || !isResetAt(window, at)) continue;
+    note(window, sum.add(histograms[at - 1]!).boundsReconciled, 'addition');
+  }
+}
+
+function isResetAt(window: Window, at: number): boolean {
+  const { histogramTimesMs: timesMs, histogramStartTimesMs: startTimesMs, histograms } = window;
+  if (
+    startTimesMs !== undefined &&
+    isStartTimeReset(startTimesMs[at - 1]!, timesMs[at - 1]!, startTimesMs[at]!, timesMs[at]!)
+  )
+    return true;
+  return isReset(histograms[at]!, histograms[at - 1]!);
+}
+
+function warnOfHints(window: Window, isCounter: boolean): void {
+  const { histogramLo: lo, histogramHi: hi, histograms } = window;
+  if (isCounter) {
+    for (let at = lo; at < hi; at++) {
+      if (histograms[at]!.counterReset !== 'gauge') continue;
+      window.warn(notCounter(window.metricName));
+      return;
+    }
+  } else if (histograms[lo]!.counterReset !== 'gauge' || histograms[hi - 1]!.counterReset !== 'gauge')
+    window.warn(notGauge(window.metricName));
+}
+
+function note(window: Window, isReconciled: boolean, operation: 'addition' | 'subtraction'): void {
+  if (isReconciled) window.inform(boundsReconciled(operation));
+}

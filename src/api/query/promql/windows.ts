@@ -1,0 +1,199 @@
+import type { PositionRange } from './ast.ts';
+import type { EvaluationContext } from './context.ts';
+import { sampleWeight } from './histogram-math.ts';
+import type { FloatHistogram } from './histogram.ts';
+import type { Labels } from './labels.ts';
+import type { Matrix } from './matrix.ts';
+import type { RangeSeries, RangeVector } from './range-vector.ts';
+import { ROWS_A_TURN, stepReaching } from './select.ts';
+import type { Steps } from './steps.ts';
+
+/**
+ * What a range function looks at: the samples of one series in one window. One object serves all windows, since it is moved from step to step;
+ * samples of index `lo` to `hi` (exclusive) are in the window. Functions write their result through `give` and `giveHistogram`, or give none.
+ */
+export class Window {
+  readonly context: EvaluationContext;
+  /** Where the range stands in the text. */
+  readonly at: PositionRange;
+  readonly isAnchored: boolean;
+  readonly isSmoothed: boolean;
+  readonly rangeMs: number;
+  /** Values of the function's other arguments, by step. */
+  readonly parameters: readonly Float64Array[];
+  /** Scratch room of the function, kept from window to window. */
+  scratch = new Float64Array(64);
+
+  timesMs: Float64Array = NO_NUMBERS;
+  values: Float64Array = NO_NUMBERS;
+  startTimesMs: Float64Array | undefined;
+  lo = 0;
+  hi = 0;
+  histogramTimesMs: Float64Array = NO_NUMBERS;
+  histograms: readonly FloatHistogram[] = [];
+  histogramStartTimesMs: Float64Array | undefined;
+  histogramLo = 0;
+  histogramHi = 0;
+
+  step = 0;
+  /** The time of the step. */
+  timeMs = 0;
+  /** The range itself, exclusive and inclusive; anchored and smoothed windows hold samples beyond it. */
+  fromMs = 0;
+  untilMs = 0;
+
+  /** Where floats fell from one to the next, when the function asked for it: indexes of the sample after. */
+  resets: number[] = [];
+  resetAt = 0;
+
+  #labels!: Labels;
+  #output!: Matrix;
+  #cell = 0;
+
+  constructor(context: EvaluationContext, range: RangeVector, parameters: readonly Float64Array[]) {
+    this.context = context;
+    this.at = range.at;
+    this.isAnchored = range.isAnchored;
+    this.isSmoothed = range.isSmoothed;
+    this.rangeMs = range.rangeMs;
+    this.parameters = parameters;
+  }
+
+  /** Moves on to another series, at its beginning. */
+  enter(series: RangeSeries, output: Matrix): void {
+    this.#labels = series.labels;
+    this.#output = output;
+    this.timesMs = series.timesMs;
+    this.values = series.values;
+    this.startTimesMs = series.startTimesMs;
+    this.histogramTimesMs = series.histogramTimesMs;
+    this.histograms = series.histograms;
+    this.histogramStartTimesMs = series.histogramStartTimesMs;
+    this.lo = 0;
+    this.hi = 0;
+    this.histogramLo = 0;
+    this.histogramHi = 0;
+  }
+
+  /** Moves on to the samples in (`afterMs`, `untilMs`], which never go back. False when there are none. */
+  moveTo(afterMs: number, untilMs: number): boolean {
+    const { timesMs, histogramTimesMs } = this;
+    let { lo, hi } = this;
+    while (hi < timesMs.length && timesMs[hi]! <= untilMs) hi++;
+    while (lo < hi && timesMs[lo]! <= afterMs) lo++;
+    this.lo = lo;
+    this.hi = hi;
+    if (histogramTimesMs.length > 0) this.#moveHistograms(afterMs, untilMs);
+    return hi > lo || this.histogramHi > this.histogramLo;
+  }
+
+  #moveHistograms(afterMs: number, untilMs: number): void {
+    const { histogramTimesMs } = this;
+    while (this.histogramHi < histogramTimesMs.length && histogramTimesMs[this.histogramHi]! <= untilMs)
+      this.histogramHi++;
+    while (this.histogramLo < this.histogramHi && histogramTimesMs[this.histogramLo]! <= afterMs) this.histogramLo++;
+  }
+
+  goToStep(step: number, cell: number): void {
+    this.step = step;
+    this.#cell = cell;
+  }
+
+  /** The name of the series, for annotations. */
+  get metricName(): string {
+    return this.#labels.get('__name__');
+  }
+
+  get floatCount(): number {
+    return this.hi - this.lo;
+  }
+
+  get histogramCount(): number {
+    return this.histogramHi - this.histogramLo;
+  }
+
+  /** What the window counts for in limits. */
+  samples(): number {
+    let samples = this.hi - this.lo;
+    for (let at = this.histogramLo; at < this.histogramHi; at++) samples += sampleWeight(this.histograms[at]!);
+    return samples;
+  }
+
+  parameter(index: number): number {
+    return this.parameters[index]![this.step]!;
+  }
+
+  give(value: number): void {
+    this.#output.setFloat(this.#cell, value);
+  }
+
+  giveHistogram(histogram: FloatHistogram): void {
+    this.#output.setHistogram(this.#cell, histogram);
+  }
+
+  warn(message: string): void {
+    this.context.annotations.warn(message, this.at);
+  }
+
+  inform(message: string): void {
+    this.context.annotations.inform(message, this.at);
+  }
+}
+
+const NO_NUMBERS = new Float64Array(0);
+
+/** A function of the samples in a window. */
+export interface RangeFunction {
+  /** Called for each window that holds a sample. */
+  readonly apply: (window: Window) => void;
+  /** Called for each series before its windows. */
+  readonly enter?: (window: Window) => void;
+}
+
+/** Calls `func` for each series and step. One row for each series; labels are those of the series. */
+export async function overWindows(
+  context: EvaluationContext,
+  range: RangeVector,
+  options: { func: RangeFunction; parameters: readonly Float64Array[]; steps: Steps },
+): Promise<Matrix> {
+  const { func, parameters, steps } = options;
+  const extents = range.series.map((series) => stepsOf(series, range, steps));
+  const output = context.allocate(
+    range.series.map((series) => series.labels),
+    Int32Array.from(extents, (extent) => extent.from),
+    Int32Array.from(extents, (extent) => extent.to),
+  );
+  const window = new Window(context, range, parameters);
+  let windowSamplesMax = 0;
+  let read = 0;
+  for (const [row, series] of range.series.entries()) {
+    if (row % ROWS_A_TURN === 0) await context.turn();
+    window.enter(series, output);
+    func.enter?.(window);
+    const base = output.base[row]!;
+    for (let step = output.from[row]!; step < output.to[row]!; step++) {
+      const lookMs = range.times.firstMs + step * range.times.stepMs;
+      window.timeMs = steps.startMs + step * steps.stepMs;
+      window.fromMs = lookMs - range.rangeMs;
+      window.untilMs = lookMs;
+      if (!window.moveTo(window.fromMs - range.beforeMs, lookMs + range.afterMs)) continue;
+      const samples = window.histogramHi === 0 ? window.hi - window.lo : window.samples();
+      read += samples;
+      if (samples > windowSamplesMax) windowSamplesMax = samples;
+      window.goToStep(step, base + step);
+      func.apply(window);
+    }
+  }
+  context.countRead(read);
+  context.hold(output.samples() + windowSamplesMax);
+  return output;
+}
+
+/** The steps whose window may hold samples of a series. */
+function stepsOf(series: RangeSeries, range: RangeVector, steps: Steps): { from: number; to: number } {
+  const firstMs = Math.min(series.timesMs[0] ?? Infinity, series.histogramTimesMs[0] ?? Infinity);
+  const lastMs = Math.max(series.timesMs.at(-1) ?? -Infinity, series.histogramTimesMs.at(-1) ?? -Infinity);
+  const from = stepReaching(range.times, firstMs - range.afterMs, steps.count);
+  const to = stepReaching(range.times, lastMs + range.rangeMs + range.beforeMs, steps.count);
+  return { from, to: Math.max(from, to) };
+}

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { linesOf, query, samplesOf } from '../../../helpers/promql-samples.ts';
+
+const requests = samplesOf(
+  { labels: { __name__: 'requests_total', job: 'a', path: '/' }, samples: [0, 60, 120, 30, 90, 150] },
+  { labels: { __name__: 'requests_total', job: 'a', path: '/x' }, samples: [0, 6, 12, 18, 24, 30] },
+  { labels: { __name__: 'requests_total', job: 'b', path: '/' }, samples: [5, 5, 5, 5, 'stale', undefined] },
+);
+
+test('instant selectors look back to the last sample and not beyond the lookback', async () => {
+  const found = await query('requests_total', requests, { startMs: 200_000 });
+  assert.deepEqual(linesOf(found), [
+    'requests_total{job="a",path="/"} 30',
+    'requests_total{job="a",path="/x"} 18',
+    'requests_total{job="b",path="/"} 5',
+  ]);
+  const late = await query('requests_total', requests, { startMs: 599_999 });
+  assert.deepEqual(linesOf(late), ['requests_total{job="a",path="/"} 150', 'requests_total{job="a",path="/x"} 30']);
+  const tooLate = await query('requests_total', requests, { startMs: 600_000 });
+  assert.deepEqual(linesOf(tooLate), []);
+});
+
+test('range queries give samples at their steps, without those that ended', async () => {
+  const found = await query('requests_total{path="/"}', requests, { startMs: 150_000, endMs: 300_000, stepMs: 60_000 });
+  assert.deepEqual(linesOf(found), [
+    'requests_total{job="a",path="/"} 120@150 30@210 90@270',
+    'requests_total{job="b",path="/"} 5@150 5@210',
+  ]);
+});
+
+test('rate adds what a counter stood at before its reset, and extrapolates to the ends of the range', async () => {
+  const found = await query('increase(requests_total{job="a",path="/"}[4m])', requests, { startMs: 270_000 });
+  // 60 to 120, a reset, 30, 90: 150 in 3 minutes, with half a minute to go on both sides.
+  assert.deepEqual(linesOf(found), ['{job="a",path="/"} 200']);
+  // By 210 and 24 in the four minutes between samples, and so far again in the fifth.
+  const rate = await query('sum by (job) (rate(requests_total[5m]))', requests, { startMs: 300_000 });
+  assert.deepEqual(linesOf(rate), ['{job="a"} 0.975', '{job="b"} 0']);
+});
+
+test('operators match series by their labels', async () => {
+  const ratio = await query('requests_total / on (job) group_left sum by (job) (requests_total)', requests, {
+    startMs: 120_000,
+  });
+  assert.deepEqual(linesOf(ratio), [
+    '{job="a",path="/"} 0.9090909090909091',
+    '{job="a",path="/x"} 0.09090909090909091',
+    '{job="b",path="/"} 1',
+  ]);
+  await assert.rejects(query('requests_total / on (job) requests_total', requests, { startMs: 120_000 }), {
+    code: 'TREASURY_QUERY_INVALID',
+    message: /^found duplicate series for the match group \{job="a"\} on the right hand-side of the operation/,
+  });
+});
+
+test('too many samples are an error and not a cut', async () => {
+  await assert.rejects(
+    query('requests_total', requests, { endMs: 300_000, stepMs: 1000, settings: { samplesMax: 500 } }),
+    { code: 'TREASURY_QUERY_LIMIT', message: /would load too many samples into memory/ },
+  );
+});
+
+test('an aborted evaluation throws the reason', async () => {
+  const reason = new Error('gone');
+  await assert.rejects(query('requests_total', requests, { signal: AbortSignal.abort(reason) }), reason);
+});
