@@ -314,6 +314,8 @@ export const LIMITS = {
   pullStatusIntervalMs: 5_000,
   /** How long a rebuild waits for tables that do not take rows: what passes by itself has passed by then. */
   rebuildStuckMaxMs: 30_000,
+  /** How long a command that waits for a server's work waits for a server that is gone: its recovery of a large log takes minutes. */
+  serverLostMaxMs: 10 * 60_000,
   /** Cursors: each is a small file that is read at start, a hold that retention asks, and a row of the status. */
   cursorsMax: 256,
   /** A cursor file takes some 300 bytes. */

@@ -1,9 +1,21 @@
 /** `treasury status`. */
 import type { Config } from '../config.ts';
 import { ask } from './client.ts';
-import { bytesText } from './quantity-text.ts';
+import { bytesText, durationText } from './quantity-text.ts';
 import { tableText } from './table.ts';
 import { writeOut } from './write-out.ts';
+
+interface Build {
+  readonly version: number;
+  readonly kind: 'new' | 'rebuild';
+  readonly offset: number;
+  readonly targetOffset: number;
+  readonly entriesPerSecond: number | null;
+  readonly estimatedEndMs: number | null;
+  readonly stuck: string | null;
+  /** Not there in answers of older servers. */
+  readonly waiting?: 'disk' | 'retry' | null;
+}
 
 interface StatusBody {
   readonly version: string;
@@ -18,6 +30,8 @@ interface StatusBody {
     readonly rowsWritten: number;
     /** Of those of users. */
     readonly error?: string | null;
+    /** Not there of those of users, and in answers of servers that know none. */
+    readonly building?: Build | null;
   }[];
   readonly log: {
     readonly bytes: number;
@@ -96,6 +110,7 @@ function summary(body: StatusBody): string {
   const tables = [
     facts,
     projections,
+    ...buildTables(body.projections),
     ...(failing.length === 0 ? [] : [tableText(['projection', 'error'], failing)]),
     ...exporterTables(body.exporters),
   ];
@@ -105,6 +120,27 @@ function summary(body: StatusBody): string {
     quarantine.newest.map((each) => [each.offset, each.projection, each.reason]),
   );
   return [...tables, quarantined].join('\n');
+}
+
+/** Left out while nothing is built. */
+function buildTables(projections: StatusBody['projections']): string[] {
+  const builds = projections.flatMap(({ building, ...serving }) => (building ? [{ serving, building }] : []));
+  if (builds.length === 0) return [];
+  const rows = builds.map(({ serving: { name, version }, building }) => [
+    name,
+    building.kind === 'rebuild' ? `v${version} anew` : `v${building.version} in place of v${version}`,
+    building.offset,
+    building.targetOffset,
+    building.entriesPerSecond === null ? '' : Math.round(building.entriesPerSecond),
+    building.estimatedEndMs === null ? '' : durationText(building.estimatedEndMs),
+    building.waiting ?? '',
+  ]);
+  // Cells are cut where they are long.
+  const reasons = builds.flatMap(({ serving: { name }, building: { stuck } }) =>
+    stuck === null ? [] : [`${name}: ${stuck}\n`],
+  );
+  const table = tableText(['being built', 'version', 'offset', 'of', 'entries/s', 'about left', 'waits for'], rows);
+  return [table + reasons.join('')];
 }
 
 /** Left out while there is none. */

@@ -1,6 +1,7 @@
 /** Whether the disk has room for what is built: tables of about the size of those that serve, and a reserve that others need. */
 import { LIMITS } from '../base/index.ts';
 import { type Database, sqlString } from './database.ts';
+import { storeFailure } from './store-failures.ts';
 import { fileSpace } from './table-retention-space.ts';
 
 /** Tables that serve, and those that are built beside them. Physical names. */
@@ -42,8 +43,20 @@ export function createBuildSpace(
   };
 }
 
-/** Bytes of the blocks that tables of schema `store` have in the file. */
+/** Bytes that tables of schema `store` have in the file. */
 async function tableBytes(database: Database, tables: readonly string[]): Promise<number> {
+  if (tables.length === 0) return 0;
+  try {
+    return await blockBytes(database, tables);
+  } catch (error) {
+    // DuckDB cannot tell the blocks of a table with times that are far out of range, which are data like any other.
+    if (storeFailure(error) !== 'data') throw error;
+    return sharedBytes(database, tables);
+  }
+}
+
+/** Those of their blocks. */
+async function blockBytes(database: Database, tables: readonly string[]): Promise<number> {
   let blocks = 0;
   for (const table of tables) {
     const info = `pragma_storage_info(${sqlString(`store.${table}`)})`;
@@ -56,6 +69,15 @@ async function tableBytes(database: Database, tables: readonly string[]): Promis
   if (blocks === 0) return 0;
   const [size] = await database.rows('SELECT block_size FROM pragma_database_size()');
   return blocks * Number(size?.['block_size'] ?? 0);
+}
+
+/** Their share of what the file has in use, by rows and columns. */
+async function sharedBytes(database: Database, tables: readonly string[]): Promise<number> {
+  const [found] = await database.rows(`
+    SELECT coalesce(sum(estimated_size * column_count) FILTER (schema_name = 'store' AND table_name IN (${tables.map(sqlString).join(', ')})), 0)
+      / greatest(sum(estimated_size * column_count), 1) AS share
+    FROM duckdb_tables() WHERE database_name = current_database()`);
+  return Math.ceil((await fileSpace(database)).usedBytes * Number(found?.['share'] ?? 0));
 }
 
 function megabytes(bytes: number): string {

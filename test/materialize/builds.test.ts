@@ -173,6 +173,24 @@ test('the room that a build needs is that of the tables that serve, less what is
   assert.match((await lackAt(10_000_000).lackFor(store, [...whole, ...whole])) ?? 'fits', /^about 1[678] MB/);
 });
 
+test('tables with times out of range, of which DuckDB tells no blocks, need their share of the file', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'builds-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const store = await openSmallStore(t, join(directory, 'tables'));
+  await store.run(`
+    CREATE SCHEMA store;
+    CREATE TABLE store.a AS SELECT make_timestamp_ns(-9223372036854775806 + range) AS time, hash(range) AS value FROM range(1_000_000);
+    CREATE TABLE store.b AS SELECT time, value FROM store.a WHERE value % 3 = 0;
+    CREATE TABLE store.c AS FROM store.a WITH NO DATA;
+    CHECKPOINT`);
+  await assert.rejects(store.rows("FROM pragma_storage_info('store.a')"), /Date out of range/);
+  const lackAt = (freeBytes: number) => createBuildSpace(() => freeBytes, 0);
+  const tables = [{ serving: ['a'], built: ['c'] }];
+  assert.match((await lackAt(1_000_000).lackFor(store, tables)) ?? 'fits', /^about ([5-9]|1[0-9]) MB are needed/);
+  assert.equal(await lackAt(30_000_000).lackFor(store, tables), null);
+  assert.equal(await lackAt(0).lackFor(store, [{ serving: ['a'], built: ['a'] }]), null);
+});
+
 test('a new version waits for free disk at the start, says so, and is built when there is some', async (t) => {
   const store = await openSmallStore(t);
   const log = logOf(20);
