@@ -418,6 +418,8 @@ export const LIMITS = {
   shutdownMaxMs: 10_000,
   /** Levels of a PromQL expression: who walks trees by recursion needs a stack for it. No query that a person or a dashboard wrote comes near. */
   promqlDepthMax: 500,
+  /** Values of one series in the notation of unit tests, where a few characters repeat one a million times. */
+  promqlSeriesValuesMax: 1_000_000,
   /** Time for which an evaluation of PromQL keeps its thread, between chunks of work: others wait no longer for theirs, and an abort is seen. */
   promqlSliceMs: 20,
 } as const;

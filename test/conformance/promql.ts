@@ -19,15 +19,15 @@ async function main(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({ args: [...args], options: { parser: { type: 'string', multiple: true } } });
   const runs = (values.parser ?? []).map((path) => ({ path, run: () => checkVerdicts(path) }));
   if (runs.length === 0) {
-    console.error('Usage: npm run conformance:promql -- --parser FILE.json ...');
+    process.stderr.write('Usage: npm run conformance:promql -- --parser FILE.json ...\n');
     return 2;
   }
   let failed = 0;
   for (const { path, run } of runs) {
     const outcome = await run();
     failed += outcome.failed;
-    console.log(`${path}: ${outcome.passed} passed, ${outcome.failed} failed`);
-    for (const line of outcome.details) console.log(`  ${line}`);
+    print(`${path}: ${outcome.passed} passed, ${outcome.failed} failed`);
+    for (const line of outcome.details) print(`  ${line}`);
   }
   return failed === 0 ? 0 : 1;
 }
@@ -42,4 +42,8 @@ async function checkVerdicts(path: string): Promise<FileOutcome> {
       ...disputed.map((text) => `left out, for the list has another verdict than upstream: ${JSON.stringify(text)}`),
     ],
   };
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
 }

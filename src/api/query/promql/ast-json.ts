@@ -8,6 +8,7 @@ import type {
   VectorSelector,
 } from './ast.ts';
 import { formatFloat } from './format-float.ts';
+import { withoutStrayBytes } from './stray-bytes.ts';
 
 /** A value that `JSON.stringify` takes as it is. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
@@ -21,7 +22,7 @@ export function expressionJson(expression: Expression): JsonValue {
     case 'number':
       return { type: 'numberLiteral', val: formatFloat(expression.value) };
     case 'string':
-      return { type: 'stringLiteral', val: expression.value };
+      return { type: 'stringLiteral', val: withoutStrayBytes(expression.value) };
     case 'vector-selector':
       return { type: 'vectorSelector', ...selectorJson(expression) };
     case 'matrix-selector': {
@@ -96,7 +97,7 @@ function selectorJson(selector: VectorSelector): { readonly [key: string]: JsonV
 }
 
 function matcherJson({ name, operator, value }: LabelMatcher): JsonValue {
-  return { name, value, type: operator };
+  return { name: withoutStrayBytes(name), value: withoutStrayBytes(value), type: operator };
 }
 
 function timesJson(modifiers: TimeModifiers): { readonly [key: string]: JsonValue } {

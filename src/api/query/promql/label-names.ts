@@ -1,7 +1,6 @@
-/**
- * Whether `name` may be a label's: any text of UTF-8 but the empty one. Bytes that are none have become U+FFFD on the way here, which no name has
- * any use for itself.
- */
+import { isUtf8 } from './stray-bytes.ts';
+
+/** Whether `name` may be a label's: any text but the empty one and such with bytes that are no UTF-8. */
 export function isLabelName(name: string): boolean {
-  return name !== '' && !name.includes('\ufffd');
+  return name !== '' && isUtf8(name);
 }

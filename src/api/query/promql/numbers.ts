@@ -55,10 +55,10 @@ const UNITS: readonly (readonly [unit: string, nanoseconds: bigint])[] = [
 
 /** The milliseconds of a duration such as `1h30m`: whole numbers, each unit once, from large to small. */
 export function parseDurationMs(text: string): Parsed {
-  if (!/^(\d+[a-z]+)+$/.test(text)) return { error: `not a valid duration string: ${quoteText(text)}` };
+  if (!/^(\d+\D+)+$/.test(text)) return { error: `not a valid duration string: ${quoteText(text)}` };
   let nanoseconds = 0n;
   let last = -1;
-  for (const [, digits, unit] of text.matchAll(/(\d+)([a-z]+)/g)) {
+  for (const [, digits, unit] of text.matchAll(/(\d+)(\D+)/g)) {
     const rank = UNITS.findIndex(([name]) => name === unit);
     if (rank === -1) return { error: `unknown unit ${quoteText(unit!)} in duration ${quoteText(text)}` };
     if (rank <= last || BigInt(digits!) >= 2n ** 64n) {

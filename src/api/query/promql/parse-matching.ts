@@ -1,6 +1,6 @@
 import type { VectorMatching } from './ast.ts';
 import { parseSignedNumber } from './parse-number.ts';
-import { parseGroupingLabels } from './parse-selector.ts';
+import { parseGroupingLabels, parseOptionalGroupingLabels } from './parse-selector.ts';
 import type { TokenStream } from './token-stream.ts';
 
 /**
@@ -12,7 +12,7 @@ export function parseBinaryModifiers(tokens: TokenStream): { returnBool: boolean
   const how = tokens.takeIf('on') ?? tokens.takeIf('ignoring');
   const labels = how === undefined ? [] : parseGroupingLabels(tokens);
   const group = how === undefined ? undefined : (tokens.takeIf('group_left') ?? tokens.takeIf('group_right'));
-  const include = group !== undefined && tokens.at('(') ? parseGroupingLabels(tokens) : [];
+  const include = group === undefined ? [] : parseOptionalGroupingLabels(tokens);
   return {
     returnBool,
     matching: {

@@ -1,7 +1,9 @@
 import { TreasuryError } from '../../../base/index.ts';
 import type { LabelMatcher, MatchOperator, PositionRange, VectorSelector } from './ast.ts';
+import { isNumberAhead } from './parse-number.ts';
 import { quoteText } from './quote.ts';
 import { regularExpression } from './regular-expression.ts';
+import { isUtf8 } from './stray-bytes.ts';
 import type { ErrorContext, TokenStream } from './token-stream.ts';
 import { isAggregator, isPreprocessor, type Token, type TokenKind } from './tokens.ts';
 import { unquote } from './unquote.ts';
@@ -52,7 +54,15 @@ export function isMetricName(kind: TokenKind): boolean {
   return NAME_WORDS.has(kind) || isAggregator(kind) || isPreprocessor(kind);
 }
 
-/** Words that may name a label in a list of labels, and no metric. */
+/** Whether an expression may begin with the token ahead. */
+export function isExpressionAhead(tokens: TokenStream): boolean {
+  const { kind } = tokens.peek();
+  return isNumberAhead(tokens) || isMetricName(kind) || EXPRESSION_STARTS.has(kind);
+}
+
+const EXPRESSION_STARTS: ReadonlySet<TokenKind> = new Set(['(', '{', 'string', '+', '-']);
+
+/** Words that may name a label in a list of labels, and no metric. `without` is the other way round, as upstream. */
 const LABEL_WORDS: ReadonlySet<TokenKind> = new Set(['bool', 'group_left', 'group_right', 'ignoring', 'on', 'atan2']);
 
 const MATCHING = 'label matching';
@@ -94,7 +104,8 @@ function patternError(pattern: string): string | undefined {
     regularExpression(pattern);
     return undefined;
   } catch (error) {
-    if (error instanceof TreasuryError) return error.message;
+    // The package shows the flag that it was given as if it were part of the pattern.
+    if (error instanceof TreasuryError) return error.message.replace(`\`(?s)${pattern}\``, () => `\`${pattern}\``);
     throw error;
   }
 }
@@ -111,16 +122,24 @@ const GROUPING_START: ErrorContext = { name: GROUPING, expected: '"("' };
 const GROUPING_LABEL: ErrorContext = { name: GROUPING, expected: 'label' };
 const GROUPING_END: ErrorContext = { name: GROUPING, expected: '"," or ")"' };
 
+/** The labels of `group_left` and `group_right`, which may be left out. */
+export function parseOptionalGroupingLabels(tokens: TokenStream): string[] {
+  if (tokens.at('(')) return parseGroupingLabels(tokens);
+  if (!isExpressionAhead(tokens)) tokens.unexpected(GROUPING_START);
+  return [];
+}
+
 /** `(a, "b.c")` behind `by`, `without`, `on`, `ignoring`, `group_left` and `group_right`. A comma may stand behind the last label. */
 export function parseGroupingLabels(tokens: TokenStream): string[] {
   if (tokens.takeIf('(') === undefined) tokens.unexpected(GROUPING_START);
   const labels: string[] = [];
   while (!tokens.at(')')) {
     const { kind } = tokens.peek();
-    if (kind !== 'string' && !isMetricName(kind) && !LABEL_WORDS.has(kind)) tokens.unexpected(GROUPING_LABEL);
+    const isLabel = kind === 'string' || LABEL_WORDS.has(kind) || (isMetricName(kind) && kind !== 'without');
+    if (!isLabel) tokens.unexpected(GROUPING_LABEL);
     const token = tokens.take();
     const label = kind === 'string' ? unquote(token.text) : token.text;
-    if (label === '') tokens.fail(token, `invalid label name for grouping: ${quoteText(label)}`);
+    if (label === '' || !isUtf8(label)) tokens.fail(token, `invalid label name for grouping: ${quoteText(label)}`);
     labels.push(label);
     if (tokens.takeIf(',') === undefined && !tokens.at(')')) tokens.unexpected(GROUPING_END);
   }

@@ -5,7 +5,7 @@ import { parseBinaryModifiers } from './parse-matching.ts';
 import { parsePostfix } from './parse-modifiers.ts';
 import { isNumberAhead, parseNumberLiteral } from './parse-number.ts';
 import type { ParseOptions } from './parse-options.ts';
-import { isMetricName, parseGroupingLabels, parseMatchers, selectorOf } from './parse-selector.ts';
+import { isExpressionAhead, isMetricName, parseGroupingLabels, parseMatchers, selectorOf } from './parse-selector.ts';
 import { binaryPrecedence, POWER_PRECEDENCE } from './precedence.ts';
 import { quoteText } from './quote.ts';
 import { type ErrorContext, TokenStream } from './token-stream.ts';
@@ -189,10 +189,4 @@ class ExpressionParser {
 interface GroupingModifier {
   readonly grouping: readonly string[];
   readonly without: boolean;
-}
-
-function isExpressionAhead(tokens: TokenStream): boolean {
-  const { kind } = tokens.peek();
-  if (isNumberAhead(tokens) || isMetricName(kind)) return true;
-  return kind === '(' || kind === '{' || kind === 'string' || kind === '+' || kind === '-';
 }

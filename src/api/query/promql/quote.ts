@@ -1,3 +1,5 @@
+import { isUtf8, strayByte } from './stray-bytes.ts';
+
 /**
  * Text in double quotes as Go's `%q` writes it: what cannot be printed becomes an escape. PromQL reads it back as the same text.
  */
@@ -35,8 +37,9 @@ function escapeCharacter(character: string): string {
   if (named !== undefined) return named;
   if (isPrintable(character)) return character;
   const code = character.codePointAt(0)!;
-  // A half of a surrogate pair is no character; UTF-8 cannot hold it.
-  if (code >= 0xd800 && code <= 0xdfff) return '\uFFFD';
+  const stray = strayByte(character);
+  if (stray !== undefined) return `\\x${stray.toString(16)}`;
+  if (!isUtf8(character)) return '\uFFFD';
   if (code < 0x20 || code === 0x7f) return `\\x${code.toString(16).padStart(2, '0')}`;
   if (code <= 0xffff) return `\\u${code.toString(16).padStart(4, '0')}`;
   return `\\U${code.toString(16).padStart(8, '0')}`;

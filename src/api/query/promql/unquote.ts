@@ -1,8 +1,9 @@
 import { assert } from '../../../base/index.ts';
+import { textOfBytes } from './stray-bytes.ts';
 
 /**
  * The text that a string of PromQL stands for. `literal` carries its quotes (one of `"`, `'` and the backquote) and was accepted by the lexer, so
- * every escape in it is whole. Escapes of bytes (`\xff`, `\377`) that together are no UTF-8 become U+FFFD: text holds no bytes.
+ * every escape in it is whole. Escapes of bytes (`\xff`, `\377`) that together are no UTF-8 become stray bytes (stray-bytes.ts).
  */
 export function unquote(literal: string): string {
   const inner = literal.slice(1, -1);
@@ -20,7 +21,7 @@ export function unquote(literal: string): string {
     pieces.push(escape.bytes);
     at = escape.end;
   }
-  return Buffer.concat(pieces).toString('utf8');
+  return textOfBytes(Buffer.concat(pieces));
 }
 
 const SINGLE: Readonly<Record<string, number>> = { a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11 };
