@@ -236,6 +236,8 @@ export const LIMITS = {
   pullChunkBytes: 1 * MIB,
   /** Bytes read for a pull and not yet taken by its connection: two parts, so that reading and sending overlap. */
   pullBufferedBytesMax: 2 * MIB,
+  /** A record batch of decoded tables, about: what a pull reads ahead, and one larger entry goes alone. */
+  pullDecodedBatchBytes: 2 * MIB,
   /** What is written to a connection at a time: a client that takes no more than this in `pullStallMaxMs` counts as not reading. */
   pullWriteBytes: 256 * KIB,
   /** How long a client may not read before its pull is cut. It goes on where it was, whenever it comes back. */
@@ -248,9 +250,13 @@ export const LIMITS = {
   pullSliceMs: 10,
   /** JavaScript heap of the thread of pulls in MiB; frames live outside of it. */
   pullHeapMibMax: 512,
-  /** Rows of one range of a view: held once on the way out. One larger entry makes a larger range. */
-  pullRangeRowsMax: 65_536,
-  /** A record batch of a view: ranges of several entries that are larger are halved, and one entry that is larger cannot be had. */
+  /** Rows of one range of a view, at most and at first. One larger entry makes a larger range. */
+  pullRangeRowsMax: 16_384,
+  /** What a range of a view should take, by which its rows are found: held a few times on the way out, and until garbage is collected. */
+  pullRangeTargetBytes: 8 * MIB,
+  /** Ranges of several entries that are larger are halved: the rows behind were wider than those before. */
+  pullRangeBytesMax: 32 * MIB,
+  /** One entry of a view, a record batch: one that is larger cannot be had. */
   pullBatchBytesMax: 128 * MIB,
   /** Tries of a range that an engine which is busy or starts again did not answer; a second in between. */
   pullRangeTriesMax: 10,
@@ -303,6 +309,12 @@ export const LIMITS = {
   folderFlushRowsMax: 491_520,
   folderFlushBytesMax: 128 * MIB,
   folderFlushIntervalMs: 60_000,
+  /** Commits of a Delta table from one checkpoint to the next: what Delta Lake does by default, and at most so many files are read to open it. */
+  deltaCheckpointCommits: 10,
+  /** One action in a checkpoint that is written: a schema with thousands of columns. Memory for two is taken. */
+  deltaActionBytesMax: 4 * MIB,
+  /** How long checkpoints name files that others have removed: Delta Lake's own, so that readers of older versions find them. */
+  deltaTombstoneMs: 7 * 24 * 60 * 60_000,
   /** Tries to make a commit of a Delta table while others commit to it too. */
   deltaCommitTriesMax: 16,
   /** First and longest wait before a pull asks again when the server is gone. */
@@ -477,6 +489,8 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.messageBytesMax < limits.otlpHttpArrivingBytesMax, 'one body must fit those that arrive');
   assert(limits.pullWriteBytes <= limits.pullChunkBytes, 'a part of a pull must be worth a write');
   assert(limits.pullChunkBytes < limits.pullBufferedBytesMax, 'reading for a pull must overlap with sending');
+  assert(limits.pullRangeTargetBytes < limits.pullRangeBytesMax, 'a range of a view must fit what it may take');
+  assert(limits.pullRangeBytesMax <= limits.pullBatchBytesMax, 'an entry of a view must be given the bytes of a range');
   assert(limits.otlpHttpLingerMaxMs < limits.httpDrainMaxMs, 'a refused request must end before the server stops');
   assert(limits.otlpRetryAfterMs % 1_000 === 0, 'Retry-After knows whole seconds only');
   assert(limits.cursorsMax * limits.cursorFileBytesMax < limits.diskReserveBytes, 'cursors must fit the disk reserve');

@@ -57,13 +57,20 @@ export interface Cursor {
   flush(): Promise<void>;
 }
 
+export interface NewCursor {
+  readonly offset: bigint;
+  readonly policy: HoldPolicy;
+  /** Default false. */
+  readonly paused?: boolean;
+}
+
 export interface Cursors {
   list(): readonly CursorStatus[];
   get(name: string): Cursor | null;
   /** Files that were no cursors of this log when they were opened. */
   readonly damaged: readonly DamagedCursor[];
   /** Throws TreasuryError TREASURY_CURSOR_EXISTS, TREASURY_CURSOR_NAME, TREASURY_CURSOR_LIMIT, OffsetOutOfRangeError. */
-  create(name: string, options: { readonly offset: bigint; readonly policy: HoldPolicy }): Promise<Cursor>;
+  create(name: string, options: NewCursor): Promise<Cursor>;
   /** A new cursor at the place and with the policy of another. Throws TREASURY_CURSOR_UNKNOWN too. */
   fork(name: string, from: string): Promise<Cursor>;
   /** Releases its hold and removes its file. Throws TREASURY_CURSOR_UNKNOWN. */
@@ -174,7 +181,7 @@ function openFound({ directory, log, logger, clock }: Required<CursorsOptions>, 
     throw new TreasuryError('TREASURY_CURSOR_UNKNOWN', `Cannot find cursor ${name}`, { facts: { cursor: name } });
   };
 
-  async function create(name: string, { offset, policy }: { offset: bigint; policy: HoldPolicy }): Promise<Cursor> {
+  async function create(name: string, { offset, policy, paused = false }: NewCursor): Promise<Cursor> {
     refuseName(name);
     if (slots.has(name)) {
       throw new TreasuryError('TREASURY_CURSOR_EXISTS', `Cannot create cursor ${name}: it exists`, {
@@ -189,7 +196,7 @@ function openFound({ directory, log, logger, clock }: Required<CursorsOptions>, 
     }
     refuseOffset(offset, log);
     const now = nowUnixMs(clock);
-    const slot = add({ name, offset, policy, paused: false, createdAtUnixMs: now, updatedAtUnixMs: now });
+    const slot = add({ name, offset, policy, paused, createdAtUnixMs: now, updatedAtUnixMs: now });
     try {
       slot.touch();
       await slot.cursor.flush();

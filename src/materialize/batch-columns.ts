@@ -45,7 +45,12 @@ export const NO_DAY = '0000-00-00';
 /** The UTC day of a time column as text. A time of 0 is what OTLP has for none. */
 export function dayOf(column: string): string {
   return `CASE WHEN ${column} IS NULL OR NOT isfinite(${column}) OR ${column} = make_timestamp_ns(0)
-    THEN '${NO_DAY}' ELSE ${column}::DATE::VARCHAR END`;
+    THEN '${NO_DAY}' ELSE make_timestamp(${microsecondsOf(column)})::DATE::VARCHAR END`;
+}
+
+/** The microsecond that a time is in. DuckDB's own casts go towards 1970: before that to the one behind. */
+function microsecondsOf(value: string): string {
+  return `(epoch_ns(${value}) // 1000 - CASE WHEN epoch_ns(${value}) % 1000 < 0 THEN 1 ELSE 0 END)`;
 }
 
 /** A type in the schema of a Delta table. */
@@ -98,7 +103,7 @@ export function deltaColumns(
 ): DeltaColumn[] {
   if (type.typeId === DuckDBTypeId.TIMESTAMP_NS) {
     return [
-      column(name, 'timestamp', `CASE WHEN isfinite(${value}) THEN ${value}::TIMESTAMPTZ END`),
+      column(name, 'timestamp', `CASE WHEN isfinite(${value}) THEN make_timestamptz(${microsecondsOf(value)}) END`),
       column(`${name}_unix_nano`, 'long', `epoch_ns(${value})`),
     ];
   }

@@ -76,6 +76,8 @@ export interface ParquetFile {
 export interface BatchTables {
   /** Rows not yet written to files. */
   readonly rows: number;
+  /** For files that go with those of the tables, such as checkpoints of Delta tables. */
+  readonly database: Database;
   /** The columns of a table's files in flavour `delta`. */
   deltaFields(table: BatchTableName): readonly DeltaField[];
   /** Adds the rows of one entry; throws BatchMalformedError when it cannot be projected, and has added nothing then. */
@@ -98,7 +100,7 @@ class DuckDBBatchTables implements BatchTables {
   rows = 0;
   readonly #instance: DuckDBInstance;
   readonly #connection: DuckDBConnection;
-  readonly #database: Database;
+  readonly database: Database;
   readonly #projectors = new Map<Signal, Projector>();
   readonly #deltaColumns = new Map<BatchTableName, ReturnType<typeof deltaColumns>>();
   /** Tables that rows go into, dimensions and maps of ids included. */
@@ -109,7 +111,7 @@ class DuckDBBatchTables implements BatchTables {
   constructor(instance: DuckDBInstance, connection: DuckDBConnection, database: Database) {
     this.#instance = instance;
     this.#connection = connection;
-    this.#database = database;
+    this.database = database;
   }
 
   async start(): Promise<void> {
@@ -128,8 +130,8 @@ class DuckDBBatchTables implements BatchTables {
     const context = {
       openWriter,
       tableName: (table: string) => table,
-      run: (sql: string) => this.#database.run(sql),
-      rows: (sql: string) => this.#database.rows(sql),
+      run: (sql: string) => this.database.run(sql),
+      rows: (sql: string) => this.database.rows(sql),
     };
     for (const projection of PROJECTIONS) {
       this.#projectors.set(projection.signal, await projection.start(context));
@@ -191,7 +193,7 @@ class DuckDBBatchTables implements BatchTables {
   ): Promise<ParquetFile[]> {
     const { query, time } = TABLE_SOURCES[table];
     const wanted = `entry_offset >= ${fromOffset?.(table) ?? 0n}`;
-    const days = await this.#database.rows(
+    const days = await this.database.rows(
       `SELECT ${dayOf(time)} AS day, count(*) AS rows FROM main.${table} WHERE ${wanted} GROUP BY day ORDER BY day`,
     );
     const columns =
@@ -206,7 +208,7 @@ class DuckDBBatchTables implements BatchTables {
       const day = String(each['day']);
       const path = pathOf(table, day);
       await mkdir(dirname(path), { recursive: true });
-      await this.#database.run(`
+      await this.database.run(`
         COPY (SELECT ${columns} FROM (${query}) WHERE ${wanted} AND ${dayOf(time)} = ${sqlString(day)})
         TO ${sqlString(path)}
         (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${LIMITS.parquetRowGroupRows}, USE_TMP_FILE false)`);
@@ -218,8 +220,8 @@ class DuckDBBatchTables implements BatchTables {
 
   /** Empties everything, resources and series too, so that memory does not grow with what was ever seen. */
   async #forget(): Promise<void> {
-    for (const table of this.#tables) await this.#database.run(`DELETE FROM store.${sqlIdentifier(table)}`);
-    await this.#database.run('CHECKPOINT');
+    for (const table of this.#tables) await this.database.run(`DELETE FROM store.${sqlIdentifier(table)}`);
+    await this.database.run('CHECKPOINT');
     for (const projector of this.#projectors.values()) projector.afterRollback();
     this.rows = 0;
   }

@@ -1,12 +1,23 @@
 /**
  * The commit log of a Delta Lake table, as far as appending needs it: `_delta_log/<20 digits>.json`, one action a line, each file made
- * once and never changed. Protocol: reader 1, writer 2.
+ * once and never changed, and a checkpoint every so many of them. Protocol: reader 1, writer 2.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
 import { LIMITS, TreasuryError, VERSION } from '../base/index.ts';
 import type { DeltaField } from './batch-columns.ts';
+import type { Database } from './database.ts';
+import {
+  commitPath,
+  type DeltaAction,
+  deltaLogFolder,
+  type DeltaMetaData,
+  listVersions,
+  readCheckpoint,
+  readCommit,
+} from './delta-actions.ts';
+import { writeCheckpoint } from './delta-checkpoint.ts';
+import { schemaText, widerSchema } from './delta-schema.ts';
 import { createFile, syncPath } from './synced-files.ts';
 
 /** A data file that a commit adds. */
@@ -25,117 +36,132 @@ export interface DeltaTableOptions {
   /** All columns, those of the partitions too. */
   readonly fields: readonly DeltaField[];
   readonly partitionColumns: readonly string[];
+  /** Reads and writes checkpoints. */
+  readonly database: Database;
 }
 
 export interface DeltaTable {
   /** The version of the last transaction of this application, null when there is none. */
   readonly transaction: bigint | null;
-  /** Adds files and moves the transaction on, both or none. Throws TREASURY_STORE when somebody else changed what the table is. */
+  /**
+   * Adds files and moves the transaction on, both or none. Throws TREASURY_STORE when somebody else changed what the table is, or when no
+   * checkpoint can be written: the files are in then, as `transaction` says.
+   */
   commit(files: readonly DeltaFile[], transaction: bigint): Promise<void>;
 }
 
-/** Opens a table; it is made by its first commit. Throws TREASURY_STORE when the table there has other columns. */
+/**
+ * Opens a table; it is made by its first commit. Columns that it lacks come with the next commit. Throws TREASURY_STORE when it has one
+ * in another type, or needs what this release does not know.
+ */
 export async function openDeltaTable(options: DeltaTableOptions): Promise<DeltaTable> {
-  const log = join(options.directory, '_delta_log');
-  const found = await readCommits(log, options, -1);
-  if (found.schema !== null && found.schema !== schemaText(options.fields)) {
-    throw new TreasuryError(
-      'TREASURY_STORE',
-      `Cannot add to the Delta table ${options.directory}: it has other columns than this release writes; use another folder`,
-    );
-  }
+  const { directory, appId } = options;
+  const log = deltaLogFolder(directory);
+  const found = await readTable(options);
   let { latest, transaction } = found;
+  let declared = declaration(options, found);
+  const interval = checkpointInterval(found.metaData);
+
+  async function commit(files: readonly DeltaFile[], next: bigint): Promise<void> {
+    const appended = [{ txn: { appId, version: Number(next), lastUpdated: Date.now() } }, ...files.map(addAction)];
+    if (latest < 0) await mkdir(log, { recursive: true });
+    for (let tries = 0; tries < LIMITS.deltaCommitTriesMax; tries++) {
+      const actions = [commitInfo(), ...declared, ...appended];
+      const text = actions.map((action) => `${JSON.stringify(action)}\n`).join('');
+      const version = latest + 1;
+      if (await createFile(commitPath(log, version), text)) {
+        if (version === 0) await syncPath(directory);
+        latest = version;
+        transaction = next;
+        declared = [];
+        if (version > 0 && version % interval === 0) await writeCheckpoint(directory, options.database);
+        return;
+      }
+      latest = await passOthers(options, latest);
+    }
+    const message = `Cannot commit to the Delta table ${directory}: others commit to it all the time`;
+    throw new TreasuryError('TREASURY_STORE', message);
+  }
 
   return {
     get transaction() {
       return transaction;
     },
-    async commit(files, next) {
-      const appended = [
-        { txn: { appId: options.appId, version: Number(next), lastUpdated: Date.now() } },
-        ...files.map(addAction),
-      ];
-      if (latest < 0) await mkdir(log, { recursive: true });
-      for (let tries = 0; tries < LIMITS.deltaCommitTriesMax; tries++) {
-        const actions = [commitInfo(), ...(latest < 0 ? tableActions(options) : []), ...appended];
-        const text = actions.map((action) => `${JSON.stringify(action)}\n`).join('');
-        const version = latest + 1;
-        if (await createFile(commitPath(log, version), text)) {
-          if (version === 0) await syncPath(options.directory);
-          latest = version;
-          transaction = next;
-          return;
-        }
-        const others = await readCommits(log, options, latest);
-        if (others.isChanged || others.transaction !== null) throw changedError(options.directory);
-        latest = others.latest;
-      }
-      const message = `Cannot commit to the Delta table ${options.directory}: others commit to it all the time`;
-      throw new TreasuryError('TREASURY_STORE', message);
-    },
+    commit,
   };
 }
 
-interface Commits {
+interface TableState {
   readonly latest: number;
   readonly transaction: bigint | null;
-  readonly schema: string | null;
-  /** Whether a commit says what the table is. */
-  readonly isChanged: boolean;
+  readonly metaData: DeltaMetaData | null;
 }
 
-interface Action {
-  readonly txn?: { readonly appId: string; readonly version: number };
-  readonly metaData?: { readonly schemaString: string };
-  readonly protocol?: { readonly minWriterVersion: number };
-}
-
-/** What the commits above a version say. The newest come first: what they say holds. */
-async function readCommits(log: string, { directory, appId }: DeltaTableOptions, above: number): Promise<Commits> {
-  const names = await readdir(log).catch(absentIsEmpty);
-  const versions = versionsOf(names, COMMIT).filter((version) => version > above);
-  // Commits may have been folded into checkpoints.
-  const latest = Math.max(above, ...versions, ...versionsOf(names, CHECKPOINT));
+/** The newest commits come first: what they say holds. */
+async function readTable({ directory, appId, database }: DeltaTableOptions): Promise<TableState> {
+  const { latest, checkpoint, commits } = await listVersions(directory);
   let transaction: bigint | null = null;
-  let schema: string | null = null;
-  let isChanged = false;
-  for (const version of versions.toSorted((a, b) => b - a)) {
-    for (const { txn, metaData, protocol } of await readActions(commitPath(log, version))) {
-      if (txn?.appId === appId) transaction ??= BigInt(txn.version);
-      if (metaData !== undefined) schema ??= metaData.schemaString;
-      if (metaData !== undefined || protocol !== undefined) isChanged = true;
-      if ((protocol?.minWriterVersion ?? 0) > WRITER_VERSION) {
-        const needed = protocol?.minWriterVersion;
-        const message = `Cannot add to the Delta table ${directory}: it needs writers of version ${needed}`;
-        throw new TreasuryError('TREASURY_STORE', message);
-      }
+  let metaData: DeltaMetaData | null = null;
+  let isProtocolKnown = false;
+  const take = (actions: readonly DeltaAction[]): void => {
+    for (const action of actions.toReversed()) {
+      if (action.txn?.appId === appId) transaction ??= BigInt(action.txn.version);
+      if (action.metaData) metaData ??= action.metaData;
+      if (action.protocol && !isProtocolKnown) refuseNewer(directory, action);
+      if (action.protocol) isProtocolKnown = true;
     }
-    if (transaction !== null && schema !== null) break;
+  };
+  for (const version of commits.toReversed()) {
+    if (transaction !== null && metaData !== null && isProtocolKnown) break;
+    take(await readCommit(commitPath(deltaLogFolder(directory), version)));
   }
-  return { latest, transaction, schema, isChanged };
+  const isWhole = transaction !== null && metaData !== null && isProtocolKnown;
+  if (checkpoint !== null && !isWhole) take(await readCheckpoint(database, checkpoint.paths, { withFiles: false }));
+  return { latest, transaction, metaData };
 }
 
-async function readActions(path: string): Promise<Action[]> {
-  const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line !== '');
-  try {
-    return lines.map((line) => JSON.parse(line) as Action);
-  } catch (error) {
-    throw new TreasuryError('TREASURY_STORE', `Cannot read the Delta commit ${path}: it is no JSON`, { cause: error });
+/** What others committed meanwhile; they may add what they like, and change nothing that we go by. */
+async function passOthers({ directory, appId }: DeltaTableOptions, above: number): Promise<number> {
+  const { latest, commits } = await listVersions(directory);
+  for (const version of commits.filter((each) => each > above)) {
+    for (const { txn, metaData, protocol } of await readCommit(commitPath(deltaLogFolder(directory), version))) {
+      if (metaData || protocol || txn?.appId === appId) throw changedError(directory);
+    }
   }
+  return latest;
 }
 
 const WRITER_VERSION = 2;
-const COMMIT = /^(\d{20})\.json$/;
-const CHECKPOINT = /^(\d{20})\.checkpoint\..*parquet$/;
 
-function versionsOf(names: readonly string[], pattern: RegExp): number[] {
-  return names
-    .map((name) => pattern.exec(name)?.[1])
-    .flatMap((digits) => (digits === undefined ? [] : [Number(digits)]));
+function refuseNewer(directory: string, { protocol }: DeltaAction): void {
+  const needed = protocol?.minWriterVersion ?? 0;
+  if (needed <= WRITER_VERSION) return;
+  const message = `Cannot add to the Delta table ${directory}: it needs writers of version ${needed}`;
+  throw new TreasuryError('TREASURY_STORE', message);
 }
 
-function commitPath(log: string, version: number): string {
-  return join(log, `${String(version).padStart(20, '0')}.json`);
+/** What the next commit says of the table besides its files: all of a new one, columns that an old one lacks, or nothing. */
+function declaration(options: DeltaTableOptions, { latest, metaData }: TableState): readonly object[] {
+  const { directory, fields, partitionColumns } = options;
+  if (latest < 0) return tableActions(options);
+  if (metaData === null) {
+    throw new TreasuryError('TREASURY_STORE', `Cannot read the Delta table ${directory}: nothing says what it is`);
+  }
+  if (String(metaData.partitionColumns) !== String(partitionColumns)) {
+    const theirs = metaData.partitionColumns.join(', ');
+    throw new TreasuryError(
+      'TREASURY_STORE',
+      `Cannot add to the Delta table ${directory}: it is partitioned by ${theirs === '' ? 'nothing' : theirs}; use another folder`,
+    );
+  }
+  const schemaString = widerSchema(directory, metaData.schemaString, fields);
+  return schemaString === metaData.schemaString ? [] : [{ metaData: { ...metaData, schemaString } }];
+}
+
+/** Commits from one checkpoint to the next, as the table says or by default. */
+function checkpointInterval(metaData: DeltaMetaData | null): number {
+  const configured = Number(metaData?.configuration?.['delta.checkpointInterval']);
+  return Number.isInteger(configured) && configured > 0 ? configured : LIMITS.deltaCheckpointCommits;
 }
 
 function tableActions({ fields, partitionColumns }: DeltaTableOptions): object[] {
@@ -152,10 +178,6 @@ function tableActions({ fields, partitionColumns }: DeltaTableOptions): object[]
       },
     },
   ];
-}
-
-function schemaText(fields: readonly DeltaField[]): string {
-  return JSON.stringify({ type: 'struct', fields });
 }
 
 function commitInfo(): object {
@@ -184,9 +206,4 @@ function addAction({ path, partitionValues, bytes, rows }: DeltaFile): object {
 
 function changedError(directory: string): TreasuryError {
   return new TreasuryError('TREASURY_STORE', `Cannot commit to the Delta table ${directory}: somebody else changed it`);
-}
-
-function absentIsEmpty(error: NodeJS.ErrnoException): string[] {
-  if (error.code === 'ENOENT') return [];
-  throw error;
 }

@@ -293,6 +293,7 @@ async function openDeltas(directory: string, logUuid: string, tables: BatchTable
       appId: `${logUuid}/${table}`,
       fields: [...tables.deltaFields(table), ...PARTITION_FIELDS],
       partitionColumns: PARTITION_FIELDS.map(({ name }) => name),
+      database: tables.database,
     };
     deltas.set(table, await openDeltaTable(options));
   }

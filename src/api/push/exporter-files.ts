@@ -32,6 +32,10 @@ export interface ExporterFiles {
   }>;
   /** Throws TREASURY_EXPORTER_UNWRITABLE. */
   save(definition: ExporterDefinition): Promise<void>;
+  /** Whether an exporter is to stay paused when its cursor is lost. */
+  isPaused(name: string): Promise<boolean>;
+  /** Throws TREASURY_EXPORTER_UNWRITABLE. */
+  setPaused(name: string, paused: boolean): Promise<void>;
   /** From then on the exporter is gone. Throws TREASURY_EXPORTER_UNWRITABLE. */
   beginRemoval(name: string): Promise<void>;
   /** Nothing of it is left but what was set aside. */
@@ -43,10 +47,12 @@ const SECRET_FILE_MODE = 0o600;
 
 const SUFFIX = '.json';
 const REMOVING_SUFFIX = '.removing';
+const PAUSED_SUFFIX = '.paused';
 
 /** The files in one folder, which is made with the first. */
 export function createExporterFiles(directory: string): ExporterFiles {
   const pathOf = (name: string): string => join(directory, name + SUFFIX);
+  const pausedPath = (name: string): string => join(directory, name + PAUSED_SUFFIX);
 
   async function load(): ReturnType<ExporterFiles['load']> {
     const definitions: ExporterDefinition[] = [];
@@ -91,13 +97,25 @@ export function createExporterFiles(directory: string): ExporterFiles {
       const { name } = definition.config;
       return written(name, () => replaceFile(pathOf(name), exporterText(definition), SECRET_FILE_MODE));
     },
+    isPaused: async (name) => (await stat(pausedPath(name)).catch(absentIsNull)) !== null,
+    setPaused: (name, paused) =>
+      written(name, () => (paused ? replaceFile(pausedPath(name), '') : removeFile(pausedPath(name)))),
     beginRemoval: (name) =>
       written(name, async () => {
         await rename(pathOf(name), join(directory, name + REMOVING_SUFFIX));
         await syncFolder(directory);
       }),
-    endRemoval: (name) => written(name, () => removeFile(join(directory, name + REMOVING_SUFFIX))),
+    endRemoval: (name) =>
+      written(name, async () => {
+        await removeFile(pausedPath(name));
+        await removeFile(join(directory, name + REMOVING_SUFFIX));
+      }),
   };
+}
+
+function absentIsNull(error: NodeJS.ErrnoException): null {
+  if (error.code === 'ENOENT') return null;
+  throw error;
 }
 
 async function filesOf(directory: string): Promise<string[]> {

@@ -170,11 +170,18 @@ class Manager implements ExporterManager {
   }
 
   pause(name: string): Promise<ExporterStatus> {
-    return this.#change(name, async ({ cursor }) => cursor.setPaused(true));
+    // Where its cursor is lost, its file says that it is to stay paused: so that comes first, and goes last.
+    return this.#change(name, async ({ cursor }) => {
+      await this.#files.setPaused(name, true);
+      await cursor.setPaused(true);
+    });
   }
 
   resume(name: string): Promise<ExporterStatus> {
-    return this.#change(name, async ({ cursor }) => cursor.setPaused(false));
+    return this.#change(name, async ({ cursor }) => {
+      await cursor.setPaused(false);
+      await this.#files.setPaused(name, false);
+    });
   }
 
   rewind(name: string, to: ExporterFrom): Promise<ExporterStatus> {
@@ -302,7 +309,10 @@ class Manager implements ExporterManager {
 
   async #open(definition: ExporterDefinition): Promise<Exporter> {
     const { name } = definition.config;
-    const cursor = this.#cursors.get(name) ?? (await this.#makeCursor(definition));
+    const paused = await this.#files.isPaused(name);
+    const cursor = this.#cursors.get(name) ?? (await this.#makeCursor(definition, paused));
+    // A crash between the two, or an earlier release: the cursor is right.
+    if (paused !== cursor.status.paused) await this.#files.setPaused(name, cursor.status.paused);
     const policy = definition.config.retention ?? 'drop';
     if (cursor.status.policy !== policy) await cursor.setPolicy(policy);
     const exporter = createExporter(definition, {
@@ -317,7 +327,7 @@ class Manager implements ExporterManager {
   }
 
   /** Where an exporter begins that has no place. One that had one sends again rather than leave something out. */
-  async #makeCursor({ config, from }: ExporterDefinition): Promise<Cursor> {
+  async #makeCursor({ config, from }: ExporterDefinition, paused: boolean): Promise<Cursor> {
     const { name, retention } = config;
     const { firstOffset } = this.#log.status();
     const damaged = this.#cursors.damaged.some((each) => each.name === name);
@@ -325,8 +335,8 @@ class Manager implements ExporterManager {
     const asked = damaged && !isOffset ? firstOffset : await this.#offsetOf(name, from ?? 'end');
     const isGone = asked < firstOffset || (damaged && asked > this.#log.status().durableOffset);
     const offset = isGone ? firstOffset : asked;
-    if (damaged) this.#logger.warn('An exporter lost its place and sends again', { exporter: name, offset });
-    return this.#cursors.create(name, { offset, policy: retention ?? 'drop' });
+    if (damaged) this.#logger.warn('An exporter lost its place and sends again', { exporter: name, offset, paused });
+    return this.#cursors.create(name, { offset, policy: retention ?? 'drop', paused });
   }
 
   async #want({ config, from }: ExporterDefinition): Promise<void> {

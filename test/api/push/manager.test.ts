@@ -3,7 +3,7 @@
  * Method: real log, cursors and files; a worker that does what the test says.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -137,6 +137,55 @@ test('a paused exporter stays paused over a restart', async (t) => {
   assert.equal(manager.get('a').state, 'paused');
   assert.equal(workers.workers.length, 0);
 });
+
+test('an exporter that was paused stays so when its cursor is damaged or gone, until it is resumed', async (t) => {
+  const log = await logWith(t, 5);
+  const data = scratchDirectory(t);
+  const cursorFile = join(data, 'cursors', 'a.json');
+  const first = await start(t, data, log);
+  await first.manager.put('a', { ...TARGET, from: 'start' });
+  await first.manager.put('b', { ...TARGET, from: 'start' });
+  await first.manager.pause('a');
+  await first.end();
+  for (const damage of [() => writeFileSync(cursorFile, '{"paused":false'), () => rmSync(cursorFile)]) {
+    damage();
+    const { manager, cursors, workers, end } = await start(t, data, log);
+    assert.deepEqual([manager.get('a').state, cursors.get('a')?.status.paused], ['paused', true]);
+    assert.deepEqual(started(workers), ['b']);
+    await end();
+  }
+  const resumed = await start(t, data, log);
+  await resumed.manager.resume('a');
+  assert.deepEqual(started(resumed.workers), ['b', 'a']);
+  await resumed.end();
+  writeFileSync(cursorFile, 'damaged');
+  const { workers, manager } = await start(t, data, log);
+  assert.deepEqual(started(workers), ['a', 'b']);
+  await manager.pause('a');
+  await manager.remove('a');
+  await manager.put('a', TARGET);
+  assert.notEqual(manager.get('a').state, 'paused');
+});
+
+test('an exporter that an earlier release paused stays so when its cursor is damaged', async (t) => {
+  const log = await logWith(t, 2);
+  const data = scratchDirectory(t);
+  const first = await start(t, data, log);
+  await first.manager.put('a', { ...TARGET, from: 'start' });
+  await first.manager.pause('a');
+  await first.end();
+  rmSync(join(data, 'exporters', 'a.paused'));
+  await (await start(t, data, log)).end();
+  writeFileSync(join(data, 'cursors', 'a.json'), '');
+  assert.equal((await start(t, data, log)).manager.get('a').state, 'paused');
+});
+
+/** Exporters that a worker was told to start, in that order. */
+function started({ workers }: ScriptedWorkers): string[] {
+  return workers.flatMap(({ commands }) =>
+    commands.flatMap((command) => (command.type === 'start' ? [command.config.name] : [])),
+  );
+}
 
 test('a fork begins where its source is, and changes what it is told to', async (t) => {
   const log = await logWith(t, 9);
