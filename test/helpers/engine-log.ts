@@ -25,9 +25,10 @@ export async function startTestEngine(
   directory: string,
   status: LogStatus,
   logger: Logger = silentLogger,
+  options: Partial<EngineOptions> = {},
 ): Promise<Engine> {
   await mkdir(join(directory, 'tables'), { recursive: true });
-  return startEngine(engineOptions(directory, status), logger);
+  return startEngine({ ...engineOptions(directory, status), ...options }, logger);
 }
 
 /** What an engine on the log of `directory` is started with. */

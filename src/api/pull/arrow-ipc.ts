@@ -3,6 +3,7 @@
  * Source: https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format, Schema.fbs and Message.fbs, version V5.
  */
 import { encodeFlatBuffer, type FlatField, i16, i32, i8 } from '../../base/index.ts';
+import type { Placeable } from './types.ts';
 
 /** A field of a schema. */
 export interface ArrowField {
@@ -57,12 +58,12 @@ export function schemaMessage(fields: readonly ArrowField[], metadata: Readonly<
   );
 }
 
-/** A record batch. */
+/** A record batch, written where it is to go. */
 export function batchMessage(
   nodes: readonly ArrowNode[],
   rowCount: number,
   metadata: Readonly<Record<string, string>> = {},
-): Uint8Array {
+): Placeable {
   const facts: number[] = [];
   const ranges: number[] = [];
   const buffers: Uint8Array[] = [];
@@ -80,7 +81,7 @@ export function batchMessage(
     for (const child of node.children) add(child);
   };
   for (const node of nodes) add(node);
-  const bytes = message(
+  const head = message(
     HEADER_RECORD_BATCH,
     [
       { kind: 'i64', value: rowCount },
@@ -90,9 +91,20 @@ export function batchMessage(
     bodyBytes,
     metadata,
   );
-  const body = bytes.length - bodyBytes;
-  buffers.forEach((buffer, at) => bytes.set(buffer, body + ranges[2 * at]!));
-  return bytes;
+  return {
+    length: head.length + bodyBytes,
+    placeIn(target, at) {
+      target.set(head, at);
+      let end = at + head.length;
+      for (const buffer of buffers) {
+        target.set(buffer, end);
+        // What is between buffers is not empty in memory that is used again.
+        const next = end + Math.ceil(buffer.length / 8) * 8;
+        target.fill(0, end + buffer.length, next);
+        end = next;
+      }
+    },
+  };
 }
 
 const HEADER_SCHEMA = 1;
@@ -101,6 +113,7 @@ const METADATA_V5 = 4;
 const PREFIX_BYTES = 8;
 const NO_BYTES = new Uint8Array(0);
 
+/** A message up to its body. */
 function message(
   headerType: number,
   header: readonly FlatField[],
@@ -114,7 +127,7 @@ function message(
     { kind: 'i64', value: bodyBytes },
     { kind: 'tables', items: keyValues(metadata) },
   ]);
-  const bytes = new Uint8Array(PREFIX_BYTES + flat.length + bodyBytes);
+  const bytes = new Uint8Array(PREFIX_BYTES + flat.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, 0xff_ff_ff_ff, true);
   view.setInt32(4, flat.length, true);

@@ -3,6 +3,7 @@
  * every chunk costs more than reading and checking (page faults, and garbage collections for what lies outside of the heap).
  */
 import { LIMITS } from '../../base/index.ts';
+import type { Placeable } from './types.ts';
 
 export interface Memories {
   /** Memory of at least so many bytes. */
@@ -13,7 +14,7 @@ export interface Memories {
 /** One chunk while it is filled. */
 export interface Chunk {
   readonly bytes: number;
-  add(part: Uint8Array): void;
+  add(part: Uint8Array | Placeable): void;
   /** What was added. Its memory is whole: it can be moved. */
   take(): Uint8Array<ArrayBuffer>;
 }
@@ -58,7 +59,8 @@ export function createChunk(memories: Memories): Chunk {
     },
     add(part) {
       target = room(part.length);
-      target.set(part, bytes);
+      if ('placeIn' in part) part.placeIn(target, bytes);
+      else target.set(part, bytes);
       bytes += part.length;
     },
     take: () => (target ?? room(0)).subarray(0, bytes),

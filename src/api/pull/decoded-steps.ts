@@ -11,7 +11,7 @@ import { ARROW, type ArrowField, type ArrowNode, batchMessage, schemaMessage } f
 import { bytesNode, fixedNode } from './arrow-nodes.ts';
 import { nullable } from './decoded-columns.ts';
 import { type DecodedTable, decodedTables } from './decoded-tables.ts';
-import type { LogPullRequest, PullWorkerData, StepWriter } from './types.ts';
+import type { LogPullRequest, Placeable, PullWorkerData, StepWriter } from './types.ts';
 
 /** An entry with what it decoded to. */
 interface DecodedEntry {
@@ -31,31 +31,27 @@ export async function createDecodedSteps(
   const fields = [...ENTRY_COLUMNS.map(({ field }) => field), ...tables.map(({ field }) => field), ERROR_FIELD];
   return {
     head: () => schemaMessage(fields, { 'treasury.log_uuid': logUuid, 'treasury.from': String(from) }),
-    parts(step) {
+    *parts(step) {
       for (const entry of step.state) decoder.decode(entry);
-      const parts: Uint8Array[] = [];
       let held: DecodedEntry[] = [];
       let bytes = 0;
       for (const entry of step.entries) {
         const decoded = decode(decoder, entry, tables);
         const more = decoded.batch === null ? 0 : weightOf(decoded.batch, tables);
-        if (held.length > 0 && bytes + more > BATCH_BYTES_MAX) {
-          parts.push(encode(held, tables));
+        if (held.length > 0 && bytes + more > LIMITS.pullDecodedBatchBytes) {
+          yield [encode(held, tables)];
           held = [];
           bytes = 0;
         }
         held.push(decoded);
         bytes += more;
       }
-      if (held.length > 0) parts.push(encode(held, tables));
-      return parts;
+      return held.length > 0 ? [encode(held, tables)] : [];
     },
     tail: () => [END_OF_STREAM],
   };
 }
 
-/** What a record batch holds, about; one larger entry goes alone. */
-const BATCH_BYTES_MAX = 8 * 1024 * 1024;
 /** About what a row takes besides its text. */
 const ROW_BYTES = 64;
 
@@ -74,7 +70,7 @@ function weightOf(batch: CanonicalBatch, tables: readonly DecodedTable[]): numbe
   return tables.reduce((sum, table) => sum + table.textBytes(batch) + ROW_BYTES * table.rows(batch), 0);
 }
 
-function encode(rows: readonly DecodedEntry[], tables: readonly DecodedTable[]): Uint8Array {
+function encode(rows: readonly DecodedEntry[], tables: readonly DecodedTable[]): Placeable {
   const entries = rows.map(({ entry }) => entry);
   const batches = rows.map(({ batch }) => batch);
   const nodes = [

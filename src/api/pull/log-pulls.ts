@@ -3,7 +3,7 @@ import { LIMITS, type SerializedError } from '../../base/index.ts';
 import { type DurablePosition, type EntryPull, openEntryPull } from '../../log/index.ts';
 import { createDecodedSteps } from './decoded-steps.ts';
 import { createChunk, createMemories } from './chunk-memory.ts';
-import type { LogPullRequest, PullEvent, PullWorkerData, StepWriter } from './types.ts';
+import type { LogPullRequest, PullEvent, PullWorkerData, StepPart, StepWriter } from './types.ts';
 
 export interface LogPulls {
   /** Never throws: what goes wrong is posted as the pull's error. */
@@ -21,6 +21,10 @@ interface RunningPull {
   readonly walk: EntryPull;
   /** Null while it is being made. */
   writer: StepWriter | null;
+  /** What is left of the step that is being told. */
+  parts: Iterator<StepPart, StepPart> | null;
+  /** Everything below was told. */
+  toldOffset: bigint;
   isHeadSent: boolean;
   /** Everything durable was told. */
   isIdle: boolean;
@@ -72,7 +76,7 @@ export function createLogPulls(
     const writer = pull.writer!;
     const chunk = createChunk(memories);
     let entries = 0;
-    const add = (parts: readonly Uint8Array[]) => {
+    const add = (parts: StepPart) => {
       for (const part of parts) chunk.add(part);
     };
     if (!pull.isHeadSent) add([writer.head()]);
@@ -80,20 +84,28 @@ export function createLogPulls(
     let isOver = false;
     const sliceEndMs = performance.now() + LIMITS.pullSliceMs;
     while (chunk.bytes < LIMITS.pullChunkBytes && performance.now() < sliceEndMs) {
-      const step = walk.next();
-      if (step === null) {
-        isOver = !request.follow || walk.isFull;
-        pull.isIdle = true;
-        break;
+      if (pull.parts === null) {
+        const step = walk.next();
+        if (step === null) {
+          isOver = !request.follow || walk.isFull;
+          pull.isIdle = true;
+          break;
+        }
+        entries += step.entries.length;
+        pull.parts = writer.parts(step);
       }
-      add(writer.parts(step));
-      entries += step.entries.length;
+      const next = pull.parts.next();
+      add(next.value);
+      if (next.done === true) {
+        pull.parts = null;
+        pull.toldOffset = walk.nextOffset;
+      }
     }
     if (isOver) add(writer.tail());
     if (chunk.bytes > 0) {
       const bytes = chunk.take();
       pull.bufferedBytes += bytes.length;
-      post({ type: 'chunk', id, bytes, entries, nextOffset: walk.nextOffset }, [bytes.buffer]);
+      post({ type: 'chunk', id, bytes, entries, nextOffset: pull.toldOffset }, [bytes.buffer]);
     }
     if (isOver) {
       drop(pull);
@@ -121,12 +133,22 @@ export function createLogPulls(
       } catch (error) {
         return post({ type: 'error', id, error: serialized(error) });
       }
-      const pull: RunningPull = { id, request, walk, writer: null, isHeadSent: false, isIdle: false, bufferedBytes: 0 };
+      const pull: RunningPull = {
+        id,
+        request,
+        walk,
+        writer: null,
+        parts: null,
+        toldOffset: walk.nextOffset,
+        isHeadSent: false,
+        isIdle: false,
+        bufferedBytes: 0,
+      };
       pulls.set(id, pull);
       // What became durable between the request and now.
       if (request.follow && durableNow !== null) walk.advance(durableNow);
       if (!request.decoded) {
-        pull.writer = { head: () => walk.head(), parts: (step) => step.parts, tail: () => walk.tail() };
+        pull.writer = { head: () => walk.head(), parts: (step) => lastPart(step.parts), tail: () => walk.tail() };
         return schedule();
       }
       createDecodedSteps(data, request).then(
@@ -160,4 +182,8 @@ export function createLogPulls(
     },
     giveBack: (memory) => memories.giveBack(memory),
   };
+}
+
+function lastPart(part: StepPart): Iterator<StepPart, StepPart> {
+  return { next: () => ({ done: true, value: part }) };
 }

@@ -4,7 +4,7 @@ import { HttpError } from '../http/http-error.ts';
 import type { HttpServices } from '../http/services.ts';
 import { eventTimesOf, offsetAtTime } from './offsets.ts';
 import { type Parameters, readParameters } from './parameters.ts';
-import { parseTime, timeText } from './times.ts';
+import { parseTime, TIME_EXPECTED, timeText } from './times.ts';
 
 const NAMES = ['received_at', 'event_time', 'offset'] as const;
 
@@ -39,7 +39,7 @@ export async function serveOffsets(context: Context, services: HttpServices): Pr
 
   function offsetOf(by: 'received_at' | 'event_time'): Promise<bigint> {
     const unixNano = parseTime(parameters.text(by)!);
-    if (unixNano === null) parameters.refuse(by, 'a time as in RFC 3339, or Unix nanoseconds');
+    if (unixNano === null) parameters.refuse(by, TIME_EXPECTED);
     return offsetAtTime(services, by === 'received_at' ? { receivedAt: unixNano } : { eventTime: unixNano });
   }
 }

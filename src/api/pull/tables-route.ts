@@ -1,13 +1,14 @@
 /** `GET /treasury/v1/tables/{view}`: rows by offset of their entry, as one Arrow stream out of many bounded statements. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from 'koa';
-import { LIMITS, OffsetOutOfRangeError, TreasuryError } from '../../base/index.ts';
+import { LIMITS, TreasuryError } from '../../base/index.ts';
 import type { HttpServices } from '../http/services.ts';
 import { END_OF_STREAM } from '../../log/index.ts';
 import { ARROW_STREAM_TYPE, beginStream, reasonOf } from './log-route.ts';
 import { writePaced } from './paced-answer.ts';
 import { readParameters } from './parameters.ts';
-import { readRange, type ViewRange } from './view-ranges.ts';
+import { patiently, readRange, rowsBehind, type ViewRange } from './view-ranges.ts';
+import { refuseOtherTables, viewPlace, type ViewState, viewState } from './view-state.ts';
 import { findView, type PulledView } from './views.ts';
 
 interface TablePull {
@@ -18,6 +19,8 @@ interface TablePull {
   readonly follow: boolean;
   /** Where an answer that does not follow ends. */
   readonly end: bigint;
+  /** The view as it was when the answer began. */
+  readonly begun: ViewState;
 }
 
 const PARAMETERS = ['from', 'to', 'follow', 'columns'] as const;
@@ -35,20 +38,23 @@ export async function serveTablePull(context: Context, name: string, services: H
       return;
     }
     // Before the head: a statement that fails is answered with its status.
-    const first = await readRange(services, pull.view, { from: pull.from, end: pull.end, signal: abort.signal });
+    const { from, end, begun } = pull;
+    const { signal } = abort;
+    const first = await readChecked(services, pull, { from, end, signal, rowsMax: LIMITS.pullRangeRowsMax });
     beginStream(context, {
-      'X-Treasury-From': String(pull.from),
-      ...(pull.follow ? {} : { 'X-Treasury-Next': String(pull.end) }),
+      'X-Treasury-From': String(from),
+      'X-Treasury-First': String(begun.firstOffset),
+      ...(pull.follow ? {} : { 'X-Treasury-Next': String(end) }),
     });
-    const progress = { nextOffset: first.to };
+    const progress = { nextOffset: from };
     try {
-      const chunks = chunksOf(services, pull, { first, progress, signal: abort.signal });
-      const end = await writePaced(response, chunks, place);
-      if (end === 'stalled') {
+      const chunks = chunksOf(services, pull, { first, progress, signal });
+      const outcome = await writePaced(response, chunks, place);
+      if (outcome === 'stalled') {
         const afterMs = LIMITS.pullStallMaxMs;
         services.logger.warn('Pull cut: its client did not read', { view: name, afterMs, ...goOn(progress) });
       }
-      if (end === 'whole') response.end();
+      if (outcome === 'whole') response.end();
       else response.destroy();
     } catch (error) {
       if (!abort.signal.aborted) {
@@ -75,19 +81,41 @@ async function readPull(context: Context, name: string, services: HttpServices):
   const isEnd = parameters.text('from') === 'end';
   const asked = isEnd ? null : (parameters.number('from') ?? 0n);
   const view = await findView(services, name, names);
-  const nextOffset = await offsetOf(services, view);
+  const begun = await viewState(services, view);
+  const { nextOffset } = begun;
   const from = asked ?? nextOffset;
-  if (from > nextOffset) throw new OffsetOutOfRangeError(from, 0n, nextOffset);
+  if (from > nextOffset) throw outOfRange(view, from, begun);
   if (to !== null && to < from) parameters.refuse('to', `at least ${from}, where the answer begins`);
-  return { view, from, to, follow, end: to !== null && to < nextOffset ? to : nextOffset };
+  if (to !== null && to > from && to <= begun.firstOffset && (await mayHaveLost(services, from))) {
+    throw outOfRange(view, from, begun);
+  }
+  return { view, from, to, follow, end: to !== null && to < nextOffset ? to : nextOffset, begun };
 }
 
-/** All entries below are in the view. */
-async function offsetOf({ engine }: Pick<HttpServices, 'engine'>, { name }: PulledView): Promise<bigint> {
-  const { materializedOffset, userProjections } = await engine.status();
-  const table = name.replace(/^main\./, '');
-  const own = userProjections.find((projection) => projection.name === table)?.materializedOffset;
-  return own !== undefined && own < materializedOffset ? own : materializedOffset;
+function outOfRange({ name }: PulledView, from: bigint, { firstOffset, nextOffset }: ViewState): TreasuryError {
+  return new TreasuryError(
+    'TREASURY_OFFSET_OUT_OF_RANGE',
+    `Cannot read from offset ${from}: view ${name} holds ${firstOffset} to ${nextOffset} (exclusive)`,
+    { facts: { requested: String(from), firstOffset: String(firstOffset), nextOffset: String(nextOffset) } },
+  );
+}
+
+/** Whether rows from `from` on may have been removed, or were never made: without that, entries without rows are nothing to tell of. */
+async function mayHaveLost({ engine }: Pick<HttpServices, 'engine'>, from: bigint): Promise<boolean> {
+  const { retention, projections } = await engine.status();
+  return retention.ageMs !== null || projections.some(({ firstOffset }) => firstOffset > from);
+}
+
+/** A range of the tables that the answer was begun with. */
+async function readChecked(
+  services: HttpServices,
+  { view, begun }: Pick<TablePull, 'view' | 'begun'>,
+  { rowsMax, ...options }: Omit<Parameters<typeof readRange>[2], 'limits'> & { readonly rowsMax: number },
+): Promise<ViewRange> {
+  const { signal } = options;
+  const range = await readRange(services, view, { ...options, limits: { rowsMax } });
+  refuseOtherTables(view, begun, await patiently(() => viewPlace(services, view), signal), range.to);
+  return range;
 }
 
 interface ChunksState {
@@ -104,7 +132,8 @@ async function* chunksOf(
 ): AsyncGenerator<Uint8Array> {
   yield first.schema;
   let range = first;
-  let end = pull.end;
+  let { end } = pull;
+  let rowsMax: number = LIMITS.pullRangeRowsMax;
   for (;;) {
     yield* range.batches;
     progress.nextOffset = range.to;
@@ -113,7 +142,8 @@ async function* chunksOf(
       end = await patientOffset(services, pull, end);
     }
     if (range.to >= end) break;
-    range = await readRange(services, pull.view, { from: range.to, end, signal });
+    rowsMax = rowsBehind(range, rowsMax);
+    range = await readChecked(services, pull, { from: range.to, end, signal, rowsMax });
     if (Buffer.compare(range.schema, first.schema) !== 0) {
       throw new TreasuryError('TREASURY_STORE', `Cannot go on: the columns of ${pull.view.name} have changed`);
     }
@@ -124,7 +154,7 @@ async function* chunksOf(
 /** How far a pull that follows may read now. An engine that starts again is waited for. */
 async function patientOffset(services: HttpServices, { view, to }: TablePull, end: bigint): Promise<bigint> {
   try {
-    const offset = await offsetOf(services, view);
+    const { nextOffset: offset } = await viewPlace(services, view);
     return to !== null && to < offset ? to : offset;
   } catch (error) {
     if (error instanceof TreasuryError && error.retryable) return end;

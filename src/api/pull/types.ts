@@ -27,10 +27,19 @@ export interface LogAnswer {
   readonly receivedAtUnixNano: bigint | null;
 }
 
+/** Bytes that are put where they are to go when they are wanted there. */
+export interface Placeable {
+  readonly length: number;
+  placeIn(target: Uint8Array, at: number): void;
+}
+
+export type StepPart = readonly (Uint8Array | Placeable)[];
+
 /** Turns the steps of a pull into the bytes that its client gets. */
 export interface StepWriter {
   head(): Uint8Array;
-  parts(step: PullStep): readonly Uint8Array[];
+  /** Made one after the other, each when it is asked for: a step may be worth many times what its client is ahead by. Returns the last. */
+  parts(step: PullStep): Iterator<StepPart, StepPart>;
   tail(): readonly Uint8Array[];
 }
 

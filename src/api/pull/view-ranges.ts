@@ -22,15 +22,20 @@ interface RangeServices {
 }
 
 export interface RangeLimits {
+  /** Unless the first entry alone has more. */
   readonly rowsMax: number;
   readonly entriesMax: number;
+  /** Of a range of several entries. */
+  readonly rangeBytesMax: number;
+  /** Of a range of one entry. */
   readonly batchBytesMax: number;
 }
 
 /** The limits of the server. */
-export const RANGE_LIMITS: RangeLimits = {
+const RANGE_LIMITS: RangeLimits = {
   rowsMax: LIMITS.pullRangeRowsMax,
   entriesMax: LIMITS.pullRangeEntriesMax,
+  rangeBytesMax: LIMITS.pullRangeBytesMax,
   batchBytesMax: LIMITS.pullBatchBytesMax,
 };
 
@@ -41,19 +46,17 @@ export const RANGE_LIMITS: RangeLimits = {
 export async function readRange(
   services: RangeServices,
   view: PulledView,
-  {
-    from,
-    end,
-    signal,
-    limits = RANGE_LIMITS,
-  }: { from: bigint; end: bigint; signal: AbortSignal; limits?: RangeLimits },
+  { from, end, signal, limits: own }: { from: bigint; end: bigint; signal: AbortSignal; limits?: Partial<RangeLimits> },
 ): Promise<ViewRange> {
+  const limits = { ...RANGE_LIMITS, ...own };
   let to = await patiently(() => rangeEnd(services, view, { from, end, limits }), signal);
   for (;;) {
     const range = { from, to };
-    const messages = await patiently(() => rangeMessages(services, view, { ...range, signal, limits }), signal);
+    const isOneEntry = to - from <= 1n;
+    const bytesMax = isOneEntry ? limits.batchBytesMax : limits.rangeBytesMax;
+    const messages = await patiently(() => rangeMessages(services, view, { ...range, signal, bytesMax }), signal);
     if (messages !== null) return { ...range, ...messages };
-    if (to - from <= 1n) {
+    if (isOneEntry) {
       throw new TreasuryError(
         'TREASURY_PULL_LIMIT',
         `Cannot send the rows of entry ${from}: they are more than ${limits.batchBytesMax} bytes, name fewer columns`,
@@ -62,6 +65,14 @@ export async function readRange(
     }
     to = from + (to - from) / 2n;
   }
+}
+
+/** How many rows the range behind `range` should have, which was to have `rowsMax`, so that it takes about what ranges should. */
+export function rowsBehind({ batches }: ViewRange, rowsMax: number): number {
+  const bytes = batches.reduce((sum, { length }) => sum + length, 0);
+  const fitting = bytes === 0 ? LIMITS.pullRangeRowsMax : Math.ceil((rowsMax * LIMITS.pullRangeTargetBytes) / bytes);
+  // A range may have fewer rows than it was to have: what it took tells little of more rows then.
+  return Math.max(1, Math.min(fitting, 2 * rowsMax, LIMITS.pullRangeRowsMax));
 }
 
 /** Where a range from `from` on ends so that it has no more rows than it may, unless its first entry has. */
@@ -91,7 +102,7 @@ async function rangeEnd(
 async function rangeMessages(
   { engine, sqlLimits }: RangeServices,
   { source, columns, order }: PulledView,
-  { from, to, signal, limits }: { from: bigint; to: bigint; signal: AbortSignal; limits: RangeLimits },
+  { from, to, signal, bytesMax }: { from: bigint; to: bigint; signal: AbortSignal; bytesMax: number },
 ): Promise<Pick<ViewRange, 'schema' | 'batches'> | null> {
   const query = `SELECT ${columns.join(', ')} FROM ${source}
     WHERE entry_offset >= $1::UBIGINT AND entry_offset < $2::UBIGINT ORDER BY ${order.join(', ')}`;
@@ -102,7 +113,7 @@ async function rangeMessages(
       format: 'arrow',
       rowsMax: Number.MAX_SAFE_INTEGER,
       timeoutMs: sqlLimits.timeoutMs,
-      batchBytesMax: limits.batchBytesMax,
+      batchBytesMax: bytesMax,
     },
     signal,
   );
@@ -118,8 +129,8 @@ async function rangeMessages(
   return { schema, batches };
 }
 
-/** Tries again what an engine that is busy, or starts again, did not answer: nothing has gone out of the range yet. */
-async function patiently<Result>(read: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
+/** Tries again what an engine that is busy, or starts again, did not answer. For what nothing has gone out of yet. */
+export async function patiently<Result>(read: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
   for (let tries = 1; ; tries++) {
     try {
       return await read();

@@ -7,6 +7,7 @@ import { createPulls, type Pulls } from '../../../src/api/pull/pulls.ts';
 import { silentLogger } from '../../../src/base/index.ts';
 import type { Log, LogLimits } from '../../../src/log/index.ts';
 import type { Engine } from '../../../src/materialize/index.ts';
+import type { EngineOptions } from '../../../src/materialize/types.ts';
 import { openTestLog, startTestEngine } from '../../helpers/engine-log.ts';
 import { startHttpHarness } from '../http/harness.ts';
 
@@ -19,10 +20,16 @@ export interface PullServer {
   engine(): Promise<Engine>;
 }
 
+export interface PullServerOptions {
+  readonly limits?: Partial<LogLimits>;
+  readonly pullsMax?: number;
+  readonly tables?: Partial<EngineOptions>;
+}
+
 /** Starts a server; everything ends with the test. */
 export async function startPullServer(
   t: TestContext,
-  { limits = {}, pullsMax }: { readonly limits?: Partial<LogLimits>; readonly pullsMax?: number } = {},
+  { limits = {}, pullsMax, tables = {} }: PullServerOptions = {},
 ): Promise<PullServer> {
   const directory = mkdtempSync(join(tmpdir(), 'treasury-pull-'));
   const log = await openTestLog(directory, limits);
@@ -35,7 +42,7 @@ export async function startPullServer(
   });
   let engine: Promise<Engine> | null = null;
   const startEngine = () => {
-    engine ??= startTestEngine(directory, log.status()).then((started) => {
+    engine ??= startTestEngine(directory, log.status(), silentLogger, tables).then((started) => {
       log.onDurable((position) => started.advance(position));
       started.advance(log.status());
       return started;

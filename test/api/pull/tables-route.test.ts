@@ -59,6 +59,7 @@ test('GET /treasury/v1/tables/{view} answers all rows from an offset on, in the 
       );
       assert.equal(headers.get('x-treasury-from'), String(from));
       assert.equal(headers.get('x-treasury-next'), String(next));
+      assert.equal(headers.get('x-treasury-first'), String(expected[0]));
     }
   }
 });
@@ -94,7 +95,7 @@ test('ranges of a view are bounded by rows and bytes, and end behind whole entri
   for (const limits of [
     { rowsMax: 7, entriesMax: 1_000, batchBytesMax: 1_000_000 },
     { rowsMax: 1_000, entriesMax: 2, batchBytesMax: 1_000_000 },
-    { rowsMax: 1_000, entriesMax: 1_000, batchBytesMax: 40_000 },
+    { rowsMax: 1_000, entriesMax: 1_000, rangeBytesMax: 40_000 },
   ]) {
     const offsets: bigint[] = [];
     let ranges = 0;
@@ -176,6 +177,28 @@ test('GET /treasury/v1/tables refuses views without offsets, columns and offsets
   assert.equal((await refused('logs?limit=2'))['parameter'], 'limit');
 });
 
+test('GET /treasury/v1/tables/{view} tells where a view begins that retention has taken rows from', async (t) => {
+  const server = await startPullServer(t, { tables: { retentionAgeMs: 60_000 } });
+  const nowUnixNano = String(BigInt(Date.now()) * 1_000_000n);
+  for (const timeUnixNano of ['1', nowUnixNano]) {
+    const scopeLogs = [{ logRecords: [{ timeUnixNano, body: { stringValue: 'a body' } }] }];
+    const record = [Buffer.from(JSON.stringify({ resourceLogs: [{ scopeLogs }] }))];
+    const headers = new Map([['content-type', 'application/json']]);
+    await server.log.appendOtlp(1, { batchId: 0n, record, headers });
+  }
+  await caughtUp(server);
+  await engineUntil(await server.engine(), ({ retention }) => (retention.rowsDeleted['logs'] ?? 0) > 0);
+  const url = `${server.base}/treasury/v1/tables/logs`;
+  const { offsets, headers } = await pull(url);
+  assert.deepEqual(offsets, [1n]);
+  assert.equal(headers.get('x-treasury-first'), '1');
+  const response = await fetch(`${url}?to=1`);
+  const { error } = (await response.json()) as { error: Record<string, unknown> };
+  assert.equal(response.status, 416);
+  assert.deepEqual([error['firstOffset'], error['nextOffset'], error['requested']], ['1', '2', '0']);
+  assert.deepEqual((await pull(`${url}?to=2`)).offsets, [1n]);
+});
+
 test('GET /treasury/v1/log/offsets turns times of receipt and of events into offsets and back', async (t) => {
   const server = await startPullServer(t);
   await filled(server, 2);
@@ -212,4 +235,11 @@ test('GET /treasury/v1/log/offsets turns times of receipt and of events into off
   assert.equal((await ask('received_at=2200-01-01T00:00:00Z'))['offset'], next);
   assert.equal((await ask('event_time=2200-01-01T00:00:00.5%2B01:00'))['offset'], next);
   assert.equal((await ask('received_at=yesterday'))['error'] !== undefined, true);
+  for (const text of [2n ** 63n - 1n, 1n - 2n ** 63n, -(2n ** 63n), '2262-04-11T23:47:16.854775807Z']) {
+    const { error } = (await ask(`event_time=${text}`)) as { error: Record<string, unknown> };
+    assert.deepEqual([error['code'], error['parameter']], ['TREASURY_PARAMETER_INVALID', 'event_time']);
+    assert.match(String(error['message']), /to 2262-04-11T23:47:16\.854775806Z/);
+  }
+  assert.equal((await ask(`event_time=${2n ** 63n - 2n}`))['offset'], next);
+  assert.deepEqual(await ask(`event_time=${2n - 2n ** 63n}`), await ask('event_time=0'));
 });
