@@ -1,6 +1,7 @@
 /** Makes folders whose names survive a loss of power: a file is only found again when every folder that leads to it is. */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { errorMessage, TreasuryError } from '../base/index.ts';
 
 /** What making folders does to the disk. */
 export interface DirectoryDisk {
@@ -14,6 +15,7 @@ export interface DirectoryDisk {
 /**
  * Makes a folder, and those that lead to it, where they are missing. One after the other, each synced into the one above before anything
  * goes into it, so that a process which is killed in between leaves at most the last one unsynced: that name is synced again each time.
+ * Throws TREASURY_CONFIG where no folder can be made, else what the file system throws.
  */
 export function makeDurableDirectory(directory: string, disk: DirectoryDisk = realDisk): void {
   const path = resolve(directory);
@@ -26,7 +28,12 @@ export function makeDurableDirectory(directory: string, disk: DirectoryDisk = re
 const realDisk: DirectoryDisk = {
   exists: existsSync,
   make(path) {
-    mkdirSync(path, { recursive: true });
+    try {
+      mkdirSync(path);
+    } catch (error) {
+      if (hasCode(error, 'EEXIST') && statSync(path).isDirectory()) return;
+      throw makeError(path, error);
+    }
   },
   sync(path) {
     let descriptor: number;
@@ -34,7 +41,7 @@ const realDisk: DirectoryDisk = {
       descriptor = openSync(path, 'r');
     } catch (error) {
       // A folder of somebody else, who lets pass but not look: its names are not ours to write.
-      if (error instanceof Error && 'code' in error && error.code === 'EACCES') return;
+      if (hasCode(error, 'EACCES')) return;
       throw error;
     }
     try {
@@ -44,3 +51,14 @@ const realDisk: DirectoryDisk = {
     }
   },
 };
+
+/** Below /proc and the like the kernel says that there is no such folder, of one that nobody can make; Node's own way asks it for ever. */
+function makeError(path: string, error: unknown): unknown {
+  if (!hasCode(error, 'ENOENT')) return error;
+  const message = `Cannot make folder ${path}: its file system takes none, ${errorMessage(error)}`;
+  return new TreasuryError('TREASURY_CONFIG', message, { cause: error });
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}

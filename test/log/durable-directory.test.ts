@@ -65,3 +65,14 @@ test('new data directory is made with all that lead to it, and again without har
   writeFileSync(file, '');
   assert.throws(() => acquireDataDirectoryLock(file), { code: 'EEXIST' });
 });
+
+test('a folder below a file system that takes none is refused at once, and named', {
+  skip: !existsSync('/proc/self'),
+}, () => {
+  for (const directory of ['/proc/treasury', '/proc/treasury/data']) {
+    assert.throws(() => acquireDataDirectoryLock(directory), {
+      code: 'TREASURY_CONFIG',
+      message: /^Cannot make folder \/proc\/treasury: its file system takes none/,
+    });
+  }
+});
