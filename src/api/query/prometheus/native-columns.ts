@@ -85,7 +85,8 @@ export function hintAfter(before: FloatHistogram | undefined, histogram: FloatHi
     histogram.zeroThreshold === before.zeroThreshold &&
     haveEqualBounds(histogram.customValues, before.customValues);
   if (!fitsChunk) return 'unknown';
-  return isReset({ ...histogram, counterReset: 'unknown' }, before) ? 'reset' : 'not_reset';
+  // A reset begins a chunk, too.
+  return isReset({ ...histogram, counterReset: 'unknown' }, before) ? 'unknown' : 'not_reset';
 }
 
 function histogramAt(chunk: ExponentialHistogramChunk, row: number): FloatHistogram {

@@ -19,8 +19,9 @@ export async function operateOnVectors(
   const sides: Sides = {
     many: isSwapped ? operands.right : operands.left,
     one: isSwapped ? operands.left : operands.right,
-    fillMany: isSwapped ? matching.fillRight : matching.fillLeft,
-    fillOne: isSwapped ? matching.fillLeft : matching.fillRight,
+    // As upstream: with group_right, fill_left stands in for the right side.
+    fillMany: matching.fillLeft,
+    fillOne: matching.fillRight,
     isSwapped,
     steps: operands.steps,
   };

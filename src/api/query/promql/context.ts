@@ -1,11 +1,12 @@
 import { LIMITS } from '../../../base/index.ts';
 import { Annotations } from './annotations.ts';
-import type { Expression } from './ast.ts';
+import type { Expression, VectorSelector } from './ast.ts';
 import type { EvaluationRequest, EvaluationSettings } from './evaluation.ts';
 import type { Labels } from './labels.ts';
 import { Matrix } from './matrix.ts';
 import { tooManySamples } from './promql-errors.ts';
 import type { SampleSource, SelectedSeries, Selection } from './source.ts';
+import { statisticsOf } from './statistics-selectors.ts';
 import type { Steps } from './steps.ts';
 
 /** Labels that say what a metric is: they go when a result is no longer that metric. */
@@ -22,6 +23,7 @@ export class EvaluationContext {
   readonly text: string;
   readonly signal: AbortSignal;
   readonly invariant: ReadonlySet<Expression>;
+  readonly #statistics: ReadonlySet<VectorSelector>;
   /** Evaluates a part of the expression; set by the evaluator, so that files of functions need not import it. */
   readonly evaluate: Evaluate;
   readonly #source: SampleSource;
@@ -35,12 +37,14 @@ export class EvaluationContext {
     source: SampleSource;
     signal: AbortSignal;
     invariant: ReadonlySet<Expression>;
+    statistics: ReadonlySet<VectorSelector>;
     evaluate: Evaluate;
   }) {
     this.settings = options.request.settings;
     this.text = options.request.text;
     this.signal = options.signal;
     this.invariant = options.invariant;
+    this.#statistics = options.statistics;
     this.evaluate = options.evaluate;
     this.#source = options.source;
   }
@@ -81,6 +85,15 @@ export class EvaluationContext {
     for (let row = 0; row < labels.length; row++) cells += to[row]! - from[row]!;
     if (cells > CELLS_A_SAMPLE * this.settings.samplesMax) throw tooManySamples();
     return Matrix.allocate(labels, from, to);
+  }
+
+  /** The series of a selector with their samples in a range; `withStartTimes` asks for start times of counters. */
+  async selectFor(
+    selector: VectorSelector,
+    range: { fromMs: number; untilMs: number; withStartTimes: boolean },
+  ): Promise<SelectedSeries[]> {
+    const series = await this.select({ ...range, matchers: selector.matchers });
+    return this.#statistics.has(selector) ? series.map(statisticsOf) : series;
   }
 
   select(selection: Omit<Selection, 'samplesMax'>): Promise<SelectedSeries[]> {

@@ -21,8 +21,15 @@ export async function evaluate(
   source: SampleSource,
   signal: AbortSignal,
 ): Promise<Evaluation> {
-  const { expression, invariant } = prepare(request.expression, request);
-  const context = new EvaluationContext({ request, source, signal, invariant, evaluate: evaluateExpression });
+  const { expression, invariant, statistics } = prepare(request.expression, request);
+  const context = new EvaluationContext({
+    request,
+    source,
+    signal,
+    invariant,
+    statistics,
+    evaluate: evaluateExpression,
+  });
   const steps = stepsBetween(request.startMs, request.endMs, request.stepMs === 0 ? 1 : request.stepMs);
   const value = await valueOf(context, expression, { request, steps });
   return {

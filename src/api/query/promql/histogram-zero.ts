@@ -14,6 +14,7 @@ export interface WidenedZeroBucket {
  */
 export function zeroCountUpTo(histogram: FloatHistogram, threshold: number): WidenedZeroBucket {
   const { schema, customValues } = histogram;
+  if (threshold === histogram.zeroThreshold) return { zeroCount: histogram.zeroCount, zeroThreshold: threshold };
   let zeroThreshold = threshold;
   for (;;) {
     const before = zeroThreshold;

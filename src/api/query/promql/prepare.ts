@@ -1,6 +1,7 @@
 import type { CallExpression, Expression, MatrixSelector, SubqueryExpression, VectorSelector } from './ast.ts';
 import { durationMs, type QueryTimes } from './durations.ts';
 import { uniformInfoTime } from './info-times.ts';
+import { statisticsSelectors } from './statistics-selectors.ts';
 
 /** An expression made ready for evaluation. */
 export interface Prepared {
@@ -8,13 +9,15 @@ export interface Prepared {
   readonly expression: Expression;
   /** Parts that give the same at every step, so one step of them will do. Only the outermost ones. */
   readonly invariant: ReadonlySet<Expression>;
+  /** Selectors of whose histograms only count and sum are asked for. */
+  readonly statistics: ReadonlySet<VectorSelector>;
 }
 
 export function prepare(expression: Expression, query: QueryTimes): Prepared {
   const resolved = resolve(expression, query);
   const invariant = new Set<Expression>();
   if (markInvariant(resolved, invariant).mayWrap) invariant.add(resolved);
-  return { expression: resolved, invariant };
+  return { expression: resolved, invariant, statistics: statisticsSelectors(resolved) };
 }
 
 /** Functions that give something else at another step though their arguments do not change. */

@@ -49,8 +49,7 @@ export async function selectRange(
   const times = lookTimes(selector, steps);
   const beforeMs = selector.anchored || selector.smoothed ? lookbackMs : 0;
   const afterMs = selector.smoothed ? lookbackMs : 0;
-  const series = await context.select({
-    matchers: selector.matchers,
+  const series = await context.selectFor(selector, {
     fromMs: times.firstMs - rangeMs - beforeMs + 1,
     untilMs: times.lastMs + afterMs,
     withStartTimes,

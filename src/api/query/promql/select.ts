@@ -35,8 +35,7 @@ export async function selectInstant(
 ): Promise<Matrix> {
   const times = lookTimes(selector, steps);
   const { lookbackMs } = context.settings;
-  const series = await context.select({
-    matchers: selector.matchers,
+  const series = await context.selectFor(selector, {
     fromMs: times.firstMs - lookbackMs + 1,
     untilMs: times.lastMs,
     withStartTimes: part === 'start-time',

@@ -8,7 +8,7 @@ export function isStartTimeReset(
   startMs: number,
   timeMs: number,
 ): boolean {
-  if (previousStartMs === startMs || startMs === 0 || startMs >= timeMs) return false;
+  if (startMs === 0 || startMs >= timeMs) return false;
   if (startMs !== previousMs) return startMs > previousMs;
   return previousStartMs !== 0 && previousStartMs < previousMs;
 }
