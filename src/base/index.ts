@@ -10,6 +10,7 @@ export {
   type SerializedError,
   TreasuryError,
 } from './errors.ts';
+export { createFile, hiddenPath, readIfThere } from './created-file.ts';
 export { encodeFlatBuffer, type FlatField, i16, i32, i8 } from './flatbuffer.ts';
 export { freePath } from './free-path.ts';
 export { checkLimits, LIMITS } from './limits.ts';
@@ -24,6 +25,7 @@ export {
 export { type AppliedStep, type MigrationStep, pendingSteps, readMigrationSteps } from './migration-steps.ts';
 export { nearest } from './nearest.ts';
 export { refuseOtherThanFile } from './regular-file.ts';
-export { makeFolder, removeFile, replaceFile, syncFolder, UNFINISHED_SUFFIX } from './replace-file.ts';
+export { makeFolder, removeFile, replaceFile, syncPath, UNFINISHED_SUFFIX } from './replace-file.ts';
 export { type Signal, SIGNAL_CODES, signalOfCode, SIGNALS } from './signals.ts';
 export { VERSION } from './version.ts';
+export { createWake, type Wake } from './wake.ts';

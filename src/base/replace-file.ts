@@ -26,7 +26,7 @@ export async function replaceFile(path: string, content: string | Uint8Array, mo
     await unlink(beside).catch(() => {});
     throw error;
   }
-  await syncFolder(dirname(path));
+  await syncPath(dirname(path));
 }
 
 /** Removes a file for good. A file that is not there is fine. */
@@ -36,21 +36,21 @@ export async function removeFile(path: string): Promise<void> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
-  await syncFolder(dirname(path));
+  await syncPath(dirname(path));
 }
 
 /** Makes a folder whose name survives a loss of power, in one that is there. No harm when it is there itself. */
 export async function makeFolder(path: string): Promise<void> {
   const made = await mkdir(path, { recursive: true });
-  if (made !== undefined) await syncFolder(dirname(path));
+  if (made !== undefined) await syncPath(dirname(path));
 }
 
-/** Resolves when the names in a folder are on the disk. */
-export async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
+/** Resolves when a file's bytes, or the names in a folder, are on the disk. */
+export async function syncPath(path: string): Promise<void> {
+  const handle = await open(path, 'r');
   try {
-    await folder.sync();
+    await handle.sync();
   } finally {
-    await folder.close();
+    await handle.close();
   }
 }

@@ -1,7 +1,7 @@
 /** `treasury pull --to arrow FILE` and `stdout`: the server's answer as it comes, checked on the way. */
 import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { errorMessage, syncFolder, TreasuryError, UNFINISHED_SUFFIX } from '../base/index.ts';
+import { errorMessage, syncPath, TreasuryError, UNFINISHED_SUFFIX } from '../base/index.ts';
 import { createEntryStreamReader, END_OF_STREAM } from '../log/index.ts';
 import { createPullProgress } from './pull-progress.ts';
 import { connectPull, type PullRequest } from './pull-stream.ts';
@@ -33,7 +33,7 @@ export async function pullFile(path: string, options: PullBytesOptions): Promise
     await file.close();
     file = null;
     await rename(draft, path);
-    await syncFolder(dirname(path));
+    await syncPath(dirname(path));
     options.tell(`Wrote ${bytesText(bytes)} to ${path}`);
   } catch (error) {
     await file?.close();

@@ -12,7 +12,7 @@ import {
   type Logger,
   removeFile,
   silentLogger,
-  syncFolder,
+  syncPath,
   systemClock,
   TreasuryError,
   UNFINISHED_SUFFIX,
@@ -146,7 +146,7 @@ async function moveAside(path: string): Promise<string> {
   const aside = freePath(`${path}.damaged`);
   try {
     await rename(path, aside);
-    await syncFolder(join(path, '..'));
+    await syncPath(join(path, '..'));
     return aside;
   } catch {
     return path;

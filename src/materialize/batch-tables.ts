@@ -5,7 +5,15 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
-import { BatchMalformedError, errorMessage, LIMITS, type Signal, silentLogger, TreasuryError } from '../base/index.ts';
+import {
+  BatchMalformedError,
+  errorMessage,
+  LIMITS,
+  type Signal,
+  silentLogger,
+  syncPath,
+  TreasuryError,
+} from '../base/index.ts';
 import type { CanonicalBatch } from '../otap/index.ts';
 import { dayOf, type DeltaField, deltaColumns, TABLE_SOURCES } from './batch-columns.ts';
 import { type Database, sqlIdentifier, sqlString } from './database.ts';
@@ -13,7 +21,6 @@ import { DuckDBInstance } from './duckdb.ts';
 import { applyViews, migrate } from './migrator.ts';
 import type { EntryFacts, Projector } from './projection.ts';
 import { PROJECTIONS } from './projections/projections.ts';
-import { syncPath } from './synced-files.ts';
 import { chooseWriter, openTableWriter } from './table-writer.ts';
 import type { TableWriter } from './vectors.ts';
 import { databaseOn } from './writing-connection.ts';

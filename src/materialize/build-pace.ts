@@ -1,6 +1,5 @@
 /** Live data goes first: a build works while the live loop waits for news, and a small share of the time while that never waits. */
-import { type Clock, LIMITS } from '../base/index.ts';
-import { createWake } from './wake.ts';
+import { type Clock, createWake, LIMITS } from '../base/index.ts';
 
 export interface BuildPace {
   /** Whether the live loop has nothing to do, told whenever that changes. */

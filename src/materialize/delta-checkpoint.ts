@@ -4,7 +4,7 @@
  */
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorMessage, LIMITS, replaceFile, TreasuryError } from '../base/index.ts';
+import { errorMessage, LIMITS, replaceFile, syncPath, TreasuryError } from '../base/index.ts';
 import { type Database, sqlString } from './database.ts';
 import {
   checkpointPath,
@@ -15,7 +15,6 @@ import {
   readCheckpoint,
   readCommit,
 } from './delta-actions.ts';
-import { syncPath } from './synced-files.ts';
 
 /** Writes the checkpoint of the newest version and says where it is. Throws TREASURY_STORE; the table is as it was then. */
 export async function writeCheckpoint(directory: string, database: Database): Promise<void> {

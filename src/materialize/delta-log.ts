@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { LIMITS, TreasuryError, VERSION } from '../base/index.ts';
+import { createFile, LIMITS, syncPath, TreasuryError, VERSION } from '../base/index.ts';
 import type { DeltaField } from './batch-columns.ts';
 import type { Database } from './database.ts';
 import {
@@ -18,7 +18,6 @@ import {
 } from './delta-actions.ts';
 import { writeCheckpoint } from './delta-checkpoint.ts';
 import { schemaText, widerSchema } from './delta-schema.ts';
-import { createFile, syncPath } from './synced-files.ts';
 
 /** A data file that a commit adds. */
 export interface DeltaFile {

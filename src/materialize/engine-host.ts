@@ -1,7 +1,15 @@
 /** The engine inside its thread: one session at a time, the materializer's loop, and the calls of the main thread. */
 import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
-import { errorMessage, LIMITS, type Logger, type LogLevel, systemClock, TreasuryError } from '../base/index.ts';
+import {
+  createWake,
+  errorMessage,
+  LIMITS,
+  type Logger,
+  type LogLevel,
+  systemClock,
+  TreasuryError,
+} from '../base/index.ts';
 import { createRetentionClock } from '../log/index.ts';
 import type { EngineCommand, EngineEvent, HostOptions, PostEvent } from './engine-protocol.ts';
 import { type EngineParts, moveTablesAside, openSession, type Session } from './engine-session.ts';
@@ -17,7 +25,6 @@ import type { EngineStatus, IncompleteTables } from './types.ts';
 import type { UserProjections } from './user-projections/user-projections.ts';
 import { followTables, lackingTables } from './user-projections/follow-tables.ts';
 import type { VersionFaults } from './user-projections/running-version.ts';
-import { createWake } from './wake.ts';
 
 /** In the folder of the tables. Gone when the engine ends in order. Builds have one of their own. */
 const ATTEMPTS_FILE = 'attempts.json';

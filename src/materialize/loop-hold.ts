@@ -1,5 +1,5 @@
 /** Lets somebody else have a loop stand still between two transactions, at an offset that two loops have agreed on. */
-import { createWake } from './wake.ts';
+import { createWake } from '../base/index.ts';
 
 export interface LoopHold {
   /** Whether the loop must stand when what comes next is at `offset`. */

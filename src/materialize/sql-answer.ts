@@ -1,7 +1,7 @@
 /** The main thread's end of one SQL answer: chunks come from the engine's thread, credit and cancellation go back. */
 import type { TreasuryError } from '../base/index.ts';
 import type { IncompleteTables, SqlAnswer } from './types.ts';
-import { createWake } from './wake.ts';
+import { createWake } from '../base/index.ts';
 
 export interface IncomingAnswer {
   /** Resolves when the first bytes are there (or the empty answer has ended), rejects when the query failed before. */

@@ -1,9 +1,8 @@
 /** SQL calls in the engine's thread: admission, answers held back by credit, cancellation. */
 import PQueue from 'p-queue';
-import { errorMessage, LIMITS, type SerializedError, TreasuryError } from '../base/index.ts';
+import { createWake, errorMessage, LIMITS, type SerializedError, TreasuryError, type Wake } from '../base/index.ts';
 import type { PostEvent } from './engine-protocol.ts';
 import type { IncompleteTables, SqlRequest } from './types.ts';
-import { createWake, type Wake } from './wake.ts';
 
 /** Evaluates one statement. */
 export interface SqlRunner {

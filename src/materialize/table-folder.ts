@@ -5,7 +5,16 @@
  */
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { assert, BatchMalformedError, errorMessage, replaceFile, TreasuryError } from '../base/index.ts';
+import {
+  assert,
+  BatchMalformedError,
+  errorMessage,
+  hiddenPath,
+  readIfThere,
+  replaceFile,
+  syncPath,
+  TreasuryError,
+} from '../base/index.ts';
 import { acquireDataDirectoryLock } from '../log/index.ts';
 import type { CanonicalBatch } from '../otap/index.ts';
 import { type DeltaField, NO_DAY, TABLE_SOURCES } from './batch-columns.ts';
@@ -19,7 +28,6 @@ import {
 import { type DeltaTable, openDeltaTable } from './delta-log.ts';
 import type { EntryFacts } from './projection.ts';
 import { gapsOf, hasRange, type OffsetRange, withRange } from './offset-ranges.ts';
-import { hiddenPath, readIfThere, syncPath } from './synced-files.ts';
 
 export const TABLE_FOLDER_FORMATS = ['parquet', 'delta'] as const;
 export type TableFolderFormat = (typeof TABLE_FOLDER_FORMATS)[number];

@@ -2,7 +2,15 @@
  * The two loops of an opened database: the live one drives the versions that serve, the other builds those that do not yet (`builds.ts`).
  * Runs the live one, and switches to what is built: rounds from one switch to the next, while the database stays open and queries run.
  */
-import { AssertionError, type Clock, errorMessage, LIMITS, type Logger, TreasuryError } from '../base/index.ts';
+import {
+  AssertionError,
+  type Clock,
+  createWake,
+  errorMessage,
+  LIMITS,
+  type Logger,
+  TreasuryError,
+} from '../base/index.ts';
 import type { DurablePosition } from '../log/index.ts';
 import type { BuiltVersions } from './build-track.ts';
 import { createBuilds } from './builds.ts';
@@ -22,7 +30,6 @@ import type { IncompleteTables, ProjectionStatus } from './types.ts';
 import { createVersionCatalogue, writeSwitch } from './version-catalogue.ts';
 import { incompleteTables, projectionStatuses } from './version-statuses.ts';
 import { putInPlace, retireOlder } from './version-tables.ts';
-import { createWake } from './wake.ts';
 
 export interface TracksOptions
   extends Pick<

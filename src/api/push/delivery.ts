@@ -1,12 +1,11 @@
 /** Batches on their way to the target: lanes in order, tries at a pace, and what becomes of a batch that is refused. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errorMessage, type Logger } from '../../base/index.ts';
+import { createWake, errorMessage, type Logger, type Wake } from '../../base/index.ts';
 import type { OpenEntry } from './acked-offsets.ts';
 import { createBackoff } from './backoff.ts';
 import { countItems } from './encoders.ts';
 import type { Figures } from './figures.ts';
 import { createLane, type Lane, type Load, type Shipment } from './lane.ts';
-import { createNews, type News } from './news.ts';
 import type { OpenSender, SenderConfig } from './open-sender.ts';
 import type { PipelineLimits } from './pipeline.ts';
 import type { Sender, SendResult } from './sender.ts';
@@ -38,7 +37,7 @@ export interface Delivery {
 
 interface OpenLane {
   readonly lane: Lane;
-  readonly news: News;
+  readonly news: Wake;
 }
 
 /** What becomes of one try. */
@@ -72,7 +71,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
         retrying.delete(load);
         underWay.delete(work);
         conclude(lane, load, verdict);
-        news.tell();
+        news.wake();
       });
       underWay.add(work);
     }
@@ -275,10 +274,10 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       const known = lanes.get(name);
       if (known !== undefined) {
         known.lane.add(shipment);
-        known.news.tell();
+        known.news.wake();
         return;
       }
-      const opened: OpenLane = { lane: createLane(limits), news: createNews() };
+      const opened: OpenLane = { lane: createLane(limits), news: createWake() };
       opened.lane.add(shipment);
       lanes.set(name, opened);
       const work = runLane(name, opened);

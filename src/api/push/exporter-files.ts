@@ -7,7 +7,7 @@ import {
   makeFolder,
   removeFile,
   replaceFile,
-  syncFolder,
+  syncPath,
   TreasuryError,
   UNFINISHED_SUFFIX,
 } from '../../base/index.ts';
@@ -103,7 +103,7 @@ export function createExporterFiles(directory: string): ExporterFiles {
     beginRemoval: (name) =>
       written(name, async () => {
         await rename(pathOf(name), join(directory, name + REMOVING_SUFFIX));
-        await syncFolder(directory);
+        await syncPath(directory);
       }),
     endRemoval: (name) =>
       written(name, async () => {

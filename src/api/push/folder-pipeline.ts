@@ -4,13 +4,20 @@
  * left out.
  */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { AssertionError, BatchMalformedError, errorMessage, LIMITS, type Logger, SIGNALS } from '../../base/index.ts';
+import {
+  AssertionError,
+  BatchMalformedError,
+  createWake,
+  errorMessage,
+  LIMITS,
+  type Logger,
+  SIGNALS,
+} from '../../base/index.ts';
 import { type DurablePosition, readLogUuid } from '../../log/index.ts';
 import { openTableFolder, type TableFolder } from '../../materialize/index.ts';
 import { createBackoff } from './backoff.ts';
 import { createEntrySource, type EntrySource, type SourceStep } from './entry-source.ts';
 import { createFigures } from './figures.ts';
-import { createNews } from './news.ts';
 import type { Pipeline, PipelineLimits } from './pipeline.ts';
 import type { ExporterConfig, ExporterProgress, SetAsideEntry } from './types.ts';
 import { wantedRows } from './wanted-rows.ts';
@@ -43,7 +50,7 @@ export function startFolderPipeline(options: FolderPipelineOptions): Pipeline {
   const { filter } = config;
   const figures = createFigures();
   const stopping = new AbortController();
-  const news = createNews();
+  const news = createWake();
   const backoff = createBackoff({ minMs: limits.pushRetryMinMs, maxMs: limits.pushRetryMaxMs });
   const wantedOf = wantedRows(filter);
   let durable = options.durable;
@@ -222,11 +229,11 @@ export function startFolderPipeline(options: FolderPipelineOptions): Pipeline {
       if (position.durableOffset <= durable.durableOffset) return;
       durable = position;
       source?.advance(position);
-      news.tell();
+      news.wake();
     },
     async stop() {
       stopping.abort();
-      news.tell();
+      news.wake();
       await ended.catch(() => {});
     },
   };

@@ -4,7 +4,15 @@
  * whatever is tried again.
  */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { AssertionError, errorMessage, LIMITS, type Logger, type Signal, SIGNALS } from '../../base/index.ts';
+import {
+  AssertionError,
+  createWake,
+  errorMessage,
+  LIMITS,
+  type Logger,
+  type Signal,
+  SIGNALS,
+} from '../../base/index.ts';
 import type { DurablePosition, LogEntry } from '../../log/index.ts';
 import type { CanonicalBatch } from '../../otap/index.ts';
 import { createAckedOffsets, type OpenEntry } from './acked-offsets.ts';
@@ -13,7 +21,6 @@ import { createEntrySource, type SourceStep } from './entry-source.ts';
 import { createFigures, type Figures } from './figures.ts';
 import type { Shipment } from './lane.ts';
 import { type OpenSender, openSender, type SenderConfig } from './open-sender.ts';
-import { createNews } from './news.ts';
 import type { ExporterProgress, SetAsideEntry } from './types.ts';
 import { wantedRows } from './wanted-rows.ts';
 import { countItems, splitBatch } from './encoders.ts';
@@ -64,7 +71,7 @@ export function startPipeline(options: PipelineOptions): Pipeline {
   const stopping = new AbortController();
   const wantedOf = wantedRows(config.filter);
   const source = createEntrySource({ ...options, signals: config.filter?.signals ?? SIGNALS });
-  const news = createNews();
+  const news = createWake();
   const delivery = createDelivery({
     config,
     limits,
@@ -73,7 +80,7 @@ export function startPipeline(options: PipelineOptions): Pipeline {
     signal: stopping.signal,
     openSender: options.openSender ?? openSender,
     onChange: () => {
-      news.tell();
+      news.wake();
       onChange();
     },
     onSetAside: (entry, reason) => setAside(entry, reason),
@@ -116,7 +123,7 @@ export function startPipeline(options: PipelineOptions): Pipeline {
       figures.readFailure = errorMessage(error);
       onChange();
       void sleep(limits.pushRetryMaxMs, undefined, { signal: stopping.signal }).then(
-        () => news.tell(),
+        () => news.wake(),
         () => {},
       );
       return null;
@@ -192,11 +199,11 @@ export function startPipeline(options: PipelineOptions): Pipeline {
     },
     advance(durable) {
       source.advance(durable);
-      news.tell();
+      news.wake();
     },
     async stop() {
       stopping.abort();
-      news.tell();
+      news.wake();
       await ended.catch(() => {});
       await delivery.stop(limits.pushStopMaxMs);
       source.close();

@@ -1,7 +1,7 @@
 /** The record of entries that an exporter gave up: one JSON object a line, synced, in two files of bounded size. */
 import { open, rename, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { errorMessage, LIMITS, type Logger, syncFolder } from '../../base/index.ts';
+import { errorMessage, LIMITS, type Logger, syncPath } from '../../base/index.ts';
 import type { SetAsideEntry } from './types.ts';
 
 export interface SetAsideStatus {
@@ -38,7 +38,7 @@ export function createSetAsideFile(path: string, exporter: string, logger: Logge
       } finally {
         await file.close();
       }
-      if (isNew) await syncFolder(dirname(path));
+      if (isNew) await syncPath(dirname(path));
       failing = null;
     } catch (error) {
       failing = errorMessage(error);

@@ -4,11 +4,10 @@
  * place among the queries. What fails costs nothing but the lag of its projection.
  */
 import type { DuckDBConnection } from '@duckdb/node-api';
-import { type Clock, errorMessage, LIMITS, type Logger, TreasuryError } from '../../base/index.ts';
+import { type Clock, createWake, errorMessage, LIMITS, type Logger, TreasuryError } from '../../base/index.ts';
 import { storeFailure } from '../store-failures.ts';
 import type { RetentionFigures } from '../table-retention-figures.ts';
 import type { IncompleteTables } from '../types.ts';
-import { createWake } from '../wake.ts';
 import { ageRows } from './aging.ts';
 import { readDefinitionFiles } from './definition-files.ts';
 import type { LiveState, UserLimits } from './live-state.ts';

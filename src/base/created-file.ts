@@ -1,6 +1,7 @@
 /** Files that are made once, whole or not at all: written beside, synced, and given their name at once. */
 import { link, open, readFile, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { syncPath } from './replace-file.ts';
 
 /** A name beside `path` that readers of folders pass over. */
 export function hiddenPath(path: string): string {
@@ -21,16 +22,6 @@ export async function createFile(path: string, text: string): Promise<boolean> {
   }
   await syncPath(dirname(path));
   return true;
-}
-
-/** Waits until a file's bytes, or a folder's names, are on the disk. */
-export async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 /** The text of a file, or null where there is none. */
