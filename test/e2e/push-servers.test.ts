@@ -8,11 +8,11 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { SIGNAL_CODES, SIGNALS } from '../../src/base/index.ts';
 import { openLog } from '../../src/log/index.ts';
 import { captureNames, readArrowStreams, readCapture } from '../helpers/captures.ts';
 import { appendCapture } from '../helpers/engine-log.ts';
+import { assertSmooth, createExporter, untilSent } from '../helpers/exporter-api.ts';
 import { mainRows } from '../helpers/main-rows.ts';
 import { normalizedRows } from '../helpers/normalized-rows.ts';
 import { assertSameLines } from '../helpers/row-comparison.ts';
@@ -39,11 +39,11 @@ test('servers that one server pushes to by OTAP and OTLP, from the start and the
     endpoint: `http://${late.grpc}`,
     from: String(middle),
   });
-  await untilSent(source, 'otap');
+  assertSmooth(await untilSent(source, 'otap'));
   // What is acknowledged is in the log, if not in the tables: another start has it.
   assert.equal(await otap.end('SIGTERM'), 0, otap.stderr());
   const again = await startServer(t, otap.data);
-  await Promise.all(['otlp', 'late'].map((name) => untilSent(source, name)));
+  for (const name of ['otlp', 'late']) assertSmooth(await untilSent(source, name));
   for (const server of [source, again, otlp, late]) {
     const { quarantine } = await untilMaterialized(server);
     assert.deepEqual(quarantine, { total: 0, newest: [] });
@@ -79,24 +79,6 @@ async function startServer(
   const server = await startServerProcess(data, '127.0.0.1:0', flags);
   t.after(() => server.end('SIGKILL'));
   return server;
-}
-
-async function createExporter(source: ServerProcess, exporter: Readonly<Record<string, string>>): Promise<void> {
-  const body = JSON.stringify(exporter);
-  const response = await fetch(`http://${source.http}/treasury/v1/exporters`, { method: 'POST', body });
-  assert.equal(response.status, 201, await response.text());
-}
-
-/** Waits until all is acknowledged, each batch at its first try. */
-async function untilSent(source: ServerProcess, name: string): Promise<void> {
-  for (;;) {
-    const response = await fetch(`http://${source.http}/treasury/v1/exporters/${name}`);
-    const { lag, ...figures } = (await response.json()) as { lag: { entries: number }; [figure: string]: unknown };
-    const { retries, fallback, error, rejectedItems } = figures;
-    assert.deepEqual([retries, fallback, error, rejectedItems], [0, null, null, 0]);
-    if (lag.entries === 0) return;
-    await sleep(20);
-  }
 }
 
 type Lines = Readonly<Record<string, string[]>>;

@@ -23,6 +23,7 @@ import {
 import { openStoppedTables } from '../helpers/stopped-tables.ts';
 
 const PROTOCOLS = ['otap', 'otlp-grpc', 'otlp-http'] as const;
+const NOTHING = { total: 0, newest: [] };
 const names = captureNames({ shared: false });
 const arrowNames = names.filter((name) => readArrowStreams(name).some(({ messages }) => messages.length > 0));
 
@@ -30,20 +31,18 @@ for (const protocol of PROTOCOLS) {
   test(`OTLP requests that are pushed by ${protocol} are in the tables of another treasury`, async (t) => {
     const { push, server } = await startBoth(t);
     const records = names.flatMap((name) => readCapture(name, 'expect')).filter(({ t: type }) => type === 'otlp');
-    let items = 0;
     for (const { signal, body } of records as (CaptureRecord & { signal: Signal })[]) {
-      items += countItems(decodeOtlp(signal, body, 'application/x-protobuf'));
       const headers = new Map([['content-type', 'application/x-protobuf']]);
       await push.log.appendOtlp(SIGNAL_CODES[signal], { batchId: 0n, record: [body], headers });
     }
-    assert.equal(await pushAll(push, server, protocol), items);
+    assert.equal(await pushAll(push, server, protocol), itemsOf(names));
     await assertSame(t, server, [expectedLines(records, { exact: true })], { exact: true });
   });
 
   test(`OTAP streams that are pushed by ${protocol} are in the tables of another treasury`, async (t) => {
     const { push, server } = await startBoth(t);
     for (const name of arrowNames) await appendCapture(push.log, name);
-    await pushAll(push, server, protocol);
+    assert.equal(await pushAll(push, server, protocol), itemsOf(arrowNames));
     await assertSame(
       t,
       server,
@@ -51,6 +50,15 @@ for (const protocol of PROTOCOLS) {
       {},
     );
   });
+}
+
+/** Records, spans and points that went into Collectors. */
+function itemsOf(captures: readonly string[]): number {
+  const requests = captures.flatMap((name) => readCapture(name, 'expect')).filter(({ t: type }) => type === 'otlp');
+  return requests.reduce(
+    (sum, { signal, body }) => sum + countItems(decodeOtlp(signal!, body, 'application/x-protobuf')),
+    0,
+  );
 }
 
 async function startBoth(t: TestContext): Promise<{ push: PushFixture; server: ServerProcess }> {
@@ -65,7 +73,8 @@ async function pushAll(push: PushFixture, server: ServerProcess, protocol: Sende
   push.start({ name: 'test', protocol, endpoint });
   const progress = await push.untilSent();
   assert.deepEqual([push.setAside, progress.retries, progress.rejectedItems], [[], 0, 0]);
-  await untilMaterialized(server);
+  const { quarantine, lost } = await untilMaterialized(server);
+  assert.deepEqual([quarantine, lost], [NOTHING, NOTHING], 'what was acknowledged did not all become rows');
   assert.equal(await server.end('SIGTERM'), 0, server.stderr());
   return progress.sentItems;
 }

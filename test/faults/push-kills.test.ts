@@ -6,13 +6,12 @@
  * kill. When the target is killed, no more requests come twice than the exporter says that it sent again.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Arrival, arrivalsAtServer, countArrivals, repeatedRequests } from '../helpers/arrivals.ts';
+import { cursorOnDisk, untilAcked, untilSent } from '../helpers/exporter-api.ts';
 import { KILL_SEED } from '../helpers/kill-rounds.ts';
 import { type NumberedLog, writeNumberedLog } from '../helpers/numbered-telemetry.ts';
+import { assertAccounted, assertKept, type PushKill } from '../helpers/push-accounts.ts';
 import { seededRandom } from '../helpers/random.ts';
 import {
   scratchDirectory,
@@ -27,40 +26,25 @@ const KILLS = Number(process.env['TREASURY_TEST_PUSH_KILLS'] ?? 2);
 const LOG = { streams: 4, batches: 250, requests: 500, records: 2 };
 const SOURCE_FLAGS = ['--materialize', 'off'];
 
-interface ExporterFigures {
-  readonly state: string;
-  readonly error: string | null;
-  readonly ackedOffset: number;
-  readonly lag: { readonly entries: number };
-  readonly resentBatches: number;
-  readonly lostEntries: number;
-  readonly setAside: { readonly entries: number };
-}
-
 for (const scheme of ['otap', 'otlp']) {
   test(`kill -9 of a server that pushes by ${scheme} loses nothing, and repeats only what its cursor had not passed (seed ${KILL_SEED})`, async (t) => {
     const { log, places, data, target, first } = await startBoth(t, scheme);
     let source = first;
-    const cursors: bigint[] = [];
-    const before: (readonly number[])[] = [];
+    const kills: PushKill[] = [];
     for (const place of places) {
-      await untilAcked(source, place);
+      await untilAcked(source, 'copy', place);
       await source.end('SIGKILL');
-      cursors.push(cursorOnDisk(data));
-      before.push(countArrivals(log, await settledArrivals(target)));
+      const counts = countArrivals(log, await settledArrivals(target));
+      kills.push({ cursor: cursorOnDisk(data, 'copy'), counts });
       source = await startSource(t, data);
     }
-    const figures = await untilSent(source);
+    const figures = await untilSent(source, 'copy');
     const counts = countArrivals(log, await settledArrivals(target));
     assert.deepEqual([figures.setAside.entries, figures.lostEntries, figures.resentBatches], [0, 0, 0]);
     assertKept(log, counts);
-    const wrong = log.offsets.flatMap((offset, record) => {
-      const kills = cursors.filter((cursor) => cursor <= offset).length;
-      const isSettled = cursors.every((cursor, kill) => offset >= cursor || before[kill]![record] === counts[record]);
-      return counts[record]! <= 1 + kills && isSettled ? [] : [{ record, offset, arrivals: counts[record], cursors }];
-    });
-    assert.deepEqual(wrong.slice(0, 3), [], 'records that came again although the cursor had passed them');
-    t.diagnostic(`cursors ${cursors.join(', ')} of ${log.durableOffset}; ${surplusOf(counts)} records came again`);
+    const repeated = assertAccounted(log, kills, counts);
+    const cursors = kills.map(({ cursor }) => cursor).join(', ');
+    t.diagnostic(`cursors ${cursors} of ${log.durableOffset}; ${repeated} records came again`);
     await source.end('SIGTERM');
     await target.end('SIGTERM');
   });
@@ -70,11 +54,11 @@ for (const scheme of ['otap', 'otlp']) {
     const { log, places, first: source } = both;
     let { target } = both;
     for (const place of places) {
-      await untilAcked(source, place);
+      await untilAcked(source, 'copy', place);
       await target.end('SIGKILL');
       target = await startTarget(t, target.data, target.grpc);
     }
-    const figures = await untilSent(source);
+    const figures = await untilSent(source, 'copy');
     const arrivals = await settledArrivals(target);
     assert.deepEqual([figures.setAside.entries, figures.lostEntries], [0, 0]);
     assertKept(log, countArrivals(log, arrivals));
@@ -119,46 +103,8 @@ async function startSource(t: TestContext, data: string, flags: readonly string[
   return source;
 }
 
-async function exporterOf(source: ServerProcess): Promise<ExporterFigures> {
-  const response = await fetch(`http://${source.http}/treasury/v1/exporters/copy`);
-  return (await response.json()) as ExporterFigures;
-}
-
-async function untilAcked(source: ServerProcess, offset: number): Promise<void> {
-  for (;;) {
-    const { ackedOffset, state, error } = await exporterOf(source);
-    assert.notEqual(state, 'failed', error ?? '');
-    if (ackedOffset >= offset) return;
-    await sleep(5);
-  }
-}
-
-async function untilSent(source: ServerProcess): Promise<ExporterFigures> {
-  for (;;) {
-    const figures = await exporterOf(source);
-    assert.notEqual(figures.state, 'failed', figures.error ?? '');
-    if (figures.lag.entries === 0) return figures;
-    await sleep(20);
-  }
-}
-
-/** What a start would go on from. */
-function cursorOnDisk(data: string): bigint {
-  const { offset } = JSON.parse(readFileSync(join(data, 'cursors', 'copy.json'), 'utf8')) as { offset: string };
-  return BigInt(offset);
-}
-
 /** What is in the tables when all that was acknowledged is in them. */
 async function settledArrivals(target: ServerProcess): Promise<Arrival[]> {
   await untilMaterialized(target);
   return arrivalsAtServer(target);
-}
-
-function assertKept({ offsets }: NumberedLog, counts: readonly number[]): void {
-  const lost = counts.flatMap((count, record) => (count === 0 ? [{ record, offset: offsets[record] }] : []));
-  assert.deepEqual(lost.slice(0, 3), [], `${lost.length} of ${counts.length} records were lost`);
-}
-
-function surplusOf(counts: readonly number[]): number {
-  return counts.reduce((sum, count) => sum + Math.max(0, count - 1), 0);
 }

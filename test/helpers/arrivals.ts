@@ -1,5 +1,8 @@
 /** What of numbered telemetry has arrived at a target, and how often. */
 import assert from 'node:assert/strict';
+import { SIGNALS } from '../../src/base/index.ts';
+import type { Collector } from './collector.ts';
+import { expectedRows } from './expected-rows.ts';
 import type { NumberedLog } from './numbered-telemetry.ts';
 import { fetchSql, type ServerProcess } from './server-process.ts';
 import type { TelemetryRow } from './telemetry-rows.ts';
@@ -21,8 +24,20 @@ export async function arrivalsAtServer(server: ServerProcess): Promise<Arrival[]
   return rows.map(([record, request]) => ({ record: Number(record), request: Number(request) }));
 }
 
-/** The number of a canonical row. */
-export function numberOfRow(row: TelemetryRow): number {
+/** All records that Collectors keep, which ran one after the other. */
+export function arrivalsAtCollectors(collectors: readonly Pick<Collector, 'kept'>[]): Arrival[] {
+  let request = 0;
+  return collectors.flatMap((collector) =>
+    SIGNALS.flatMap((signal) =>
+      collector.kept(signal).flatMap((message) => {
+        request++;
+        return expectedRows(signal, message).map((row) => ({ record: numberOfRow(row), request }));
+      }),
+    ),
+  );
+}
+
+function numberOfRow(row: TelemetryRow): number {
   const { kind, body, name, point } = row as {
     readonly kind: string;
     readonly body?: { readonly s: string };

@@ -47,6 +47,8 @@ export interface Collector {
   end(signal: NodeJS.Signals): Promise<void>;
   /** Rows that came in, as its file exporter kept them; whole after a SIGTERM. `exact`: what the Arrow exporter does not carry too. */
   received(signal: Signal, options?: ExpectedRowsOptions): TelemetryRow[];
+  /** The same as OTLP requests, in the order in which they came. */
+  kept(signal: Signal): Uint8Array[];
 }
 
 /** Pipelines of test/interop/config: those that send to a server, and one that only keeps what it receives. */
@@ -71,6 +73,7 @@ export async function startCollector(
       stdio: ['ignore', 'ignore', 'pipe'],
     },
   );
+  const kept = (signal: Signal): Uint8Array[] => readKept(join(directory, `${signal}.pb`));
   let log = '';
   const exited = once(child, 'exit');
   await new Promise<void>((resolve, reject) => {
@@ -92,8 +95,8 @@ export async function startCollector(
       if (child.exitCode === null && child.signalCode === null) child.kill(signal);
       await exited;
     },
-    received: (signal, options) =>
-      readKept(join(directory, `${signal}.pb`)).flatMap((request) => expectedRows(signal, request, options)),
+    received: (signal, options) => kept(signal).flatMap((request) => expectedRows(signal, request, options)),
+    kept,
   };
 }
 

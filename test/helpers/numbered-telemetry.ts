@@ -74,12 +74,15 @@ async function appendStream(log: Log, signal: Signal, { batches, numbers, note }
 }
 
 /** An OTLP request (protobuf) of records with these numbers: bodies of logs, names of spans, values of gauges. */
-export function numberedRequest(signal: Signal, records: readonly number[]): Uint8Array {
+export function numberedRequest(
+  signal: Signal,
+  records: readonly number[],
+  timeUnixNano = 1_760_000_000_000_000_000n,
+): Uint8Array {
   const attributesOf = (number: number) => [
     { key: 'group', value: { value: { case: 'stringValue' as const, value: `group ${number % 97}` } } },
     { key: 'number', value: { value: { case: 'intValue' as const, value: BigInt(number) } } },
   ];
-  const timeUnixNano = 1_760_000_000_000_000_000n;
   switch (signal) {
     case 'logs': {
       const logRecords = records.map((number) => ({

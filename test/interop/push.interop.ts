@@ -7,48 +7,51 @@
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { SenderConfig } from '../../src/api/push/open-sender.ts';
-import { SIGNAL_CODES, type Signal, SIGNALS } from '../../src/base/index.ts';
-import { readEntries } from '../../src/log/index.ts';
-import { createEntryDecoder } from '../../src/materialize/index.ts';
+import { SIGNAL_CODES, SIGNALS } from '../../src/base/index.ts';
 import { decodeOtlp } from '../../src/otap/index.ts';
 import { ExportMetricsServiceRequestSchema } from '../gen/opentelemetry/proto/collector/metrics/v1/metrics_service_pb.js';
 import { type PushFixture, startPush } from '../api/push/push-fixture.ts';
 import { canonicalRows } from '../helpers/canonical-rows.ts';
 import { assertSameRows, rowDifference } from '../helpers/collector-tables.ts';
-import { type Collector, collectorTools, freePort, startCollector } from '../helpers/collector.ts';
+import { collectorTools } from '../helpers/collector.ts';
 import { appendCapture } from '../helpers/engine-log.ts';
+import { logRows, type Rows } from '../helpers/log-rows.ts';
+import {
+  COLLECTOR_PROTOCOLS,
+  type Receiver,
+  received,
+  startReceiver,
+  withoutRepeatedKeys,
+} from '../helpers/receiving-collector.ts';
 import { scratchDirectory } from '../helpers/server-process.ts';
-import { canonicalLines, type TelemetryRow } from '../helpers/telemetry-rows.ts';
+import { canonicalLines } from '../helpers/telemetry-rows.ts';
 
 const CAPTURES = ['rich-1', 'hostmetrics-1', 'telemetrygen-1', 'empties-1'];
-const PROTOCOLS = ['otap', 'otlp-grpc', 'otlp-http'] as const;
 
 const tools = collectorTools();
 const skip = typeof tools === 'string' ? tools : false;
 if (typeof tools === 'string') process.stderr.write(`SKIPPED: push to a real Collector: ${tools}\n`);
 
-type Rows = Readonly<Record<Signal, TelemetryRow[]>>;
-
-for (const protocol of PROTOCOLS) {
+for (const protocol of COLLECTOR_PROTOCOLS) {
   for (const from of ['the beginning', 'the middle'] as const) {
     test(`a stock Collector makes of what comes by ${protocol} from ${from} what it was`, { skip }, async (t) => {
       const push = await startPush(t);
       for (const capture of CAPTURES) await appendCapture(push.log, capture);
       const offset = from === 'the beginning' ? 0n : push.log.status().durableOffset / 2n;
       const directory = scratchDirectory(t);
-      const { collector, config } = await startReceiver(t, protocol, directory);
-      push.start(config, offset);
+      const receiver = await startReceiver(t, directory);
+      push.start(senderOf(protocol, receiver), offset);
       const progress = await push.untilSent();
       assert.deepEqual([push.setAside, progress.error, progress.fallback], [[], null, undefined]);
       await push.stop();
-      await collector.end('SIGTERM');
+      await receiver.collector.end('SIGTERM');
       const expected = await rowsFrom(push, offset);
       for (const signal of SIGNALS) {
         assert.ok(expected[signal].length > 0);
-        assertSameRows(received(signal, collector), expected[signal], `${protocol} ${signal}`);
+        assertSameRows(received(signal, receiver), expected[signal], `${protocol} ${signal}`);
       }
     });
   }
@@ -59,22 +62,22 @@ for (const protocol of PROTOCOLS) {
     const push = await startPush(t, { limits: { pushBatchesMax: 4 } });
     for (const capture of CAPTURES) await appendCapture(push.log, capture);
     const directory = scratchDirectory(t);
-    const first = await startReceiver(t, protocol, join(directory, '0'));
-    push.start(first.config);
-    const rounds = [first.collector];
+    const first = await startReceiver(t, join(directory, '0'));
+    push.start(senderOf(protocol, first));
+    const rounds = [first];
     for (let round = 1; round <= 2; round++) {
       await push.until(({ sentBatches }) => sentBatches >= 8 * round);
       // In order: what a killed Collector has answered is not in its file yet.
-      await rounds.at(-1)!.end('SIGTERM');
-      rounds.push((await startReceiver(t, protocol, join(directory, String(round)), first)).collector);
+      await rounds.at(-1)!.collector.end('SIGTERM');
+      rounds.push(await startReceiver(t, join(directory, String(round)), { before: first }));
     }
     const progress = await push.untilSent();
     await push.stop();
-    await rounds.at(-1)!.end('SIGTERM');
+    await rounds.at(-1)!.collector.end('SIGTERM');
     assert.deepEqual([push.setAside, progress.fallback], [[], undefined]);
     const expected = await rowsFrom(push, 0n);
     for (const signal of SIGNALS) {
-      const rows = rounds.flatMap((collector) => received(signal, collector));
+      const rows = rounds.flatMap((receiver) => received(signal, receiver));
       const { missing, surplus } = rowDifference(rows, expected[signal]);
       const known = new Set(canonicalLines(expected[signal]));
       assert.deepEqual([missing.slice(0, 2), surplus.filter((line) => !known.has(line)).slice(0, 2)], [[], []]);
@@ -87,20 +90,20 @@ for (const protocol of PROTOCOLS) {
     const push = await startPush(t, { limits: { pushBatchesMax: 4 } });
     for (const capture of CAPTURES) await appendCapture(push.log, capture);
     const directory = scratchDirectory(t);
-    const first = await startReceiver(t, protocol, join(directory, '0'));
-    push.start(first.config);
+    const first = await startReceiver(t, join(directory, '0'));
+    push.start(senderOf(protocol, first));
     await push.until(({ sentBatches }) => sentBatches >= 4);
     await first.collector.end('SIGKILL');
     const { readOffset } = await push.until(({ state }) => state === 'retrying');
-    const { collector } = await startReceiver(t, protocol, join(directory, '1'), first);
+    const second = await startReceiver(t, join(directory, '1'), { before: first });
     const progress = await push.untilSent();
     await push.stop();
-    await collector.end('SIGTERM');
+    await second.collector.end('SIGTERM');
     assert.deepEqual([push.setAside, progress.error, progress.fallback], [[], null, undefined]);
     // The first one may have taken, and lost, what it was being sent; what was not read by then is with the second one.
     const expected = await rowsFrom(push, readOffset);
     for (const signal of SIGNALS) {
-      assert.deepEqual(rowDifference(received(signal, collector), expected[signal]).missing.slice(0, 2), []);
+      assert.deepEqual(rowDifference(received(signal, second), expected[signal]).missing.slice(0, 2), []);
     }
   });
 }
@@ -112,14 +115,14 @@ test('a stock Collector takes metrics that have metadata over OTAP, without it',
   for (const body of bodies) {
     await push.log.appendOtlp(SIGNAL_CODES.metrics, { batchId: 0n, record: [body], headers });
   }
-  const { collector, config } = await startReceiver(t, 'otap', scratchDirectory(t));
-  push.start(config);
+  const receiver = await startReceiver(t, scratchDirectory(t));
+  push.start(senderOf('otap', receiver));
   const progress = await push.untilSent();
   await push.stop();
-  await collector.end('SIGTERM');
+  await receiver.collector.end('SIGTERM');
   assert.deepEqual([push.setAside, progress.error, progress.retries, progress.sentItems], [[], null, 0, bodies.length]);
   const expected = bodies.flatMap((body) => canonicalRows(decodeOtlp('metrics', body, 'application/x-protobuf')));
-  assertSameRows(received('metrics', collector), expected, 'metrics with metadata');
+  assertSameRows(received('metrics', receiver), expected, 'metrics with metadata');
 });
 
 function metricsRequest(name: string): Uint8Array {
@@ -130,53 +133,12 @@ function metricsRequest(name: string): Uint8Array {
   return toBinary(ExportMetricsServiceRequestSchema, create(ExportMetricsServiceRequestSchema, request));
 }
 
-interface Receiver {
-  readonly collector: Collector;
-  readonly config: SenderConfig;
-  readonly addresses: { readonly arrow: string; readonly otlp: string; readonly http: string };
+function senderOf(protocol: SenderConfig['protocol'], { addresses }: Receiver): SenderConfig {
+  return { name: 'test', protocol, endpoint: `http://${addresses[protocol]}` };
 }
 
-/** A Collector that keeps what it receives; at the addresses of one before it, if there was one. */
-async function startReceiver(
-  t: TestContext,
-  protocol: SenderConfig['protocol'],
-  directory: string,
-  before?: Receiver,
-): Promise<Receiver> {
-  if (typeof tools === 'string') throw new Error(tools);
-  const http = before?.addresses.http ?? `127.0.0.1:${await freePort()}`;
-  const settings = [`receivers::otlp::protocols::http::endpoint=${http}`];
-  if (before !== undefined) {
-    settings.push(`receivers::otlp::protocols::grpc::endpoint=${before.addresses.otlp}`);
-    settings.push(`receivers::otelarrow::protocols::grpc::endpoint=${before.addresses.arrow}`);
-  }
-  const collector = await startCollector(tools, '', directory, settings, 'receive-file');
-  t.after(() => collector.end('SIGKILL'));
-  const addresses = before?.addresses ?? { arrow: collector.arrow, otlp: collector.otlp, http };
-  const host = { otap: addresses.arrow, 'otlp-grpc': addresses.otlp, 'otlp-http': addresses.http }[protocol];
-  return { collector, config: { name: 'test', protocol, endpoint: `http://${host}` }, addresses };
-}
-
-/** The rows of a log from an offset on, decoded without exporters. */
-async function rowsFrom(push: PushFixture, from: bigint): Promise<Rows> {
-  const rows: Rows = { logs: [], traces: [], metrics: [] };
-  const decoder = await createEntryDecoder({ readSegment: () => [] });
-  for (const entry of readEntries(push.directory, { from: 0n })) {
-    const batch = decoder.decode(entry);
-    if (batch === null || entry.offset < from) continue;
-    assert.notEqual(typeof batch, 'string', `entry ${entry.offset}`);
-    if (typeof batch !== 'string') rows[batch.signal].push(...canonicalRows(batch).map(withoutRepeatedKeys));
-  }
-  return rows;
-}
-
-function received(signal: Signal, collector: Collector): TelemetryRow[] {
-  return collector.received(signal).map(withoutRepeatedKeys);
-}
-
-/** The Arrow receiver keeps one value of a key that a record has twice; the generator names such keys so. */
-function withoutRepeatedKeys(row: TelemetryRow): TelemetryRow {
-  const attributes = row['attributes'] as [string, unknown][] | undefined;
-  if (attributes === undefined) return row;
-  return { ...row, attributes: attributes.filter(([key]) => !key.includes('~dup=')) };
+/** The rows of a log from an offset on, as a stock Collector can have them. */
+async function rowsFrom({ directory }: PushFixture, from: bigint): Promise<Rows> {
+  const rows = await logRows(directory, from);
+  return Object.fromEntries(SIGNALS.map((signal) => [signal, rows[signal].map(withoutRepeatedKeys)])) as Rows;
 }
