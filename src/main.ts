@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The `treasury` command: understands its line, runs the command, ends with its exit code. */
-import './v8-flags.ts';
+import { keepYoungHeapSmall } from './v8-flags.ts';
 import { errorMessage, TreasuryError, VERSION } from './base/index.ts';
 import { type CommandLine, parseCommandLine } from './config.ts';
 
@@ -44,6 +44,7 @@ async function run(line: CommandLine): Promise<number> {
   const { config, arguments: values } = line;
   switch (line.name) {
     case 'serve':
+      keepYoungHeapSmall();
       return (await import('./commands/serve.ts')).serve(config);
     case 'sql':
       return (await import('./commands/sql.ts')).sql(values[0] as string, config);

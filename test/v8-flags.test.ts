@@ -27,9 +27,33 @@ test('heap gathers garbage by bytes and not by what it holds', { timeout: 60_000
   assert.ok(large < 220_000_000, `heap of much reached ${large} bytes, one of little ${small}`);
 });
 
+/** Makes what stays, as loading modules does, before and after telemetry comes. */
+const LOADING = `
+  const { getHeapSpaceStatistics } = await import('node:v8');
+  const { keepYoungHeapSmall, letHeapsGrow } = await import('./src/v8-flags.ts');
+  const kept = [];
+  const load = () => {
+    for (let at = 0; at < 300_000; at++) kept.push({ at, list: [at] });
+    return getHeapSpaceStatistics().find((space) => space.space_name === 'new_space').space_size;
+  };
+  keepYoungHeapSmall();
+  const loaded = load();
+  letHeapsGrow(64 * 1024 * 1024);
+  console.log(JSON.stringify({ loaded, working: load(), kept: kept.length }));
+`;
+
+test('young heap stays small while a server is loaded, and grows with telemetry', async () => {
+  const { loaded, working } = await resultOf<{ loaded: number; working: number }>(LOADING);
+  assert.ok(working > 2 * loaded, `${loaded}, then ${working} bytes`);
+});
+
 async function highestHeapBytes(things: number): Promise<number> {
+  return (await resultOf<{ highest: number }>(PROCESS, String(things))).highest;
+}
+
+async function resultOf<Result>(program: string, ...values: string[]): Promise<Result> {
   const cwd = new URL('..', import.meta.url);
-  const flags = ['--import', 'tsx', '--input-type=module', '-e', PROCESS, String(things)];
+  const flags = ['--import', 'tsx', '--input-type=module', '-e', program, ...values];
   const { stdout } = await promisify(execFile)(process.execPath, flags, { cwd });
-  return (JSON.parse(stdout) as { highest: number }).highest;
+  return JSON.parse(stdout) as Result;
 }
