@@ -5,11 +5,14 @@ import type { UserProjectionScan, UserProjectionStatus } from './user-projection
 export const SQL_FORMATS = ['json', 'arrow', 'csv', 'ndjson'] as const;
 export type SqlFormat = (typeof SQL_FORMATS)[number];
 
+/** Bare columns for readers inside this process (`columns-encoder.ts`); no user can ask for it. */
+export const COLUMNS_FORMAT = 'columns';
+
 export interface SqlRequest {
   readonly query: string;
   /** Values of `$1`, `$2`, … or of `$name`. */
   readonly params?: readonly SqlParam[] | Readonly<Record<string, SqlParam>>;
-  readonly format: SqlFormat;
+  readonly format: SqlFormat | typeof COLUMNS_FORMAT;
   readonly rowsMax: number;
   readonly timeoutMs: number;
   /** A record batch ends at this many bytes instead of the usual rows and bytes; of Arrow alone. */

@@ -4,16 +4,12 @@
  */
 export interface MetricScans {
   /**
-   * Series whose ordinal is at least `fromOrdinal`, by ordinal. Ordinals count from 0 in the order in which series came, and stay as long as `epoch` does;
-   * when the answer's epoch is another one than the caller knows, all ordinals are new and the caller asks from 0. There is always a first chunk, empty when
-   * nothing is new, so that the epoch is told.
+   * What came since the call before, and everything at the first: new series, which get the next ordinals (from 0) in the order of the answer, and what points
+   * looked like. When it rejects, nothing counts as told. Not to be called while a call is under way.
    */
-  series(request: SeriesRequest): ScanAnswer<SeriesChunk>;
-  /**
-   * What points of series came since a place in the log: when, and with which bounds. Every series with a point has at least one row over all calls from 0; there is always a
-   * first chunk.
-   */
-  activity(request: ActivityRequest): ScanAnswer<ActivityChunk>;
+  changes(signal: AbortSignal): Promise<SeriesChanges>;
+  /** Forgets all series: the next `changes` tells those that have points now, with ordinals from 0. */
+  forget(): void;
   /** Number samples of some series in a range of times, in no order but by time within each chunk's series as stored: callers sort. */
   samples(request: SamplesRequest): ScanAnswer<SampleChunk>;
   /** Points of classic histograms. */
@@ -27,26 +23,17 @@ export interface MetricScans {
 
 /**
  * Chunks as they are read; the store reads on only while the caller takes them, and stops when iteration is left or the request's signal is aborted. Iteration throws
- * TREASURY_ENGINE_UNAVAILABLE when the engine dies or the epoch asked for has ended, and the signal's reason when it is aborted.
+ * TREASURY_ENGINE_UNAVAILABLE when the engine dies, and the signal's reason when it is aborted.
  */
 export type ScanAnswer<Chunk> = AsyncIterable<Chunk>;
 
-export interface SeriesRequest {
-  readonly fromOrdinal: number;
-  readonly signal: AbortSignal;
-}
-
-export interface ActivityRequest {
-  readonly epoch: string;
-  /** Entry offset; that of `nextOffset` of the last chunk of the call before, 0 at first. */
-  readonly fromOffset: bigint;
-  readonly signal: AbortSignal;
+export interface SeriesChanges {
+  readonly series: readonly StoredSeries[];
+  readonly activity: readonly ActivityChunk[];
 }
 
 /** A row for each series and, of histograms and summaries, each list of bounds or quantiles that its points had. A series may have several rows. */
 export interface ActivityChunk {
-  readonly epoch: string;
-  readonly nextOffset: bigint;
   readonly ordinals: Uint32Array;
   readonly firstTimesMs: Float64Array;
   readonly lastTimesMs: Float64Array;
@@ -56,7 +43,6 @@ export interface ActivityChunk {
 }
 
 export interface SamplesRequest {
-  readonly epoch: string;
   /** Ascending. */
   readonly ordinals: Uint32Array;
   /** Unix milliseconds; both ends belong to the range. Times are stored in nanoseconds and cut to milliseconds. */
@@ -66,24 +52,18 @@ export interface SamplesRequest {
   readonly signal: AbortSignal;
 }
 
-export interface SeriesChunk {
-  readonly epoch: string;
-  /** Ordinal of the first; the others follow without a gap. */
-  readonly firstOrdinal: number;
-  readonly series: readonly StoredSeries[];
-}
-
 /** One series as OpenTelemetry has it. Attribute values are strings; others in their JSON form, as in the column `attributes`. */
 export interface StoredSeries {
   readonly name: string;
   readonly unit: string;
   readonly description: string;
-  readonly type: 'gauge' | 'sum' | 'histogram' | 'exponential_histogram' | 'summary';
+  /** `unknown`: a type that is none of OpenTelemetry's, or none at all. */
+  readonly type: 'gauge' | 'sum' | 'histogram' | 'exponential_histogram' | 'summary' | 'unknown';
   readonly temporality: 'unspecified' | 'delta' | 'cumulative';
   readonly isMonotonic: boolean;
   /** Key, value, key, value... */
   readonly attributes: readonly string[];
-  /** Which resource and scope: equal numbers are equal ones, within an epoch. */
+  /** One object for all series of the resource or scope. */
   readonly resource: StoredResource;
   readonly scope: StoredScope;
 }
@@ -98,6 +78,9 @@ export interface StoredScope {
   readonly schemaUrl: string;
   readonly attributes: readonly string[];
 }
+
+/** Stands for series that were not asked for: their points may be in a chunk and are to be passed over. */
+export const UNKNOWN_ORDINAL = 0xffff_ffff;
 
 /** What every chunk of points has. All columns are equally long. */
 export interface PointColumns {

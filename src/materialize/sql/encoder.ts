@@ -1,7 +1,8 @@
 /** Turns result columns into the bytes of an answer, batch by batch. */
 import type { DuckDBType } from '@duckdb/node-api';
-import type { SqlRequest } from '../types.ts';
+import { COLUMNS_FORMAT, type SqlRequest } from '../types.ts';
 import { createArrowEncoder } from './arrow-encoder.ts';
+import { createColumnsEncoder } from './columns-encoder.ts';
 import type { ResultColumn } from './columns.ts';
 import { createCsvEncoder, createJsonEncoder, createNdjsonEncoder } from './text-encoders.ts';
 
@@ -45,5 +46,7 @@ export function createEncoder(
       return createNdjsonEncoder(columns);
     case 'json':
       return createJsonEncoder(columns);
+    case COLUMNS_FORMAT:
+      return createColumnsEncoder(columns);
   }
 }

@@ -1,5 +1,4 @@
 import type { MetricScans } from '../../../materialize/index.ts';
-import { TreasuryError } from '../../../base/index.ts';
 import type { LabelMatcher } from '../promql/ast.ts';
 import { compareLabels, compareStrings, type Labels } from '../promql/labels.ts';
 import type { SelectedSeries, Selection } from '../promql/source.ts';
@@ -21,9 +20,6 @@ import { matchTargetInfos, type TargetInfo, targetInfoSamples } from './target-i
 import { unitName } from './unit-name.ts';
 import { readExemplars } from './view-exemplars.ts';
 import type { ViewSettings } from './view-settings.ts';
-
-/** How often one call begins again because the tables were replaced under it. */
-const ATTEMPTS_MAX = 3;
 
 /** Stored metrics behind `scans` as Prometheus sees them. The index of series is read with the first call and kept. */
 export function createMetricsView(scans: MetricScans, settings: ViewSettings): MetricsView {
@@ -107,19 +103,10 @@ class StoredMetricsView implements MetricsView {
     });
   }
 
-  /** Reads with an index; again with a fresh one when the tables were replaced meanwhile. */
   async #withIndex<T>(signal: AbortSignal, read: (index: StoredIndex) => T | Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      const index = await this.#keeper.current(signal);
-      signal.throwIfAborted();
-      try {
-        return await read(index);
-      } catch (error) {
-        const isReplaced =
-          error instanceof TreasuryError && error.code === 'TREASURY_ENGINE_UNAVAILABLE' && error.retryable;
-        if (!isReplaced || attempt === ATTEMPTS_MAX) throw error;
-      }
-    }
+    const index = await this.#keeper.current(signal);
+    signal.throwIfAborted();
+    return read(index);
   }
 }
 

@@ -15,6 +15,7 @@ export function prometheusType({
     case 'exponential_histogram':
       return 'histogram';
     case 'summary':
-      return 'summary';
+    case 'unknown':
+      return type;
   }
 }

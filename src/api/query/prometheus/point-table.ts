@@ -34,27 +34,33 @@ export class PointTable<Chunk extends PointColumns> {
       points += chunk.ordinals.length;
       if (points > pointsMax || chunks.length > CHUNKS_MAX) throw tooManyPoints();
     }
-    return PointTable.#ordered(chunks, ordinals, points);
+    return PointTable.#ordered(chunks, ordinals);
   }
 
-  static #ordered<Chunk extends PointColumns>(
-    chunks: readonly Chunk[],
-    ordinals: Uint32Array,
-    points: number,
-  ): PointTable<Chunk> {
-    const slotOf = new Int32Array(ordinals.length === 0 ? 0 : ordinals.at(-1)! + 1);
+  static #ordered<Chunk extends PointColumns>(chunks: readonly Chunk[], ordinals: Uint32Array): PointTable<Chunk> {
+    const slotOf = new Int32Array(ordinals.length === 0 ? 0 : ordinals.at(-1)! + 1).fill(-1);
     ordinals.forEach((ordinal, slot) => {
       slotOf[ordinal] = slot;
     });
     const offsets = new Uint32Array(ordinals.length + 1);
-    for (const chunk of chunks) for (const ordinal of chunk.ordinals) offsets[slotOf[ordinal]! + 1]!++;
+    let kept = 0;
+    for (const chunk of chunks) {
+      for (const ordinal of chunk.ordinals) {
+        const slot = slotOf[ordinal] ?? -1;
+        if (slot === -1) continue;
+        offsets[slot + 1]!++;
+        kept++;
+      }
+    }
     for (let slot = 0; slot < ordinals.length; slot++) offsets[slot + 1]! += offsets[slot]!;
     const next = offsets.slice();
-    const chunkOf = new Uint16Array(points);
-    const rowOf = new Uint32Array(points);
+    const chunkOf = new Uint16Array(kept);
+    const rowOf = new Uint32Array(kept);
     chunks.forEach((chunk, index) => {
       for (let row = 0; row < chunk.ordinals.length; row++) {
-        const place = next[slotOf[chunk.ordinals[row]!]!]!++;
+        const slot = slotOf[chunk.ordinals[row]!] ?? -1;
+        if (slot === -1) continue;
+        const place = next[slot]!++;
         chunkOf[place] = index;
         rowOf[place] = row;
       }

@@ -30,7 +30,6 @@ export async function selectSamples(
     const ordinals = Uint32Array.from(new Set(group.series.map(({ entry }) => entry.ordinal))).sort();
     const slots = new Map(Array.from(ordinals, (ordinal, slot) => [ordinal, slot]));
     const request: SamplesRequest = {
-      epoch: index.epoch,
       ordinals,
       // Sums of changes begin with the first change that is stored, whatever range is asked for.
       fromMs: group.isDelta ? firstTimeMs(index, ordinals) : selection.fromMs,
@@ -96,6 +95,8 @@ const SCANS = {
   histogram: 'histograms',
   exponential_histogram: 'exponentialHistograms',
   summary: 'summaries',
+  // Has no entry in the index.
+  unknown: 'samples',
 } as const;
 
 function grouped(index: StoredIndex, matched: readonly MatchedSeries[]): Map<string, ScanGroup> {

@@ -1,4 +1,4 @@
-import type { ActivityChunk, StoredSeries } from '../../../materialize/index.ts';
+import { type ActivityChunk, type StoredSeries, UNKNOWN_ORDINAL } from '../../../materialize/index.ts';
 import { formatFloat } from '../promql/format-float.ts';
 import { Labels } from '../promql/labels.ts';
 import { metricName } from './metric-name.ts';
@@ -26,11 +26,9 @@ export interface SeriesActivity {
 }
 
 /**
- * The stored series in memory: entries by ordinal, and for each label and value the entries that have it. Kept up by adding what is new; made anew for another epoch
- * of the store.
+ * The stored series in memory: entries by ordinal, and for each label and value the entries that have it. Kept up by adding what is new.
  */
 export class StoredIndex {
-  readonly epoch: string;
   readonly entries: SeriesEntry[] = [];
   readonly stored: StoredSeries[] = [];
   readonly #settings: ViewSettings;
@@ -39,8 +37,7 @@ export class StoredIndex {
   readonly #activity: (SeriesActivity | undefined)[] = [];
   readonly #strings = new Map<string, string>();
 
-  constructor(epoch: string, settings: ViewSettings) {
-    this.epoch = epoch;
+  constructor(settings: ViewSettings) {
     this.#settings = settings;
     this.#labels = new SeriesLabels(settings);
   }
@@ -64,6 +61,7 @@ export class StoredIndex {
   addActivity({ ordinals, firstTimesMs, lastTimesMs, boundOffsets, bounds }: ActivityChunk): void {
     for (let row = 0; row < ordinals.length; row++) {
       const ordinal = ordinals[row]!;
+      if (ordinal === UNKNOWN_ORDINAL) continue;
       const before = this.#activity[ordinal];
       const texts = new Set(before?.bounds);
       for (let at = boundOffsets[row]!; at < boundOffsets[row + 1]!; at++)
@@ -152,6 +150,7 @@ const PARTS: Readonly<Record<StoredSeries['type'], readonly (readonly [SeriesPar
     ['sum', '_sum'],
     ['count', '_count'],
   ],
+  unknown: [],
 };
 
 function nameKind({ type, isMonotonic }: StoredSeries): 'gauge' | 'monotonic-sum' | 'other' {

@@ -27,7 +27,7 @@ export async function readExemplars(
   }
   const found = new Map<MatchedSeries, Exemplar[]>();
   const ordinals = Uint32Array.from(byOrdinal.keys()).sort();
-  const request = { ...range, epoch: index.epoch, ordinals, withStartTimes: false, signal };
+  const request = { ...range, ordinals, withStartTimes: false, signal };
   for await (const chunk of scans.exemplars(request)) {
     for (let row = 0; row < chunk.ordinals.length; row++) {
       const exemplar = exemplarAt(chunk, row);
