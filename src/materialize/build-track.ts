@@ -10,9 +10,11 @@ import type { Checkpoint, StoredVersion } from './checkpoint.ts';
 import { rollbackQuietly } from './database.ts';
 import type { Loop, OpenLoop } from './loop.ts';
 import type { MaterializerEnd } from './materializer-types.ts';
-import type { RetainedProjection } from './table-retention.ts';
+import { type RetainedProjection, sweepBuilt } from './table-retention.ts';
+import type { KeptRows } from './table-retention-sweep.ts';
 import type { BuildStatus, TableComparison } from './types.ts';
-import { compareTables, takeOverRows } from './version-tables.ts';
+import { compareTables } from './version-comparison.ts';
+import { takeOverEntries, takeOverRows } from './version-tables.ts';
 import { createWake } from './wake.ts';
 import type { WritingConnection } from './engine-session.ts';
 
@@ -88,6 +90,9 @@ export async function startBuildTrack(options: BuildTrackOptions): Promise<Build
       if (!rebuilt.has(definition)) return false;
       await takeOverRows(connection, definition, gone);
       return true;
+    },
+    async takeOverEntries(definition, offsets) {
+      if (rebuilt.has(definition)) await takeOverEntries(connection, definition, offsets);
     },
   });
   const { materializer } = loop;
@@ -217,12 +222,16 @@ export async function startBuildTrack(options: BuildTrackOptions): Promise<Build
     live.materializer.release();
   }
 
-  /** What is the same at `offset`: in a transaction that sees nothing of what comes later, so that the live loop goes on meanwhile. */
+  /**
+   * What is the same at `offset`: in a transaction that sees nothing of what comes later, so that the live loop goes on meanwhile. Then rows
+   * that retention would not leave go from what is built, which still stands.
+   */
   async function compareAll(offset: bigint): Promise<BuiltVersions['comparisons']> {
     const results = new Map<string, Readonly<Record<string, TableComparison>>>();
     if (live === null) return results;
+    let kept: KeptRows | null = null;
     try {
-      await live.retention?.settle(retained(live), retained(loop));
+      kept = (await live.retention?.kept(offset)) ?? null;
       await connection.begin();
       // Only what it reads first fixes what a transaction sees.
       await connection.rows('SELECT count(*) FROM meta.projections');
@@ -233,7 +242,8 @@ export async function startBuildTrack(options: BuildTrackOptions): Promise<Build
         if (now === undefined || old === undefined || stopping) continue;
         const built = loop.materializer.projections.find((one) => one.definition === definition);
         const firstOffset = [now.firstOffset, built?.firstOffset ?? 0n].reduce((a, b) => (a > b ? a : b));
-        results.set(definition.name, await compareTables(connection, old.tables, definition.tables, firstOffset));
+        const before = { tables: old.tables, aging: now.definition.aging };
+        results.set(definition.name, await compareTables(connection, before, definition, { firstOffset, kept }));
       }
     } catch (error) {
       logger.warn('Cannot compare a built projection with the one that serves', { reason: errorMessage(error) });
@@ -246,7 +256,23 @@ export async function startBuildTrack(options: BuildTrackOptions): Promise<Build
       const level = differing.length === 0 ? 'info' : 'warn';
       logger[level]('Compared a built projection with the one that serves', { projection: name, offset, tables });
     }
+    if (kept !== null) await sweep(kept);
     return results;
+  }
+
+  /** What is left goes by and by when it serves. */
+  async function sweep(kept: KeptRows): Promise<void> {
+    pace.goesOn();
+    try {
+      for await (const _slice of sweepBuilt(connection, retained(loop), kept)) {
+        if (stopping) return;
+        await pace.pace();
+      }
+    } catch (error) {
+      logger.warn('Cannot delete old rows of a built projection, trying again when it serves', {
+        reason: errorMessage(error),
+      });
+    }
   }
 
   function standing(): Pick<BuildStatus, 'stuck' | 'waiting' | 'retryAtUnixMs'> {

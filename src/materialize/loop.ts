@@ -21,7 +21,7 @@ export interface Loop {
 /** What belongs to one loop; everything else is the same for all. */
 export type OwnLoopOptions = Pick<
   MaterializerOptions,
-  'pace' | 'takeOver' | 'afterCommit' | 'statesBytesMax' | 'commitIntervalMs' | 'onWaiting'
+  'pace' | 'takeOver' | 'takeOverEntries' | 'afterCommit' | 'statesBytesMax' | 'commitIntervalMs' | 'onWaiting'
 >;
 
 export type OpenLoop = (

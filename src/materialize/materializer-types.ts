@@ -42,6 +42,8 @@ export interface MaterializerOptions {
    * whether that one had them.
    */
   readonly takeOver?: (definition: ProjectionDefinition, gone: OffsetRange) => Promise<boolean>;
+  /** Inside the transaction that sets entries aside: takes over their rows of an earlier build, if that had some. */
+  readonly takeOverEntries?: (definition: ProjectionDefinition, offsets: readonly bigint[]) => Promise<void>;
   /** Whether entries of no projection are told here. Default: yes. */
   readonly tellsOrphans?: boolean;
   /** After each commit, before the next transaction begins. */

@@ -42,6 +42,8 @@ interface Running {
   firstOffset: bigint;
   /** Rows of the open transaction. */
   rows: number;
+  /** Entries that it sets aside. */
+  aside: bigint[];
 }
 
 export function createMaterializer(options: MaterializerOptions): Materializer {
@@ -50,7 +52,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
   const commitIntervalMs = options.commitIntervalMs ?? LIMITS.commitIntervalMs;
   const running = options.projections.map(({ checkpoint, projector }): Running => {
     const { definition, nextOffset, firstOffset } = checkpoint;
-    return { definition, projector, checkpoint, nextOffset, firstOffset, rows: 0 };
+    return { definition, projector, checkpoint, nextOffset, firstOffset, rows: 0, aside: [] };
   });
   const verdictOn = (offset: bigint) => attempts.verdictOn(offset) ?? quarantine.deadlyReason(offset);
   const isSkipped = ({ offset }: LogEntry) => verdictOn(offset) !== undefined;
@@ -241,6 +243,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
       options.tellsOrphans !== false &&
       targets.length === 0 &&
       running.every(({ nextOffset }) => entry.offset >= nextOffset);
+    for (const target of targets) target.aside.push(entry.offset);
     for (const name of orphan ? [{ projection: NO_PROJECTION, version: 0 }] : names)
       quarantine.add({ ...facts, ...name });
     logger.warn('Entry quarantined', { offset: entry.offset, stream: entry.streamId, reason });
@@ -272,6 +275,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     if (!uncommitted.open) await begin();
     attempts.committing(uncommitted.offsets);
     for (const { projector, rows } of running) if (rows > 0) await flushing(projector.beforeCommit());
+    for (const one of running) if (one.aside.length > 0) await options.takeOverEntries?.(one.definition, one.aside);
     await quarantine.write();
     await retention?.beforeCommit();
     moved = [];
@@ -309,6 +313,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
         (counters.projectionRows.get(one.definition.name) ?? 0) + one.rows,
       );
       one.rows = 0;
+      one.aside = [];
       one.firstOffset = moved.find(({ definition }) => definition === one.definition)?.firstOffset ?? one.firstOffset;
       if (one.nextOffset < position) one.nextOffset = position;
     }
@@ -354,6 +359,7 @@ export function createMaterializer(options: MaterializerOptions): Materializer {
     for (const one of running) {
       one.projector.afterRollback();
       one.rows = 0;
+      one.aside = [];
     }
     quarantine.rolledBack();
     attempts.takenBack();

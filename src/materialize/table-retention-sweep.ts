@@ -29,8 +29,26 @@ export async function deleteRows(database: Database, what: string): Promise<numb
   return Number(answer?.['Count'] ?? 0);
 }
 
+/** What a run of retention leaves. */
+export interface KeptRows {
+  /** Rows of entries below are as old as the age. */
+  readonly boundary: bigint;
+  /** As are rows of an earlier time. */
+  readonly limitUnixNano: bigint;
+}
+
+/** The conditions of rows that go, each for a sweep of its own. `timeColumn`: null for tables without a time. */
+export function oldConditions(timeColumn: string | null, { boundary, limitUnixNano }: KeptRows): string[] {
+  return [`entry_offset < ${boundary}`, ...(timeColumn === null ? [] : [olderThan(timeColumn, limitUnixNano)])];
+}
+
+/** Both as one condition. */
+export function isOld(timeColumn: string | null, kept: KeptRows): string {
+  return oldConditions(timeColumn, kept).join(' OR ');
+}
+
 /** Rows that lie in time but before `limitUnixNano`. What shows as 1970 or before has no time, or one that is out of range. */
-export function olderThan(timeColumn: string, limitUnixNano: bigint): string {
+function olderThan(timeColumn: string, limitUnixNano: bigint): string {
   return `${timeColumn} > make_timestamp_ns(0) AND ${timeColumn} < make_timestamp_ns(${limitUnixNano})`;
 }
 

@@ -16,7 +16,7 @@ import { storeFailure } from './store-failures.ts';
 import { type AgingProjection, sweepDimension } from './table-retention-dimensions.ts';
 import { countDeleted, type RetentionFigures, unversioned } from './table-retention-figures.ts';
 import { fileSpace, isWorthRewriting, rewriteTables } from './table-retention-space.ts';
-import { oldestTime, olderThan, sweepRows } from './table-retention-sweep.ts';
+import { type KeptRows, oldConditions, oldestTime, sweepRows } from './table-retention-sweep.ts';
 
 const NANOS_PER_MILLI = 1_000_000n;
 
@@ -61,19 +61,14 @@ export interface TableRetention {
    * cannot go on as it is; other failures are shown and tried again.
    */
   step(projections: readonly RetainedProjection[], isIdle: boolean): Promise<void>;
-  /**
-   * One whole run at once, over tables too that do not serve yet (`built`): afterwards both hold the same of what both were given. Throws
-   * what the database throws.
-   */
-  settle(projections: readonly RetainedProjection[], built: readonly RetainedProjection[]): Promise<void>;
+  /** What a run at this moment would leave when all entries below `committed` are in the tables; null: all rows. Between transactions. */
+  kept(committed: bigint): Promise<KeptRows | null>;
   /** Milliseconds until there is something to do; undefined when rows stay. */
   readonly waitMs: number | undefined;
 }
 
 /** Slices of deleted rows, at most, that later ones of the same run pass over. */
 const SLICES_PASSED_OVER = 10;
-
-const NONE: ReadonlySet<string> = new Set();
 
 type Work = AsyncGenerator<unknown, void>;
 
@@ -92,15 +87,14 @@ export async function openTableRetention(options: TableRetentionOptions): Promis
   // A process that was killed may have left some.
   let mayBeUnreferenced = true;
   let deletedSinceCheckpoint = 0;
-  let notCounted = NONE;
 
   async function* runOnce(projections: readonly RetainedProjection[], ageMs: number): Work {
     const now = options.now();
     const limit = now - BigInt(ageMs) * NANOS_PER_MILLI;
-    if (limit > 0n) {
-      const committed = projections.reduce((least, { nextOffset }) => (nextOffset < least ? nextOffset : least), LAST);
-      const boundary = await receiveTimes.boundary(limit, now, committed);
-      for (const { definition } of projections) yield* sweepTables(definition, boundary, limit);
+    const committed = projections.reduce((least, { nextOffset }) => (nextOffset < least ? nextOffset : least), LAST);
+    const kept = await keptAt(now, ageMs, committed);
+    if (kept !== null) {
+      for (const { definition } of projections) yield* sweepTables(definition, kept);
       if (mayBeUnreferenced) for (const projection of projections) yield* sweepDimensions(projection);
       mayBeUnreferenced = false;
     }
@@ -112,10 +106,15 @@ export async function openTableRetention(options: TableRetentionOptions): Promis
     await planRewrite();
   }
 
-  async function* sweepTables({ aging }: RetainedProjection['definition'], boundary: bigint, limit: bigint): Work {
+  async function keptAt(now: bigint, ageMs: number, committed: bigint): Promise<KeptRows | null> {
+    const limitUnixNano = now - BigInt(ageMs) * NANOS_PER_MILLI;
+    if (limitUnixNano <= 0n) return null;
+    return { boundary: await receiveTimes.boundary(limitUnixNano, now, committed), limitUnixNano };
+  }
+
+  async function* sweepTables({ aging }: RetainedProjection['definition'], kept: KeptRows): Work {
     for (const [table, time] of Object.entries(aging?.rows ?? {})) {
-      const conditions = [`entry_offset < ${boundary}`, ...(time === null ? [] : [olderThan(time, limit)])];
-      for (const condition of conditions) {
+      for (const condition of oldConditions(time, kept)) {
         for await (const rows of sweepRows(database, table, condition, limits.retentionSliceRowsMax)) {
           count(table, rows);
           mayBeUnreferenced = true;
@@ -145,15 +144,14 @@ export async function openTableRetention(options: TableRetentionOptions): Promis
     for (const [table, time] of Object.entries(aging?.rows ?? {})) {
       if (time === null) continue;
       const oldest = await oldestTime(database, table, time, from, now);
-      if (!notCounted.has(table))
-        figures.oldestUnixMs[unversioned(table)] = oldest === null ? null : Number(oldest / NANOS_PER_MILLI);
+      figures.oldestUnixMs[unversioned(table)] = oldest === null ? null : Number(oldest / NANOS_PER_MILLI);
       yield;
     }
   }
 
   function count(table: string, rows: number): void {
     if (rows === 0) return;
-    if (!notCounted.has(table)) countDeleted(figures, table, rows);
+    countDeleted(figures, table, rows);
     deletedSinceCheckpoint += rows;
   }
 
@@ -231,21 +229,8 @@ export async function openTableRetention(options: TableRetentionOptions): Promis
         if (await advance(rewrite)) rewrite = null;
       }
     },
-    async settle(projections, built) {
-      const { ageMs } = figures;
-      if (ageMs === null) return;
-      run = null;
-      mayBeUnreferenced = true;
-      const uncounted = new Set(built.flatMap(({ definition }) => Object.keys(definition.aging?.rows ?? {})));
-      for (const { definition } of built)
-        for (const { table } of definition.aging?.dimensions ?? []) uncounted.add(table);
-      notCounted = uncounted;
-      try {
-        for await (const _slice of runOnce([...projections, ...built], ageMs));
-      } finally {
-        notCounted = NONE;
-      }
-      ended();
+    async kept(committed) {
+      return figures.ageMs === null ? null : keptAt(options.now(), figures.ageMs, committed);
     },
     get waitMs() {
       if (figures.ageMs === null) return undefined;
@@ -256,3 +241,17 @@ export async function openTableRetention(options: TableRetentionOptions): Promis
 
 /** Above every offset. */
 const LAST = (1n << 64n) - 1n;
+
+/** Deletes from tables that do not serve yet what a run would not leave. Yields after each slice; nobody else may write to them meanwhile. */
+export async function* sweepBuilt(database: Database, built: readonly RetainedProjection[], kept: KeptRows): Work {
+  for (const { definition } of built) {
+    for (const [table, time] of Object.entries(definition.aging?.rows ?? {})) {
+      for (const condition of oldConditions(time, kept)) yield* sweepRows(database, table, condition);
+    }
+  }
+  for (const projection of built) {
+    for (const dimension of projection.definition.aging?.dimensions ?? []) {
+      yield* sweepDimension(database, dimension, projection);
+    }
+  }
+}

@@ -1,11 +1,9 @@
-/** The tables of versions: made beside those that serve, compared with them, put in their place. Everything runs inside an open transaction. */
+/** The tables of versions: made beside those that serve, filled from them, put in their place. Everything runs inside an open transaction. */
 import { dropVersion, insertCheckpoint, type Checkpoint, type StoredVersion } from './checkpoint.ts';
 import { type Database, sqlName, sqlString } from './database.ts';
 import type { OffsetRange } from './materializer-types.ts';
 import type { ProjectionDefinition } from './projection.ts';
 import { NEXT_SUFFIX, nextDefinition } from './projection-versions.ts';
-import { unversioned } from './table-retention-figures.ts';
-import type { TableComparison } from './types.ts';
 
 /** Makes empty tables beside those of a version, and the checkpoint of their build. */
 export async function makeNextTables(
@@ -37,6 +35,31 @@ export async function takeOverRows(
   { from, to }: OffsetRange,
 ): Promise<void> {
   const range = `entry_offset >= ${from} AND entry_offset < ${to}`;
+  await copyRows(database, next, range);
+  await database.run(`
+    INSERT INTO meta.quarantine (entry_offset, projection, version, reason, stream_id, quarantined_at)
+    SELECT entry_offset, ${sqlString(next.name + NEXT_SUFFIX)}, version, reason, stream_id, quarantined_at FROM meta.quarantine
+    WHERE projection = ${sqlString(next.name)} AND version = ${next.version} AND ${range}`);
+}
+
+/** Entries in one statement. */
+const ENTRIES_MAX = 500;
+
+/** The same of entries that the log has and that do not become rows any more: they are in quarantine besides. In the order of the log. */
+export async function takeOverEntries(
+  database: Database,
+  next: ProjectionDefinition,
+  offsets: readonly bigint[],
+): Promise<void> {
+  for (let at = 0; at < offsets.length; at += ENTRIES_MAX) {
+    const some = offsets.slice(at, at + ENTRIES_MAX);
+    // The range spares what lies outside: DuckDB knows the least and the greatest offset of each part of a table.
+    const range = `entry_offset BETWEEN ${some[0]} AND ${some.at(-1)} AND entry_offset IN (${some.join(', ')})`;
+    await copyRows(database, next, range);
+  }
+}
+
+async function copyRows(database: Database, next: ProjectionDefinition, range: string): Promise<void> {
   for (const table of await tablesWithOffsets(database, next.tables)) {
     await database.run(`INSERT INTO ${stored(table)} FROM ${stored(servingName(table))} WHERE ${range}`);
   }
@@ -49,10 +72,6 @@ export async function takeOverRows(
       INSERT INTO ${stored(table)} FROM ${stored(servingName(table))}
       WHERE ${keyColumn} IN (${referred.join(' UNION ALL ')}) AND ${keyColumn} NOT IN (SELECT ${keyColumn} FROM ${stored(table)})`);
   }
-  await database.run(`
-    INSERT INTO meta.quarantine (entry_offset, projection, version, reason, stream_id, quarantined_at)
-    SELECT entry_offset, ${sqlString(next.name + NEXT_SUFFIX)}, version, reason, stream_id, quarantined_at FROM meta.quarantine
-    WHERE projection = ${sqlString(next.name)} AND version = ${next.version} AND ${range}`);
 }
 
 /** Makes the tables of a rebuild those of its version. Returns the tables that are gone. */
@@ -92,52 +111,8 @@ export async function retireOlder(
   return dropped;
 }
 
-/**
- * Compares the tables that two builds share, by name without version: entries from `firstOffset` on, which both hold in full. Where that is
- * not all, tables without offsets cannot be compared.
- */
-export async function compareTables(
-  database: Database,
-  before: readonly string[],
-  after: readonly string[],
-  firstOffset: bigint,
-): Promise<Readonly<Record<string, TableComparison>>> {
-  const results: Record<string, TableComparison> = {};
-  const withOffsets = new Set(await tablesWithOffsets(database, [...before, ...after]));
-  for (const table of after) {
-    const old = before.find((name) => unversioned(name) === unversioned(table));
-    if (old === undefined || /_staged_v\d/.test(table)) continue;
-    const hasOffsets = withOffsets.has(old) && withOffsets.has(table);
-    if (!hasOffsets && firstOffset > 0n) continue;
-    const condition = hasOffsets ? `WHERE entry_offset >= ${firstOffset}` : '';
-    const isSameShape = (await shapeOf(database, old)) === (await shapeOf(database, table));
-    const [had, has] = [await sumOf(database, old, condition), await sumOf(database, table, condition)];
-    const result = had.rows === has.rows && had.hash === has.hash ? 'equal' : 'different';
-    results[unversioned(table)] = {
-      result: isSameShape ? result : 'different shape',
-      rowsBefore: had.rows,
-      rows: has.rows,
-    };
-  }
-  return results;
-}
-
-async function shapeOf(database: Database, table: string): Promise<string> {
-  const columns = await database.rows(
-    `SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'store' AND table_name = ${sqlString(table)}
-     ORDER BY column_index`,
-  );
-  return JSON.stringify(columns);
-}
-
-async function sumOf(database: Database, table: string, condition: string): Promise<{ rows: number; hash: string }> {
-  const [sum] = await database.rows(
-    `SELECT count(*) AS rows, coalesce(sum(hash(one)::HUGEINT), 0)::VARCHAR AS hash FROM (FROM ${stored(table)} ${condition}) AS one`,
-  );
-  return { rows: Number(sum?.['rows']), hash: String(sum?.['hash']) };
-}
-
-async function tablesWithOffsets(database: Database, tables: readonly string[]): Promise<string[]> {
+/** Those of `tables` that have `entry_offset`. */
+export async function tablesWithOffsets(database: Database, tables: readonly string[]): Promise<string[]> {
   const rows = await database.rows(
     `SELECT table_name FROM duckdb_columns() WHERE schema_name = 'store' AND column_name = 'entry_offset'`,
   );
@@ -145,7 +120,8 @@ async function tablesWithOffsets(database: Database, tables: readonly string[]):
   return tables.filter((table) => found.has(table));
 }
 
-function stored(table: string): string {
+/** A table for SQL text. */
+export function stored(table: string): string {
   return `store.${sqlName(table)}`;
 }
 

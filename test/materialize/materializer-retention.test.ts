@@ -82,7 +82,7 @@ const QUIET: TableRetention = {
   afterCommit() {},
   afterRollback() {},
   step: () => Promise.resolve(),
-  settle: () => Promise.resolve(),
+  kept: () => Promise.resolve(null),
   waitMs: undefined,
 };
 
@@ -122,7 +122,7 @@ test('materializer tells retention of every entry once for each commit, and agai
       rollbacks++;
       pending = [];
     },
-    settle: () => Promise.resolve(),
+    kept: () => Promise.resolve(null),
     step: (_projections, isIdle) => Promise.resolve(isIdle ? idle() : undefined),
   }));
   assert.ok(rollbacks > 0);
