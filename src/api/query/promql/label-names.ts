@@ -1,6 +1,6 @@
 import { isUtf8 } from './stray-bytes.ts';
 
-/** Whether `name` may be a label's: any text but the empty one and such with bytes that are no UTF-8. */
+/** Whether `name` may be a label's: any text of UTF-8 but the empty one. */
 export function isLabelName(name: string): boolean {
   return name !== '' && isUtf8(name);
 }

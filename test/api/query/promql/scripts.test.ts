@@ -1,0 +1,33 @@
+/**
+ * Goal: expressions give what they give in Prometheus. Method: every script of Prometheus' own tests that lies beside the project, over series in
+ * memory. Invariant: no evaluation fails, and none is passed over.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { test } from 'node:test';
+import { MemorySource } from '../../../conformance/memory-source.ts';
+import { PASSES } from '../../../conformance/passes.ts';
+import { runScript } from '../../../conformance/run-script.ts';
+import { sharedPromqlFiles } from '../../../conformance/shared-files.ts';
+
+const scripts = sharedPromqlFiles('.test');
+const skip = scripts === undefined && "Prometheus' scripts are not beside the project";
+
+for (const path of scripts ?? []) {
+  test(`${basename(path)} passes`, async () => {
+    const source = new MemorySource();
+    const { passed, failures } = await runScript(readFileSync(path, 'utf8'), {
+      source,
+      load: (command) => Promise.resolve(source.load(command)),
+      clear: () => Promise.resolve(source.clear()),
+    });
+    assert.deepEqual(failures, []);
+    assert.ok(passed >= (PASSES[basename(path)] ?? 1), `${passed} evaluations passed`);
+  });
+}
+
+test('every script that is known is run', { skip }, () => {
+  const names = new Set(scripts!.map((path) => basename(path)));
+  for (const name of Object.keys(PASSES)) assert.ok(names.has(name), name);
+});
