@@ -113,7 +113,6 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     { retrying, anyEnd }: { readonly retrying: Set<Load>; readonly anyEnd: () => Promise<void> },
   ): Promise<Exclude<Verdict, 'again'>> {
     let refusals = 0;
-    let mayHaveArrived = false;
     for (;;) {
       if (!(await pause())) return 'stopped';
       if (retrying.has(load) && !lane.isFirst(load)) {
@@ -123,12 +122,12 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       }
       const used = sender;
       const epoch = backoff.epoch();
-      if (mayHaveArrived) figures.resentBatches += load.shipments.length;
       const result = await sendBy(used, load);
+      // A stop, too, is followed by another try.
+      if (result.outcome === 'retry' && result.mayHaveArrived) figures.resentBatches += load.shipments.length;
       // Its connection was cut because the exporter stops.
       if (signal.aborted && result.outcome !== 'ok') return 'stopped';
       if (result.outcome === 'refused') refusals++;
-      mayHaveArrived = result.outcome === 'retry' && result.mayHaveArrived;
       const verdict = judge(load, result, { used, epoch, refusals });
       onChange();
       if (verdict !== 'again') return verdict;

@@ -70,7 +70,7 @@ export interface ExporterProgress {
   readonly sentBytes: number;
   /** Tries that were answered with a retryable error or not at all. */
   readonly retries: number;
-  /** Batches sent again whose first try may have arrived. */
+  /** Batches that go out again, after a stop too, although a try may have arrived: no more can come twice. */
   readonly resentBatches: number;
   readonly filteredItems: number;
   /** Records, spans and data points that the target left out of batches that it took (partial success). */
