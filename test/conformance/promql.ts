@@ -1,9 +1,12 @@
 /**
- * `npm run conformance:promql -- --parser FILE.json ...`: compares verdicts of our parser with lists of upstream's, prints passed and failed for
- * each file, and exits 1 on a failure.
+ * `npm run conformance:promql -- FILE.test ... --parser FILE.json ...`: runs scripts in the format of Prometheus' promqltest over series in memory, compares verdicts
+ * of our parser with lists of upstream's, prints passed and failed for each file, and exits 1 on a failure.
  */
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { MemorySource } from './memory-source.ts';
 import { checkParserCases, readParserCases } from './parser-cases.ts';
+import { runScript } from './run-script.ts';
 
 /** What one file came to. */
 interface FileOutcome {
@@ -16,10 +19,17 @@ interface FileOutcome {
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({ args: [...args], options: { parser: { type: 'string', multiple: true } } });
-  const runs = (values.parser ?? []).map((path) => ({ path, run: () => checkVerdicts(path) }));
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { parser: { type: 'string', multiple: true } },
+  });
+  const runs = [
+    ...positionals.map((path) => ({ path, run: () => runFile(path) })),
+    ...(values.parser ?? []).map((path) => ({ path, run: () => checkVerdicts(path) })),
+  ];
   if (runs.length === 0) {
-    process.stderr.write('Usage: npm run conformance:promql -- --parser FILE.json ...\n');
+    process.stderr.write('Usage: npm run conformance:promql -- FILE.test ... --parser FILE.json ...\n');
     return 2;
   }
   let failed = 0;
@@ -30,6 +40,22 @@ async function main(args: readonly string[]): Promise<number> {
     for (const line of outcome.details) print(`  ${line}`);
   }
   return failed === 0 ? 0 : 1;
+}
+
+/** A file that cannot be read or understood has failed as a whole. */
+async function runFile(path: string): Promise<FileOutcome> {
+  const source = new MemorySource();
+  const storage = {
+    source,
+    load: async (command: Parameters<MemorySource['load']>[0]) => source.load(command),
+    clear: async () => source.clear(),
+  };
+  try {
+    const { passed, failures } = await runScript(readFileSync(path, 'utf8'), storage);
+    return { passed, failed: failures.length, details: failures.map(({ line, reason }) => `line ${line}: ${reason}`) };
+  } catch (error) {
+    return { passed: 0, failed: 1, details: [error instanceof Error ? error.message : String(error)] };
+  }
 }
 
 async function checkVerdicts(path: string): Promise<FileOutcome> {
