@@ -251,9 +251,9 @@ export const LIMITS = {
   /** JavaScript heap of the thread of pulls in MiB; frames live outside of it. */
   pullHeapMibMax: 512,
   /** Rows of one range of a view, at most and at first. One larger entry makes a larger range. */
-  pullRangeRowsMax: 16_384,
+  pullRangeRowsMax: 32_768,
   /** What a range of a view should take, by which its rows are found: held a few times on the way out, and until garbage is collected. */
-  pullRangeTargetBytes: 8 * MIB,
+  pullRangeTargetBytes: 16 * MIB,
   /** Ranges of several entries that are larger are halved: the rows behind were wider than those before. */
   pullRangeBytesMax: 32 * MIB,
   /** One entry of a view, a record batch: one that is larger cannot be had. */
@@ -361,8 +361,8 @@ export const LIMITS = {
   pushBatchesMax: 1_024,
   /** The same in bytes of the log. One larger entry goes alone. */
   pushInFlightBytesMax: 16 * MIB,
-  /** The same in items: dictionaries make few bytes of many. 32 of the largest requests. */
-  pushInFlightItemsMax: 32 * 8_192,
+  /** The same in items, since dictionaries make few bytes of many: eight of the largest requests. One larger entry goes alone here too. */
+  pushInFlightItemsMax: 65_536,
   /** Batches of one lane that go out as one, and their bytes in the log: some thousand a second where the way there and back takes 0.1 s. */
   pushMergedBatchesMax: 512,
   pushMergedBytesMax: 1 * MIB,
@@ -426,6 +426,10 @@ export const LIMITS = {
   userRestFactor: 9,
   /** Entries in a row that a statement fails on before it is taken for wrong and stopped. */
   userFailuresInRowMax: 16,
+  /** How often it is looked whether the process has come to rest after work. */
+  restIntervalMs: 5_000,
+  /** CPU that a process at rest may use, in percent of one core: less than a trickle of telemetry does, which V8 collects after by itself. */
+  restCpuPercentMax: 3,
   /** Time from SIGTERM to a forced exit. */
   shutdownMaxMs: 10_000,
   /** Levels of a PromQL expression: who walks trees by recursion needs a stack for it. No query that a person or a dashboard wrote comes near. */

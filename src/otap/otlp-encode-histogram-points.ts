@@ -1,7 +1,5 @@
 /** Histogram and exponential histogram data points as OTLP messages. */
 import type { I32Column, MetricsBatch } from './canonical.ts';
-import { ChildRows, idAt } from './child-rows.ts';
-import { ChildEncoder } from './otlp-encode-children.ts';
 import {
   putFixed64,
   putFixed64List,
@@ -13,7 +11,7 @@ import {
   WordLists,
   Words,
 } from './otlp-encode-fields.ts';
-import { pointChildren, type PointsEncoder } from './otlp-encode-points.ts';
+import { pointChildren, type PointsEncoder, pointsEncoder } from './otlp-encode-points.ts';
 import type { BackwardOutput } from './protobuf-backward-output.ts';
 
 const HISTOGRAM = {
@@ -51,67 +49,59 @@ export function histogramPointsEncoder(output: BackwardOutput, batch: MetricsBat
   const table = batch.histogramDataPoints;
   const { histogramDpAttrs, histogramDpExemplars, histogramDpExemplarAttrs } = batch;
   const children = pointChildren(output, histogramDpAttrs, histogramDpExemplars, histogramDpExemplarAttrs);
-  if (table === null) return { points: null, all: children.all };
   const { attributes, exemplars } = children;
-  const time = Words.of(table.timeUnixNano);
-  const startTime = Words.of(table.startTimeUnixNano);
-  const count = Words.of(table.count);
-  const sum = Words.of(table.sum);
-  const min = Words.of(table.min);
-  const max = Words.of(table.max);
-  const bucketCounts = WordLists.of(table.bucketCounts);
-  const explicitBounds = WordLists.of(table.explicitBounds);
-  const points = new ChildEncoder(output, ChildRows.of(table), (row) => {
-    const id = idAt(table.id, row);
-    putOptionalFixed64(output, HISTOGRAM.MAX, max, row);
-    putOptionalFixed64(output, HISTOGRAM.MIN, min, row);
-    putUint32(output, HISTOGRAM.FLAGS, table.flags, row);
-    attributes?.put(HISTOGRAM.ATTRIBUTES, id);
-    exemplars?.put(HISTOGRAM.EXEMPLARS, id);
-    putFixed64List(output, HISTOGRAM.EXPLICIT_BOUNDS, explicitBounds, row);
-    putFixed64List(output, HISTOGRAM.BUCKET_COUNTS, bucketCounts, row);
-    putOptionalFixed64(output, HISTOGRAM.SUM, sum, row);
-    putFixed64(output, HISTOGRAM.COUNT, count, row);
-    putFixed64(output, HISTOGRAM.TIME_UNIX_NANO, time, row);
-    putFixed64(output, HISTOGRAM.START_TIME_UNIX_NANO, startTime, row);
+  return pointsEncoder(output, table, children, (points, putTimes) => {
+    const count = Words.of(points.count);
+    const sum = Words.of(points.sum);
+    const min = Words.of(points.min);
+    const max = Words.of(points.max);
+    const bucketCounts = WordLists.of(points.bucketCounts);
+    const explicitBounds = WordLists.of(points.explicitBounds);
+    return (row, id) => {
+      putOptionalFixed64(output, HISTOGRAM.MAX, max, row);
+      putOptionalFixed64(output, HISTOGRAM.MIN, min, row);
+      putUint32(output, HISTOGRAM.FLAGS, points.flags, row);
+      attributes?.put(HISTOGRAM.ATTRIBUTES, id);
+      exemplars?.put(HISTOGRAM.EXEMPLARS, id);
+      putFixed64List(output, HISTOGRAM.EXPLICIT_BOUNDS, explicitBounds, row);
+      putFixed64List(output, HISTOGRAM.BUCKET_COUNTS, bucketCounts, row);
+      putOptionalFixed64(output, HISTOGRAM.SUM, sum, row);
+      putFixed64(output, HISTOGRAM.COUNT, count, row);
+      putTimes(HISTOGRAM, row);
+    };
   });
-  return { points, all: [points, ...children.all] };
 }
 
 export function expHistogramPointsEncoder(output: BackwardOutput, batch: MetricsBatch): PointsEncoder {
   const table = batch.expHistogramDataPoints;
   const { expHistogramDpAttrs, expHistogramDpExemplars, expHistogramDpExemplarAttrs } = batch;
   const children = pointChildren(output, expHistogramDpAttrs, expHistogramDpExemplars, expHistogramDpExemplarAttrs);
-  if (table === null) return { points: null, all: children.all };
   const { attributes, exemplars } = children;
-  const time = Words.of(table.timeUnixNano);
-  const startTime = Words.of(table.startTimeUnixNano);
-  const count = Words.of(table.count);
-  const sum = Words.of(table.sum);
-  const zeroCount = Words.of(table.zeroCount);
-  const min = Words.of(table.min);
-  const max = Words.of(table.max);
-  const zeroThreshold = Words.of(table.zeroThreshold);
-  const positive = { offset: table.positiveOffset, counts: WordLists.of(table.positiveBucketCounts) };
-  const negative = { offset: table.negativeOffset, counts: WordLists.of(table.negativeBucketCounts) };
-  const points = new ChildEncoder(output, ChildRows.of(table), (row) => {
-    const id = idAt(table.id, row);
-    putFixed64(output, EXP_HISTOGRAM.ZERO_THRESHOLD, zeroThreshold, row);
-    putOptionalFixed64(output, EXP_HISTOGRAM.MAX, max, row);
-    putOptionalFixed64(output, EXP_HISTOGRAM.MIN, min, row);
-    exemplars?.put(EXP_HISTOGRAM.EXEMPLARS, id);
-    putUint32(output, EXP_HISTOGRAM.FLAGS, table.flags, row);
-    putBuckets(output, EXP_HISTOGRAM.NEGATIVE, negative, row);
-    putBuckets(output, EXP_HISTOGRAM.POSITIVE, positive, row);
-    putFixed64(output, EXP_HISTOGRAM.ZERO_COUNT, zeroCount, row);
-    putSint32(output, EXP_HISTOGRAM.SCALE, table.scale, row);
-    putOptionalFixed64(output, EXP_HISTOGRAM.SUM, sum, row);
-    putFixed64(output, EXP_HISTOGRAM.COUNT, count, row);
-    putFixed64(output, EXP_HISTOGRAM.TIME_UNIX_NANO, time, row);
-    putFixed64(output, EXP_HISTOGRAM.START_TIME_UNIX_NANO, startTime, row);
-    attributes?.put(EXP_HISTOGRAM.ATTRIBUTES, id);
+  return pointsEncoder(output, table, children, (points, putTimes) => {
+    const count = Words.of(points.count);
+    const sum = Words.of(points.sum);
+    const zeroCount = Words.of(points.zeroCount);
+    const min = Words.of(points.min);
+    const max = Words.of(points.max);
+    const zeroThreshold = Words.of(points.zeroThreshold);
+    const positive = { offset: points.positiveOffset, counts: WordLists.of(points.positiveBucketCounts) };
+    const negative = { offset: points.negativeOffset, counts: WordLists.of(points.negativeBucketCounts) };
+    return (row, id) => {
+      putFixed64(output, EXP_HISTOGRAM.ZERO_THRESHOLD, zeroThreshold, row);
+      putOptionalFixed64(output, EXP_HISTOGRAM.MAX, max, row);
+      putOptionalFixed64(output, EXP_HISTOGRAM.MIN, min, row);
+      exemplars?.put(EXP_HISTOGRAM.EXEMPLARS, id);
+      putUint32(output, EXP_HISTOGRAM.FLAGS, points.flags, row);
+      putBuckets(output, EXP_HISTOGRAM.NEGATIVE, negative, row);
+      putBuckets(output, EXP_HISTOGRAM.POSITIVE, positive, row);
+      putFixed64(output, EXP_HISTOGRAM.ZERO_COUNT, zeroCount, row);
+      putSint32(output, EXP_HISTOGRAM.SCALE, points.scale, row);
+      putOptionalFixed64(output, EXP_HISTOGRAM.SUM, sum, row);
+      putFixed64(output, EXP_HISTOGRAM.COUNT, count, row);
+      putTimes(EXP_HISTOGRAM, row);
+      attributes?.put(EXP_HISTOGRAM.ATTRIBUTES, id);
+    };
   });
-  return { points, all: [points, ...children.all] };
 }
 
 interface Buckets {

@@ -1,5 +1,5 @@
 /** Number and summary data points as OTLP messages, and what data points of all kinds share. */
-import type { AttributesTable, ExemplarsTable, MetricsBatch } from './canonical.ts';
+import type { AttributesTable, DataPointColumns, ExemplarsTable, MetricsBatch } from './canonical.ts';
 import { ChildRows, idAt } from './child-rows.ts';
 import { ChildEncoder } from './otlp-encode-children.ts';
 import {
@@ -54,43 +54,37 @@ export interface PointsEncoder {
 export function numberPointsEncoder(output: BackwardOutput, batch: MetricsBatch): PointsEncoder {
   const table = batch.numberDataPoints;
   const children = pointChildren(output, batch.numberDpAttrs, batch.numberDpExemplars, batch.numberDpExemplarAttrs);
-  if (table === null) return { points: null, all: children.all };
   const { attributes, exemplars } = children;
-  const time = Words.of(table.timeUnixNano);
-  const startTime = Words.of(table.startTimeUnixNano);
-  const value = numberWords(table);
-  const points = new ChildEncoder(output, ChildRows.of(table), (row) => {
-    const id = idAt(table.id, row);
-    putUint32(output, NUMBER.FLAGS, table.flags, row);
-    attributes?.put(NUMBER.ATTRIBUTES, id);
-    exemplars?.put(NUMBER.EXEMPLARS, id);
-    putNumberValue(output, NUMBER, value, row);
-    putFixed64(output, NUMBER.TIME_UNIX_NANO, time, row);
-    putFixed64(output, NUMBER.START_TIME_UNIX_NANO, startTime, row);
+  return pointsEncoder(output, table, children, (points, putTimes) => {
+    const value = numberWords(points);
+    return (row, id) => {
+      putUint32(output, NUMBER.FLAGS, points.flags, row);
+      attributes?.put(NUMBER.ATTRIBUTES, id);
+      exemplars?.put(NUMBER.EXEMPLARS, id);
+      putNumberValue(output, NUMBER, value, row);
+      putTimes(NUMBER, row);
+    };
   });
-  return { points, all: [points, ...children.all] };
 }
 
 export function summaryPointsEncoder(output: BackwardOutput, batch: MetricsBatch): PointsEncoder {
   const table = batch.summaryDataPoints;
-  const attributes = AttributesEncoder.of(output, batch.summaryDpAttrs);
-  if (table === null) return { points: null, all: [attributes] };
-  const time = Words.of(table.timeUnixNano);
-  const startTime = Words.of(table.startTimeUnixNano);
-  const count = Words.of(table.count);
-  const sum = Words.of(table.sum);
-  const quantiles = WordLists.of(table.quantiles);
-  const quantileValues = WordLists.of(table.quantileValues);
-  const points = new ChildEncoder(output, ChildRows.of(table), (row) => {
-    putUint32(output, SUMMARY.FLAGS, table.flags, row);
-    attributes?.put(SUMMARY.ATTRIBUTES, idAt(table.id, row));
-    putQuantiles(output, quantiles, quantileValues, row);
-    putFixed64(output, SUMMARY.SUM, sum, row);
-    putFixed64(output, SUMMARY.COUNT, count, row);
-    putFixed64(output, SUMMARY.TIME_UNIX_NANO, time, row);
-    putFixed64(output, SUMMARY.START_TIME_UNIX_NANO, startTime, row);
+  const children = pointChildren(output, batch.summaryDpAttrs, null, null);
+  const { attributes } = children;
+  return pointsEncoder(output, table, children, (points, putTimes) => {
+    const count = Words.of(points.count);
+    const sum = Words.of(points.sum);
+    const quantiles = WordLists.of(points.quantiles);
+    const quantileValues = WordLists.of(points.quantileValues);
+    return (row, id) => {
+      putUint32(output, SUMMARY.FLAGS, points.flags, row);
+      attributes?.put(SUMMARY.ATTRIBUTES, id);
+      putQuantiles(output, quantiles, quantileValues, row);
+      putFixed64(output, SUMMARY.SUM, sum, row);
+      putFixed64(output, SUMMARY.COUNT, count, row);
+      putTimes(SUMMARY, row);
+    };
   });
-  return { points, all: [points, attributes] };
 }
 
 /** The two lists have the same offsets; either may be missing. */
@@ -115,6 +109,30 @@ interface PointChildren {
   readonly attributes: AttributesEncoder | null;
   readonly exemplars: ChildEncoder | null;
   readonly all: PointsEncoder['all'];
+}
+
+type TimeTags = Readonly<Record<'TIME_UNIX_NANO' | 'START_TIME_UNIX_NANO', number>>;
+type PutTimes = (tags: TimeTags, row: number) => void;
+
+/**
+ * The encoder of data points of one kind. `open` is called when there are points, with what writes their times, and returns what writes
+ * the content of the point in a row that has an id.
+ */
+export function pointsEncoder<Table extends DataPointColumns>(
+  output: BackwardOutput,
+  table: Table | null,
+  { all }: PointChildren,
+  open: (table: Table, putTimes: PutTimes) => (row: number, id: number) => void,
+): PointsEncoder {
+  if (table === null) return { points: null, all };
+  const time = Words.of(table.timeUnixNano);
+  const startTime = Words.of(table.startTimeUnixNano);
+  const putContent = open(table, (tags, row) => {
+    putFixed64(output, tags.TIME_UNIX_NANO, time, row);
+    putFixed64(output, tags.START_TIME_UNIX_NANO, startTime, row);
+  });
+  const points = new ChildEncoder(output, ChildRows.of(table), (row) => putContent(row, idAt(table.id, row)));
+  return { points, all: [points, ...all] };
 }
 
 /** Attributes and exemplars of data points. */
