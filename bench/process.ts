@@ -1,7 +1,7 @@
 /** What the benches share: a server process on a scratch directory, its CPU and memory from /proc, the machine's name, medians. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,6 +12,8 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 /** USER_HZ of Linux on every architecture that Node runs on. */
 const CLOCK_TICKS_PER_SECOND = 100;
 const START_MAX_MS = 30_000;
+/** What the kernel takes for an order to count the peak anew (proc(5)). */
+const RESET_PEAK = '5';
 /** The longest load takes half a minute; one that hangs ends the bench. */
 const PROGRAM_MAX_MS = 3 * 60_000;
 
@@ -24,9 +26,12 @@ export interface Server {
   readonly startMs: number;
   /** User and system seconds of all threads since start. */
   cpuSeconds(): number;
-  /** Resident bytes now, and at the most so far. */
+  /** Resident bytes now, and at the most since the start or the last `resetRssPeak`. */
   rssBytes(): number;
   rssPeakBytes(): number;
+  resetRssPeak(): void;
+  /** Of the resident bytes those of files: programs and libraries, which others share. */
+  rssFileBytes(): number;
   /** Stops the server, lets `atRest` look at the data directory, and removes it. */
   stop(atRest?: () => void): Promise<void>;
 }
@@ -65,6 +70,8 @@ export async function startServer(flags: readonly string[] = []): Promise<Server
     cpuSeconds: () => cpuSecondsOf(pid),
     rssBytes: () => statusBytes(pid, 'VmRSS'),
     rssPeakBytes: () => statusBytes(pid, 'VmHWM'),
+    resetRssPeak: () => writeFileSync(`/proc/${pid}/clear_refs`, RESET_PEAK),
+    rssFileBytes: () => statusBytes(pid, 'RssFile'),
     async stop(atRest) {
       child.kill('SIGTERM');
       await once(child, 'exit');

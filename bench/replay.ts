@@ -3,6 +3,8 @@
  * round fills a fresh server once and then replays it; figures are medians. References run in the same round on the same data: live
  * materialization for the rebuild, a plain HTTP server with the segment files for the pull, and for the push the same batches sent by
  * the load generator (compressed before the clock starts, nothing read or decoded) to the same Collector, which throws them away.
+ * Memory is told by phase: the peak of resident memory, what is left of it right after, and of that what DuckDB and files have. With three
+ * times the repeats it should be the same: nothing may grow with the log.
  *
  *   npm run build && npm run bench:replay [-- --rounds 3 --repeats 8]
  *
@@ -35,6 +37,9 @@ const POLL_INTERVAL_MS = 20;
 const PULL_REPEATS = 40;
 const PULLS = 3;
 const PULL_TARGET_MB_PER_SECOND = 400;
+/** What is given back when there is nothing to do, is by then: the thread of pulls ends after 10 s, and memory that was freed goes to the system. */
+const REST_MS = 20_000;
+const DUCKDB_BYTES = 'SELECT sum(memory_usage_bytes)::BIGINT FROM duckdb_memory()';
 const REBUILD_TARGET_RATIO = 0.9;
 const PUSH_TARGET_ROWS_PER_SECOND = 200_000;
 
@@ -55,7 +60,16 @@ interface Figures {
   readonly tableRows: number;
   readonly pushed: number | null;
   readonly sent: number | null;
-  readonly rssPeakBytes: number;
+  readonly memory: readonly PhaseMemory[];
+}
+
+interface PhaseMemory {
+  readonly phase: string;
+  readonly peakBytes: number;
+  readonly afterBytes: number;
+  /** Of `afterBytes`. */
+  readonly duckdbBytes: number;
+  readonly fileBytes: number;
 }
 
 const found: Figures[] = [];
@@ -65,20 +79,27 @@ tell(found);
 async function measureRound(): Promise<Figures> {
   const server = await startServer();
   try {
-    const load = await send(server.grpc, repeats);
-    const doneAtMs = await materialized(server);
+    const memory: PhaseMemory[] = [];
+    const inPhase = <Result>(phase: string, work: () => Promise<Result>) => measured(server, phase, memory, work);
+    await inPhase('idle', () => Promise.resolve());
+    const { load, doneAtMs } = await inPhase('live', async () => {
+      const sent = await send(server.grpc, repeats);
+      return { load: sent, doneAtMs: await materialized(server) };
+    });
     const rows = load.messages * ROWS_PER_MESSAGE;
     await expectRows(server, rows);
-    const rebuildSeconds = await rebuild(server);
+    const rebuildSeconds = await inPhase('rebuild', () => rebuild(server));
     await expectRows(server, rows);
-    const decoded = await runJson<PullTiming>('pull-load.ts', {
-      url: `http://${server.http}/treasury/v1/log?decoded=true`,
-    });
-    const table = await runJson<PullTiming>('pull-load.ts', { url: `http://${server.http}/treasury/v1/tables/logs` });
+    const pull = (path: string) =>
+      runJson<PullTiming>('pull-load.ts', { url: `http://${server.http}/treasury/v1/${path}` });
+    await inPhase('pull verbatim', () => pull('log'));
+    const decoded = await inPhase('pull decoded', () => pull('log?decoded=true'));
+    const table = await inPhase('pull of view logs', () => pull('tables/logs'));
     const push = await withCollector(async ({ arrow }) => ({
-      pushed: await pushAll(server, arrow, rows),
+      pushed: await inPhase('push', () => pushAll(server, arrow, rows)),
       sent: rowsPerSecond(await send(arrow, Math.max(1, Math.floor(repeats / 2)))),
     }));
+    await inPhase('rest', () => sleep(REST_MS));
     return {
       rows,
       logBytes: directoryBytes(join(server.data, 'log')),
@@ -89,11 +110,27 @@ async function measureRound(): Promise<Figures> {
       tableRows: rows / table.seconds,
       pushed: push?.pushed ?? null,
       sent: push?.sent ?? null,
-      rssPeakBytes: server.rssPeakBytes(),
+      memory,
     };
   } finally {
     await server.stop();
   }
+}
+
+/** Runs one phase and adds what memory it took. */
+async function measured<Result>(
+  server: Server,
+  phase: string,
+  memory: PhaseMemory[],
+  work: () => Promise<Result>,
+): Promise<Result> {
+  server.resetRssPeak();
+  const result = await work();
+  const peakBytes = server.rssPeakBytes();
+  const [[duckdbBytes]] = (await sql(server.http, DUCKDB_BYTES)) as [[string]];
+  const [afterBytes, fileBytes] = [server.rssBytes(), server.rssFileBytes()];
+  memory.push({ phase, peakBytes, afterBytes, duckdbBytes: Number(duckdbBytes), fileBytes });
+  return result;
 }
 
 /** MB/s of a log that is large enough for the start of the thread to matter little; the tables have no part in it. */
@@ -214,5 +251,12 @@ function tell(all: readonly Figures[]): void {
       ? 'push: no Collector (set COLLECTOR)'
       : `push OTAP: ${k(pushed)} rows/s (target ${PUSH_TARGET_ROWS_PER_SECOND / 1000} k), the load generator alone ${k(sent)} rows/s, ratio ${ratio(pushed, sent)}`,
   );
-  console.log(`peak RSS of the server: ${(of((r) => r.rssPeakBytes) / 2 ** 20).toFixed(0)} MiB`);
+  console.log('resident memory of the server in MiB, by phase: peak, then right after (of that DuckDB, of that files)');
+  const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
+  for (const [at, { phase }] of (first?.memory ?? []).entries()) {
+    const figure = (name: Exclude<keyof PhaseMemory, 'phase'>) => mib(of((r) => r.memory[at]?.[name] ?? null));
+    console.log(
+      `  ${phase}: ${figure('peakBytes')}, then ${figure('afterBytes')} (${figure('duckdbBytes')}, ${figure('fileBytes')})`,
+    );
+  }
 }

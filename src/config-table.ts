@@ -185,8 +185,9 @@ export const OPTIONS: readonly OptionSpec[] = [
     flag: 'memory-limit',
     key: 'memoryLimitMb',
     placeholder: 'MB',
-    default: '512',
-    description: "DuckDB's memory limit in megabytes. The process takes up to about 300 MB more under load.",
+    default: '256',
+    description:
+      "DuckDB's memory limit in megabytes, most of it a cache of what is on disk. The process takes up to about 450 MB more under load.",
     commands: ['serve', 'rebuild', 'pull'],
     parse: integer(64, 1_048_576),
   },

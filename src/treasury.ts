@@ -18,7 +18,7 @@ import {
   startOtlpHttpServer,
   startPushWorker,
 } from './api/index.ts';
-import { checkLimits, errorMessage, LIMITS, type Logger, VERSION } from './base/index.ts';
+import { checkLimits, collectAtRest, errorMessage, LIMITS, type Logger, VERSION } from './base/index.ts';
 import type { Config } from './config.ts';
 import { acquireDataDirectoryLock, type Cursors, type Log, openCursors, openLog } from './log/index.ts';
 import { startEngine, superviseEngine, type SupervisedEngine } from './materialize/index.ts';
@@ -127,6 +127,7 @@ export async function startTreasury(config: Config, logger: Logger): Promise<Tre
     };
     const ports = await startPorts(config, parts);
     started.push({ name: 'ports', stop: () => stopPorts(ports) });
+    started.push({ name: 'rest', stop: collectAtRest() });
     return {
       addresses: { grpc: ports.grpc.address, otlpHttp: ports.otlpHttp.address, http: ports.http.address },
       data: config.data,

@@ -26,6 +26,7 @@ export { type AppliedStep, type MigrationStep, pendingSteps, readMigrationSteps 
 export { nearest } from './nearest.ts';
 export { refuseOtherThanFile } from './regular-file.ts';
 export { makeFolder, removeFile, replaceFile, syncPath, UNFINISHED_SUFFIX } from './replace-file.ts';
+export { collectAtRest } from './rest.ts';
 export { type Signal, SIGNAL_CODES, signalOfCode, SIGNALS } from './signals.ts';
 export { VERSION } from './version.ts';
 export { createWake, type Wake } from './wake.ts';

@@ -1,6 +1,6 @@
 /** The entry of the engine's thread: the real parts. `startEngine` spawns it. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { assert } from '../base/index.ts';
+import { assert, collectAtRest } from '../base/index.ts';
 import { openLogReader } from '../log/index.ts';
 import { createStreamDecoder, initZstd } from '../otap/index.ts';
 import { hostEngine } from './engine-host.ts';
@@ -11,6 +11,7 @@ import { PROJECTIONS } from './projections/projections.ts';
 
 assert(parentPort !== null, 'the engine must run in a worker thread');
 const { options } = workerData as EngineWorkerData;
+collectAtRest();
 await hostEngine(parentPort, options, {
   ...storeParts(options),
   prepare: initZstd,

@@ -1,6 +1,6 @@
 /** The thread of pulls: reads and checks the log for all of them, each at the speed of its client. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { errorMessage, type SerializedError, TreasuryError } from '../../base/index.ts';
+import { collectAtRest, errorMessage, type SerializedError, TreasuryError } from '../../base/index.ts';
 import { answerQuestion } from './log-questions.ts';
 import { createLogPulls } from './log-pulls.ts';
 import type { PullCommand, PullEvent, PullWorkerData } from './types.ts';
@@ -9,6 +9,7 @@ const port = parentPort!;
 const data = workerData as PullWorkerData;
 const post = (event: PullEvent, transfer: readonly ArrayBuffer[] = []) => port.postMessage(event, transfer);
 const pulls = createLogPulls(data, post, serialized);
+collectAtRest();
 
 port.on('message', (command: PullCommand) => {
   switch (command.type) {

@@ -1,6 +1,6 @@
 /** The entry of the exporters' thread. `startPushWorker` spawns it. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { assert, errorMessage, type Logger, type LogLevel } from '../../base/index.ts';
+import { assert, collectAtRest, errorMessage, type Logger, type LogLevel } from '../../base/index.ts';
 import { createPushEngine } from './push-engine.ts';
 import type { PushCommand } from './types.ts';
 import type { PushWorkerData, WorkerMessage } from './worker-messages.ts';
@@ -8,6 +8,7 @@ import type { PushWorkerData, WorkerMessage } from './worker-messages.ts';
 assert(parentPort !== null, 'exporters must run in a worker thread');
 const port = parentPort;
 const { logDirectory } = workerData as PushWorkerData;
+collectAtRest();
 
 function post(message: WorkerMessage): void {
   port.postMessage(message);
