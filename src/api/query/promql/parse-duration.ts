@@ -1,3 +1,4 @@
+import { LIMITS } from '../../../base/index.ts';
 import type {
   DurationContext,
   DurationExpression,
@@ -9,7 +10,7 @@ import type {
 import { isNumberAhead, parseNumberLiteral } from './parse-number.ts';
 import type { ParseOptions } from './parse-options.ts';
 import { binaryPrecedence, POWER_PRECEDENCE } from './precedence.ts';
-import type { TokenStream } from './token-stream.ts';
+import { depthError, type TokenStream } from './token-stream.ts';
 import type { Token } from './tokens.ts';
 
 /** A bound of upstream: what does not fit 64 bits of nanoseconds. */
@@ -19,6 +20,8 @@ const SECONDS_MAX = 2 ** 63 / 1e9;
 export class DurationParser {
   readonly #tokens: TokenStream;
   readonly #options: ParseOptions;
+  /** Each may make the tree one level deeper, without any nesting of the text. */
+  #operators = 0;
 
   constructor(tokens: TokenStream, options: ParseOptions) {
     this.#tokens = tokens;
@@ -68,6 +71,8 @@ export class DurationParser {
       if (found === undefined || !isDurationOperator(found.operator) || found.precedence < precedenceMin) return left;
       const { operator, precedence } = found;
       const token = this.#tokens.take();
+      this.#operators += 1;
+      if (this.#operators > LIMITS.promqlDepthMax) this.#tokens.fail(token, depthError());
       const right = this.parse(precedence === POWER_PRECEDENCE ? precedence : precedence + 1);
       this.#requireEnabled(left.range);
       if ((operator === '/' || operator === '%') && right.kind === 'number' && right.value === 0) {

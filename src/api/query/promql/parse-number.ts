@@ -9,7 +9,12 @@ export function parseNumberLiteral(tokens: TokenStream): NumberLiteral {
   const isDuration = token.kind === 'duration';
   const parsed = isDuration ? parseDurationMs(token.text) : parseNumber(token.text);
   if ('error' in parsed) tokens.fail(range, parsed.error);
-  return { kind: 'number', range, value: isDuration ? parsed.value / 1000 : parsed.value, isDuration };
+  return { kind: 'number', range, value: isDuration ? secondsOf(parsed.value) : parsed.value, isDuration };
+}
+
+/** Whole seconds and the rest apart, as upstream adds them: the sum may be another float than the quotient. */
+function secondsOf(ms: number): number {
+  return Math.floor(ms / 1000) + ((ms % 1000) * 1e6) / 1e9;
 }
 
 export function isNumberAhead(tokens: TokenStream): boolean {

@@ -78,7 +78,8 @@ export function printSubqueryTimes(subquery: SubqueryExpression): string {
 }
 
 function printNumber({ value, isDuration }: NumberLiteral): string {
-  return isDuration ? formatDurationMs(value * 1000) : formatFloat(value);
+  // By way of whole nanoseconds, as upstream, which loses a millisecond of some.
+  return isDuration ? formatDurationMs(Math.trunc(value * 1e9) / 1e6) : formatFloat(value);
 }
 
 function printSelector(selector: VectorSelector): string {

@@ -36,7 +36,8 @@ export function parseSeriesDescription(text: string): SeriesDescription {
   const values: SequenceValue[] = [];
   while (!reader.atEnd()) {
     reader.expectSpace();
-    if (!reader.atEnd()) values.push(...readItem(reader));
+    // One call with all of them would overflow the stack.
+    if (!reader.atEnd()) for (const value of readItem(reader)) values.push(value);
     if (values.length > LIMITS.promqlSeriesValuesMax) reader.fail(tooManyValues());
   }
   return { labels, values };
@@ -56,7 +57,7 @@ export function parseStartTimes(text: string): StartTimes {
   const offsetsMs: (number | undefined)[] = [];
   while (!reader.atEnd()) {
     reader.expectSpace();
-    if (!reader.atEnd()) offsetsMs.push(...readOffsets(reader));
+    if (!reader.atEnd()) for (const offsetMs of readOffsets(reader)) offsetsMs.push(offsetMs);
     if (offsetsMs.length > LIMITS.promqlSeriesValuesMax) reader.fail(tooManyValues());
   }
   return { labels, offsetsMs };
