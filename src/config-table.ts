@@ -1,5 +1,5 @@
 /** The one table of options. Flags, environment variables, `--help` and docs/configuration.md come from it. */
-import { LIMITS, type LogLevel, type Signal, SIGNALS } from './base/index.ts';
+import { ENTRY_TABLES, type EntryTable, LIMITS, type LogLevel, type Signal, SIGNALS } from './base/index.ts';
 import type { CommandName } from './config-commands.ts';
 import { type NamedExport, namedExport, redactedExport } from './export-url.ts';
 import {
@@ -13,8 +13,6 @@ import {
   type PullFormat,
   type PullStart,
   pullStart,
-  TRACED_TABLES,
-  type TracedTable,
   webOrigins,
   wholeOffset,
 } from './option-values.ts';
@@ -56,7 +54,7 @@ export interface Config {
   /** Null: all rows of the entry, or none. */
   readonly row: number | null;
   /** Null: all tables of the entry. */
-  readonly table: TracedTable | null;
+  readonly table: EntryTable | null;
   readonly raw: boolean;
   /** Null: where the folder ends, or the first entry. */
   readonly from: PullStart | null;
@@ -318,9 +316,9 @@ export const OPTIONS: readonly OptionSpec[] = [
     key: 'table',
     placeholder: 'NAME',
     default: 'any',
-    description: `cat --row: the table of the row: ${TRACED_TABLES.join(', ')} or any.`,
+    description: `cat --row: the table of the row: ${ENTRY_TABLES.join(', ')} or any.`,
     commands: ['log'],
-    parse: (text) => (text === 'any' ? null : oneOf(TRACED_TABLES)(text)),
+    parse: (text) => (text === 'any' ? null : oneOf(ENTRY_TABLES)(text)),
   },
   {
     flag: 'raw',

@@ -72,18 +72,6 @@ export function httpUrl(text: string): string {
   return text.replace(/\/+$/, '');
 }
 
-/** Tables of schema `main` whose rows carry `entry_offset` and `row`. */
-export const TRACED_TABLES = [
-  'logs',
-  'spans',
-  'samples',
-  'histograms',
-  'exp_histograms',
-  'summaries',
-  'exemplars',
-] as const;
-export type TracedTable = (typeof TRACED_TABLES)[number];
-
 const LOG_ACTIONS = ['ls', 'cat', 'verify'];
 
 /** Flags of `log` that mean something to `cat` alone. */

@@ -1,5 +1,6 @@
 export { assert, AssertionError } from './assert.ts';
 export { type Clock, systemClock } from './clock.ts';
+export { ENTRY_TABLES, type EntryTable } from './entry-tables.ts';
 export {
   BatchMalformedError,
   BatchTooLargeError,

@@ -1,11 +1,11 @@
 /** A row of a table, found in the entry that it came from. */
-import type { TracedTable } from '../option-values.ts';
+import type { EntryTable } from '../base/index.ts';
 import type { CanonicalBatch } from '../otap/index.ts';
 import { type DecodedRow, decodedRows, type Tree } from './decoded-rows.ts';
 
 /** The record, span or metric behind a row; of a metric's points, and of a point's exemplars, nothing but the one. */
 export interface TracedRow {
-  readonly table: TracedTable;
+  readonly table: EntryTable;
   readonly row: number;
   readonly found: DecodedRow;
 }
@@ -14,8 +14,8 @@ export interface TracedRow {
  * The rows of that number in the tables of a batch: one for logs and spans, one for each kind of point and for exemplars. `table` asks
  * for one of them alone. None: no table of the batch is so long, or what the row belongs to is not in the batch.
  */
-export function tracedRows(batch: CanonicalBatch, row: number, table: TracedTable | null): TracedRow[] {
-  const wanted = (name: TracedTable) => table === null || table === name;
+export function tracedRows(batch: CanonicalBatch, row: number, table: EntryTable | null): TracedRow[] {
+  const wanted = (name: EntryTable) => table === null || table === name;
   if (batch.signal !== 'metrics') {
     const name = batch.signal === 'logs' ? 'logs' : 'spans';
     if (!wanted(name)) return [];
@@ -41,7 +41,7 @@ interface Path {
 type MetricsBatch = Extract<CanonicalBatch, { readonly signal: 'metrics' }>;
 
 interface PointKind {
-  readonly name: TracedTable;
+  readonly name: EntryTable;
   readonly pathOf: (batch: MetricsBatch, row: number) => Path | null;
 }
 

@@ -7,6 +7,8 @@ import { dirname } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import {
   BatchMalformedError,
+  ENTRY_TABLES,
+  type EntryTable,
   errorMessage,
   LIMITS,
   type Signal,
@@ -17,7 +19,8 @@ import {
 import type { CanonicalBatch } from '../otap/index.ts';
 import { dayOf, type DeltaField, deltaColumns, TABLE_SOURCES } from './batch-columns.ts';
 import { type Database, sqlIdentifier, sqlString } from './database.ts';
-import { DuckDBInstance } from './duckdb.ts';
+import type { DuckDBInstance } from './duckdb.ts';
+import { openInstance } from './duckdb-instance.ts';
 import { applyViews, migrate } from './migrator.ts';
 import type { EntryFacts, Projector } from './projection.ts';
 import { PROJECTIONS } from './projections/projections.ts';
@@ -34,21 +37,14 @@ export interface BatchTablesOptions {
 
 /** Opens tables in a DuckDB of their own, empty. */
 export async function openBatchTables(options: BatchTablesOptions): Promise<BatchTables> {
-  const instance = await DuckDBInstance.create(':memory:', {
-    threads: String(options.threads),
-    memory_limit: `${options.memoryLimitMb}MB`,
-    temp_directory: options.temporaryDirectory,
+  const { memoryLimitMb, threads, temporaryDirectory } = options;
+  const settings = {
+    temp_directory: temporaryDirectory,
     // Tables in memory are given back by the checkpoints that are asked for; others only cost time.
     checkpoint_threshold: '1TB',
-    autoinstall_known_extensions: 'false',
-    autoload_known_extensions: 'false',
-    // Memory that DuckDB has freed goes back to the system after ten seconds. Otherwise hundreds of MB stay: the threads that call it are
-    // Node's, and it tidies up behind its own only.
-    allocator_background_threads: 'true',
-  });
+  };
+  const { instance, connection } = await openInstance(':memory:', { memoryLimitMb, threads, settings });
   try {
-    const connection = await instance.connect();
-    await connection.run("SET GLOBAL TimeZone = 'UTC'");
     const database = databaseOn(connection);
     await migrate(database);
     await applyViews(database);
@@ -62,16 +58,8 @@ export async function openBatchTables(options: BatchTablesOptions): Promise<Batc
 }
 
 /** The tables that files are made of: each has all columns of the view of that name, metrics also those of their series. */
-export const BATCH_TABLES = [
-  'logs',
-  'spans',
-  'samples',
-  'histograms',
-  'exp_histograms',
-  'summaries',
-  'exemplars',
-] as const;
-export type BatchTableName = (typeof BATCH_TABLES)[number];
+export const BATCH_TABLES = ENTRY_TABLES;
+export type BatchTableName = EntryTable;
 
 /** A Parquet file that was written: the rows of one table and one UTC day of event time. */
 export interface ParquetFile {

@@ -8,7 +8,8 @@ import { mkdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DuckDBConnection, JS } from '@duckdb/node-api';
 import { errorMessage, freePath, LIMITS, refuseOtherThanFile, TreasuryError } from '../base/index.ts';
-import { DuckDBInstance } from './duckdb.ts';
+import type { DuckDBInstance } from './duckdb.ts';
+import { openInstance, type OpenedInstance } from './duckdb-instance.ts';
 import { takeStoreLease } from './store-lease.ts';
 import { shrinkFile } from './table-retention-space.ts';
 import { cutTornWal, renameDatabase, WAL_SUFFIXES } from './write-ahead-log.ts';
@@ -88,24 +89,26 @@ interface Found {
   readonly cutBytes: number;
 }
 
-async function openOrRecreate(options: StoreOptions): Promise<Found & { readonly opened: Opened }> {
+async function openOrRecreate(options: StoreOptions): Promise<Found & { readonly opened: OpenedInstance }> {
   const { file } = options;
   try {
     return { ...(await openMended(options)), recreated: null };
   } catch (error) {
     if (!isDamage(error)) throw error;
     const recreated = `${errorMessage(error)} (moved to ${moveAside(file)})`;
-    return { opened: await openInstance(options), recreated, cutBytes: 0 };
+    return { opened: await openFile(options), recreated, cutBytes: 0 };
   }
 }
 
-async function openMended(options: StoreOptions): Promise<{ readonly opened: Opened; readonly cutBytes: number }> {
+async function openMended(
+  options: StoreOptions,
+): Promise<{ readonly opened: OpenedInstance; readonly cutBytes: number }> {
   try {
-    return { opened: await openInstance(options), cutBytes: 0 };
+    return { opened: await openFile(options), cutBytes: 0 };
   } catch (error) {
     const cutBytes = isDamage(error) ? cutTornWal(options.file, errorMessage(error)) : null;
     if (cutBytes === null) throw error;
-    return { opened: await openInstance(options), cutBytes };
+    return { opened: await openFile(options), cutBytes };
   }
 }
 
@@ -114,35 +117,17 @@ function isDamage(error: unknown): boolean {
   return DAMAGE.test(reason) && !LOCKED.test(reason);
 }
 
-interface Opened {
-  readonly instance: DuckDBInstance;
-  readonly connection: DuckDBConnection;
-}
-
-async function openInstance(options: StoreOptions): Promise<Opened> {
-  const instance = await DuckDBInstance.create(options.file, {
-    threads: String(options.threads),
-    memory_limit: `${options.memoryLimitMb}MB`,
+function openFile({ file, memoryLimitMb, threads }: StoreOptions): Promise<OpenedInstance> {
+  const settings = {
     checkpoint_threshold: CHECKPOINT_THRESHOLD,
-    autoinstall_known_extensions: 'false',
-    autoload_known_extensions: 'false',
-    // Memory that DuckDB has freed goes back to the system after ten seconds. Otherwise hundreds of MB stay: the threads that call it are
-    // Node's, and it tidies up behind its own only.
-    allocator_background_threads: 'true',
     // Statements of users reach neither files nor the network. The database and its temporary folder are exempt.
     enable_external_access: 'false',
-  });
-  try {
-    const connection = await instance.connect();
-    // Answers must not depend on the machine's zone. Insertion order stays preserved (the default): switching it off measured as no gain.
-    await connection.run("SET GLOBAL TimeZone = 'UTC'");
+  };
+  // Insertion order stays preserved (the default): switching it off measured as no gain.
+  return openInstance(file, { memoryLimitMb, threads, settings }, async (connection) => {
     await shrink(connection);
     await connection.run('SET lock_configuration = true');
-    return { instance, connection };
-  } catch (error) {
-    instance.closeSync();
-    throw error;
-  }
+  });
 }
 
 /** A file that cannot be made smaller now, for want of space say, is opened as it is; the next start tries again. */
@@ -173,7 +158,7 @@ class DuckDBStore implements Store {
   readonly #writing: ConnectionDatabase;
   #isClosed = false;
 
-  constructor(file: string, opened: Opened, found: Found, release: () => void) {
+  constructor(file: string, opened: OpenedInstance, found: Found, release: () => void) {
     this.#file = file;
     this.#instance = opened.instance;
     this.connection = opened.connection;

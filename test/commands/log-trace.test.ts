@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { createDirectoryDecoder } from '../../src/commands/directory-decoder.ts';
 import { type TracedRow, tracedRows } from '../../src/commands/traced-row.ts';
 import { findEntryPlace, readEntries } from '../../src/log/index.ts';
-import type { TracedTable } from '../../src/option-values.ts';
+import type { EntryTable } from '../../src/base/index.ts';
 import type { CanonicalBatch } from '../../src/otap/index.ts';
 import { appendCapture, engineRows, engineUntil, startTestEngine } from '../helpers/engine-log.ts';
 import { logsRequest, makeLog, ONE_ENTRY_A_SEGMENT, openLogOf } from './log-directories.ts';
@@ -18,7 +18,7 @@ import { runTreasury, temporaryDirectory } from './process.ts';
 type Fields = Readonly<Record<string, unknown>>;
 
 /** What tells a row of each table from its neighbours: as SQL, and in the trace. */
-const TELLING: Readonly<Record<TracedTable, { sql: string; of: (row: TracedRow) => unknown[] }>> = {
+const TELLING: Readonly<Record<EntryTable, { sql: string; of: (row: TracedRow) => unknown[] }>> = {
   logs: {
     sql: 'SELECT entry_offset, row, flags, severity_number, epoch_ns(observed_time) FROM logs',
     of: ({ found }) => {
@@ -106,7 +106,7 @@ test('tracedRows finds the record, span, point or exemplar behind every row of e
     const batch = decoder.decode(entry);
     if (batch !== null && typeof batch !== 'string') batches.set(String(entry.offset), batch);
   }
-  for (const [table, { sql, of }] of Object.entries(TELLING) as [TracedTable, (typeof TELLING)['logs']][]) {
+  for (const [table, { sql, of }] of Object.entries(TELLING) as [EntryTable, (typeof TELLING)['logs']][]) {
     const rows = await engineRows(engine, sql);
     assert.ok(rows.length > 0, table);
     for (const [offset, row, ...told] of rows) {
