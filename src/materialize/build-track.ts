@@ -2,7 +2,7 @@
  * The loop that builds versions which do not serve yet, up to the moment when they can: then both loops stand at the same offset, what
  * both hold is compared, and they stand again for the switch.
  */
-import { type Clock, errorMessage, LIMITS, type Logger } from '../base/index.ts';
+import { type Clock, createWake, errorMessage, LIMITS, type Logger } from '../base/index.ts';
 import type { DurablePosition } from '../log/index.ts';
 import { createBuildPace } from './build-pace.ts';
 import { createBuildProgress } from './build-progress.ts';
@@ -15,7 +15,6 @@ import type { KeptRows } from './table-retention-sweep.ts';
 import type { BuildStatus, TableComparison } from './types.ts';
 import { compareTables } from './version-comparison.ts';
 import { takeOverEntries, takeOverRows } from './version-tables.ts';
-import { createWake } from './wake.ts';
 import type { WritingConnection } from './engine-session.ts';
 
 export interface BuildTrackOptions {

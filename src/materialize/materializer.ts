@@ -4,7 +4,15 @@
  * that fails stops it until that works again, and the replay begins at the checkpoint.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { AssertionError, BatchMalformedError, errorMessage, LIMITS, type Signal, signalOfCode } from '../base/index.ts';
+import {
+  AssertionError,
+  BatchMalformedError,
+  createWake,
+  errorMessage,
+  LIMITS,
+  type Signal,
+  signalOfCode,
+} from '../base/index.ts';
 import { ENTRY_KINDS, type LogEntry, type LogReader } from '../log/index.ts';
 import type { CanonicalBatch } from '../otap/index.ts';
 import { type Checkpoint, type MovedCheckpoint, writeCheckpoints } from './checkpoint.ts';
@@ -28,7 +36,6 @@ import { NO_PROJECTION, quarantineName } from './quarantine.ts';
 import { blamesData, storeFailure } from './store-failures.ts';
 import { createStreamDecoders } from './stream-decoders.ts';
 import { emptyTransaction } from './uncommitted.ts';
-import { createWake } from './wake.ts';
 
 const ROWLESS_KINDS: ReadonlySet<number> = new Set([ENTRY_KINDS.STREAM_OPEN, ENTRY_KINDS.CURSOR]);
 

@@ -1,1 +1,0 @@
-export { createWake, type Wake } from '../base/index.ts';
