@@ -16,8 +16,8 @@ import { fetchSql, scratchDirectory, type ServerProcess, startServerProcess } fr
 
 const MIB = 1024 * 1024;
 const ARROW = 'application/vnd.apache.arrow.stream';
-/** As Arrow 8 bytes of a number and 200 of text a row: 400 MiB. */
-const LONG_ROWS = 2_000_000;
+/** As Arrow 8 bytes of a number and 200 of text a row: 300 MiB. */
+const LONG_ROWS = 1_500_000;
 const LONG_BYTES_MIN = LONG_ROWS * 208;
 const LONG = `SELECT range AS number, repeat('x', 200) AS text FROM range(${LONG_ROWS})`;
 /** Each query that runs holds what goes to its client and what DuckDB made meanwhile. */
