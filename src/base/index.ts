@@ -1,4 +1,5 @@
 export { assert, AssertionError } from './assert.ts';
+export { checkLimits } from './check-limits.ts';
 export { type Clock, systemClock } from './clock.ts';
 export { ENTRY_TABLES, type EntryTable } from './entry-tables.ts';
 export {
@@ -14,7 +15,7 @@ export {
 export { createFile, hiddenPath, readIfThere } from './created-file.ts';
 export { encodeFlatBuffer, type FlatField, i16, i32, i8 } from './flatbuffer.ts';
 export { freePath } from './free-path.ts';
-export { checkLimits, LIMITS } from './limits.ts';
+export { LIMITS } from './limits.ts';
 export {
   createLogger,
   type Logger,

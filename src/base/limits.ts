@@ -1,8 +1,9 @@
 import { assert } from './assert.ts';
+import { PUSH_LIMITS } from './push-limits.ts';
 
 /**
  * Every limit of the server, each with its reason. Bytes unless the name says otherwise.
- * `checkLimits()` runs at start: limits that contradict each other stop the process there and not under load.
+ * `checkLimits()` of check-limits.ts runs at start: limits that contradict each other stop the process there and not under load.
  */
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -340,72 +341,7 @@ export const LIMITS = {
   encoderDictionaryBytesMax: 1 * MIB,
   /** The buffer of an encoder that a large batch grew beyond this is given back with the next one. */
   encoderOutputRetainedBytesMax: 8 * MIB,
-  /** One exporter's configuration, as file and as request: headers with a token, a filter, an address. */
-  exporterConfigBytesMax: 64 * KIB,
-  /** Headers and filtered attributes of an exporter, each. */
-  exporterFieldsMax: 64,
-  /** How long an exporter may take to end its connections before the worker is ended with all of them. */
-  pushWorkerStopMaxMs: 4_000,
-  /** Starts of a dead worker of exporters in a row, each after twice the wait of the one before (1 to 32 s), before it stays down. */
-  pushRestartsMax: 6,
-  pushRestartMinMs: 1_000,
-  /** A worker of exporters that has lived this long has recovered: its next death is a new one. */
-  pushRecoveredMs: 10 * 60_000,
-  /** Reasons of entries set aside, one file: some 50,000 of them. The file before it is kept beside it. */
-  setAsideFileBytesMax: 8 * MIB,
-  /** Entries set aside that the status shows. */
-  setAsideShownMax: 10,
-  /** Times at which the log was so far, to tell how old what an exporter has not sent is: 17 minutes by the second, thinned out after. */
-  lagSamplesMax: 1024,
-  /** An exporter: batches read and not yet answered. Reading ahead hides the target's answers; small ones wait to go out together. */
-  pushBatchesMax: 1_024,
-  /** The same in bytes of the log. One larger entry goes alone. */
-  pushInFlightBytesMax: 16 * MIB,
-  /** The same in items, since dictionaries make few bytes of many: eight of the largest requests. One larger entry goes alone here too. */
-  pushInFlightItemsMax: 65_536,
-  /** Batches of one lane that go out as one, and their bytes in the log: some thousand a second where the way there and back takes 0.1 s. */
-  pushMergedBatchesMax: 512,
-  pushMergedBytesMax: 1 * MIB,
-  /** Requests of one lane under way, as a configuration may ask for: as many as a stream of OTAP has without a status. */
-  exporterInFlightMax: 16,
-  /** Batches of one OTAP stream that are sent and not answered. */
-  pushWindowBatches: 16,
-  /** Items of one request: larger batches go out in pieces. Below 4 MiB with items of up to 500 bytes. */
-  pushItemsMax: 8_192,
-  /** One message before compression: gRPC receivers take 4 MiB unless told otherwise. What is larger goes out in smaller pieces. */
-  pushMessageBytesMax: 4 * MIB - 64 * KIB,
-  /** An answer of a target, or a status on a stream: a few bytes and a reason. */
-  pushAnswerBytesMax: 256 * KIB,
-  /** Time for a connection to a target. */
-  pushConnectMaxMs: 10_000,
-  /** Time for an answer; on a stream, for the next one. The batch is sent again then, so slow targets get more than exporters give them (5 s). */
-  pushAnswerMaxMs: 30_000,
-  /** Age at which an OTAP stream of ours is ended and another begun: what the stock exporter does. */
-  pushStreamAgeMaxMs: 30_000,
-  /** Schemas and dictionaries sent on one OTAP stream: below what our receiver takes, so that the stream ends by our doing. */
-  pushStreamStateBytesMax: 3 * MIB,
-  /** First and longest wait before a target that fails is tried again. */
-  pushRetryMinMs: 500,
-  pushRetryMaxMs: 30_000,
-  /** The longest wait that a target may ask for. */
-  pushRetryAfterMaxMs: 5 * 60_000,
-  /** Tries of a batch that its target refuses before it is set aside: with the waits in between 8 s, so that a target may come to itself. */
-  exportTriesMax: 5,
-  /** Batches set aside in a row: a target that refuses that many refuses everything, and waits for somebody to look at it. */
-  exportSetAsideRunMax: 100,
-  /** How long an exporter that is stopped waits for answers: what has none by then is sent again. */
-  pushStopMaxMs: 2_000,
-  /** How often an exporter that moves tells so: what a kill repeats beyond what was in flight. */
-  pushProgressIntervalMs: 200,
-  /** Time one exporter works before the others have their turn. */
-  pushSliceMs: 10,
-  /** Rows of an exporter to a folder that are in no file yet, and how long they wait: larger files, later seen, read again after a kill. */
-  pushFolderRowsMax: 250_000,
-  pushFolderIntervalMs: 60_000,
-  /** Memory of DuckDB for one such exporter in MB: the rows above, and what writing them takes. */
-  pushFolderMemoryMb: 256,
-  /** JavaScript heap of the exporters' thread in MiB; columns and requests live outside of it. */
-  pushHeapMibMax: 512,
+  ...PUSH_LIMITS,
   /** Projections of users: each costs a statement for every commit of the materializer. */
   userProjectionsMax: 64,
   /** Text of one of them: far more than anybody writes by hand. */
@@ -439,66 +375,3 @@ export const LIMITS = {
   /** Time for which an evaluation of PromQL keeps its thread, between chunks of work: others wait no longer for theirs, and an abort is seen. */
   promqlSliceMs: 20,
 } as const;
-
-/**
- * Node's default. It cannot be raised from inside: the loader of ES modules has started the threads before the first line of ours.
- * DuckDB's calls and file access share them.
- */
-const LIBUV_THREADS = 4;
-
-/** Throws when limits contradict each other. */
-export function checkLimits(limits: typeof LIMITS = LIMITS): void {
-  assert(limits.messageBytesMax <= limits.inFlightBytesMax, 'one message must fit the bytes in flight');
-  assert(limits.inFlightReadBytesMax < limits.inFlightBytesMax, 'reading must stop before batches are refused');
-  assert(limits.streamInFlightBytesMax <= limits.inFlightReadBytesMax, 'one stream must not hold up all');
-  assert(
-    limits.readHoldMaxMs + limits.appendWaitMaxMs < 5_000,
-    "a batch that is held and then waits must be answered before the exporter's 5 s time-out",
-  );
-  assert(limits.messageBytesMax < limits.otlpWaitingBytesMax, 'one request must fit those that wait');
-  assert(limits.grpcStreamWindowBytes <= limits.grpcSessionWindowBytes, 'a stream must fit its connection');
-  assert(limits.commitRowsMax <= limits.retentionSliceRowsMax, 'retention must keep up with commits');
-  assert(limits.frameBytesMax <= limits.segmentBytesMax, 'a frame must fit a segment');
-  assert(limits.streamStateBytesMax <= limits.streamStatesBytesMax, 'the state of one stream must fit that of all');
-  assert(limits.streamStatesBytesMax <= limits.segmentStateBytesMax, 'a segment must hold more than state');
-  assert(2 * limits.segmentBytesMax <= limits.diskReserveBytes, 'the log must not fill its reserve between two checks');
-  assert(
-    limits.diskReserveBytes + 2 * limits.walBytesMax <= limits.buildDiskReserveBytes,
-    'a build must not take the reserve of the log',
-  );
-  assert(limits.retentionIntervalMs < 5_000, 'intake must resume within 5 s of space returning');
-  assert(limits.slowCommitMs < limits.appendWaitMaxMs, 'a disk must be told to be slow before entries are refused');
-  assert(limits.clockSlackMs < limits.clockTrustMs, 'a jump of the clock must be doubted');
-  assert(limits.clockTrustMs < limits.clockAbsenceMaxMs, 'a server that was off must be believed');
-  assert(limits.deletionRecordsMax >= 2, 'summing up must make room for a line');
-  assert(limits.decompressedBytesMax <= limits.batchDecodedBytesMax, 'a message must fit its decoded form');
-  assert(limits.rootRowsMax <= limits.batchRowsMax, 'the root table must fit the rows of its batch');
-  assert(limits.batchRowsMax <= limits.tableRowsMax, 'the rows of all tables bound those of one');
-  assert(limits.streamDictionaryBytesMax <= limits.decoderStatesBytesMax, 'one stream must fit the decoders of all');
-  assert(
-    limits.pushStopMaxMs < limits.pushWorkerStopMaxMs,
-    'an exporter that waits for answers must not cost all of them',
-  );
-  assert(limits.pushWorkerStopMaxMs < limits.shutdownMaxMs, 'exporters must stop before the process is forced to');
-  assert(
-    limits.pushStreamStateBytesMax < limits.streamStateBytesMax,
-    'our streams must end before our receiver ends them',
-  );
-  assert(limits.pushMessageBytesMax <= limits.messageBytesMax, 'what we send must fit what we take');
-  assert(limits.engineStopMaxMs < limits.shutdownMaxMs, 'the engine must stop before the process is forced to');
-  assert(limits.sqlConcurrencyMax + 2 <= LIBUV_THREADS, 'queries and the materializer must leave a thread for fsync');
-  assert(limits.otlpHttpHeadMaxMs <= limits.otlpHttpRequestMaxMs, 'a head must fit the time of its request');
-  assert(limits.otlpHttpStallMaxMs < limits.otlpHttpRequestMaxMs, 'a body that stalls must end before a slow one');
-  assert(limits.otlpJsonBytesMax <= limits.decompressedBytesMax, 'JSON must not be worth more than protobuf');
-  assert(limits.messageBytesMax < limits.otlpHttpArrivingBytesMax, 'one body must fit those that arrive');
-  assert(limits.pullWriteBytes <= limits.pullChunkBytes, 'a part of a pull must be worth a write');
-  assert(limits.pullChunkBytes < limits.pullBufferedBytesMax, 'reading for a pull must overlap with sending');
-  assert(limits.pullRangeTargetBytes < limits.pullRangeBytesMax, 'a range of a view must fit what it may take');
-  assert(limits.pullRangeBytesMax <= limits.pullBatchBytesMax, 'an entry of a view must be given the bytes of a range');
-  assert(limits.otlpHttpLingerMaxMs < limits.httpDrainMaxMs, 'a refused request must end before the server stops');
-  assert(limits.otlpRetryAfterMs % 1_000 === 0, 'Retry-After knows whole seconds only');
-  assert(limits.cursorsMax * limits.cursorFileBytesMax < limits.diskReserveBytes, 'cursors must fit the disk reserve');
-  assert(limits.userRangeMaxMs < limits.userEntryMaxMs, 'an entry must be given the time of a range at least');
-  assert(limits.userRangeRowsMax <= limits.userEntryRowsMax, 'an entry must be given the rows of a range at least');
-  assert(limits.appendWaitMaxMs < 5_000, "a batch must be answered before the exporter's 5 s time-out");
-}
