@@ -1,4 +1,3 @@
-import { assert } from './assert.ts';
 import { PUSH_LIMITS } from './push-limits.ts';
 
 /**
