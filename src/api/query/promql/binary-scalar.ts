@@ -30,7 +30,10 @@ export async function operateWithScalar(
     else rows.operate(row);
   }
   rows.giveNotes();
-  const kept = isComparison(expression.operator) && !expression.returnBool ? result.withoutEmptyRows() : result;
+  const kept =
+    isComparison(expression.operator) || vector.histograms !== undefined || rows.refusesFloats
+      ? result.withoutEmptyRows()
+      : result;
   if (!changesMetric(expression.operator) && !expression.returnBool) return kept;
   const named = withoutNames(context, kept);
   return haveOneName(kept.labels) ? named : joinEqualRows(named, operands.scalars.length);
@@ -43,7 +46,7 @@ class ScalarRows {
   readonly #isSwapped: boolean;
   readonly #result: Matrix;
   readonly #operate: (left: number, right: number) => number;
-  readonly #refusesFloats: boolean;
+  readonly refusesFloats: boolean;
   readonly #notes: StepNotes;
 
   constructor(
@@ -58,7 +61,7 @@ class ScalarRows {
     this.#isSwapped = operands.isSwapped;
     this.#result = result;
     this.#operate = floatOperation(expression.operator);
-    this.#refusesFloats = ['</', '>/'].includes(expression.operator);
+    this.refusesFloats = ['</', '>/'].includes(expression.operator);
     this.#notes = new StepNotes(context, expression.range);
   }
 
@@ -68,7 +71,7 @@ class ScalarRows {
       const cell = base + step;
       const kind = this.#vector.kinds[cell]!;
       if (kind === ABSENT) continue;
-      if (kind === HISTOGRAM || this.#refusesFloats) {
+      if (kind === HISTOGRAM || this.refusesFloats) {
         this.#operateOnElement(row, step);
         continue;
       }

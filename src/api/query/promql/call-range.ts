@@ -1,4 +1,4 @@
-import type { CallExpression, Expression } from './ast.ts';
+import type { CallExpression, Expression, PositionRange } from './ast.ts';
 import { absentLabels } from './absent-labels.ts';
 import type { EvaluationContext } from './context.ts';
 import { ABSENT, FLOAT, HISTOGRAM, Matrix } from './matrix.ts';
@@ -29,10 +29,17 @@ export async function callRange(context: EvaluationContext, call: CallExpression
   for (const [index, argument] of call.arguments.entries()) {
     if (index !== rangeIndex) parameters.push((await context.evaluate(context, argument, steps)).values);
   }
-  const result = await overWindows(context, range, { func, parameters, steps });
-  if (name === 'rate' || name === 'increase') informOfNames(context, range, result);
+  const at = placeOf(call);
+  const result = await overWindows(context, range, { func, parameters, at, steps });
+  if (name === 'rate' || name === 'increase') informOfNames(context, range, result, at);
   if (name === 'absent_over_time') return absentSteps(result, call.arguments[0]!, steps.count);
   return named(context, range, result, !NAME_KEEPING_FUNCTIONS.has(name));
+}
+
+/** Where upstream says that annotations arose: at the first argument, but a subquery has lost its place by then. */
+function placeOf(call: CallExpression): PositionRange {
+  const [first] = call.arguments;
+  return first === undefined || first.kind === 'subquery' ? { start: 0, end: 0 } : first.range;
 }
 
 function rangeOf(context: EvaluationContext, node: Expression, steps: Steps, name: string): Promise<RangeVector> {
@@ -77,7 +84,7 @@ function rowsOf(matrix: Matrix): number[] {
 const COUNTER_SUFFIXES = ['_total', '_sum', '_count', '_bucket'];
 
 /** Tells of floats that, by their names or types, are no counter. */
-function informOfNames(context: EvaluationContext, range: RangeVector, result: Matrix): void {
+function informOfNames(context: EvaluationContext, range: RangeVector, result: Matrix, at: PositionRange): void {
   const { typeAndUnitLabels } = context.settings;
   const isChecked = new Set<string>();
   for (let row = 0; row < result.rows; row++) {
@@ -92,12 +99,12 @@ function informOfNames(context: EvaluationContext, range: RangeVector, result: M
       if (type !== 'counter' && type !== 'histogram')
         context.annotations.inform(
           `PromQL info: metric might not be a counter, __type__ label is not set to "counter" or "histogram", got ${quoted(type)}: ${quoted(name)}`,
-          range.at,
+          at,
         );
     } else if (!COUNTER_SUFFIXES.some((suffix) => name.endsWith(suffix)))
       context.annotations.inform(
         `PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: ${quoted(name)}`,
-        range.at,
+        at,
       );
   }
 }

@@ -87,6 +87,14 @@ export class EvaluationContext {
     return Matrix.allocate(labels, from, to);
   }
 
+  /** Does work whose reading is counted elsewhere, as upstream counts. */
+  async uncounted<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#samplesTotal;
+    const result = await work();
+    this.#samplesTotal = before;
+    return result;
+  }
+
   /** The series of a selector with their samples in a range; `withStartTimes` asks for start times of counters. */
   async selectFor(
     selector: VectorSelector,

@@ -6,6 +6,7 @@ import { evaluateExpression } from './evaluator.ts';
 import { typeOf } from './expression-types.ts';
 import type { Matrix } from './matrix.ts';
 import { prepare } from './prepare.ts';
+import { PromqlEvaluationError } from './promql-errors.ts';
 import { evaluateInner, type RangeSeries, seriesOf } from './range-vector.ts';
 import { rangeSamples } from './range-samples.ts';
 import { joinEqualRows } from './rows.ts';
@@ -48,6 +49,7 @@ async function valueOf(
   const timeMs = request.startMs;
   const isInstant = request.stepMs === 0;
   const bare = unwrapped(expression);
+  if (!isInstant) checkRangeType(expression);
   if (bare.kind === 'string') return { type: 'string', timeMs, value: bare.value };
   if (bare.kind === 'matrix-selector') return rangeValue(await rangeSamples(context, bare, steps));
   if (bare.kind === 'subquery') {
@@ -58,6 +60,14 @@ async function valueOf(
   if (isInstant && typeOf(expression) === 'scalar') return { type: 'scalar', timeMs, value: matrix.values[0]! };
   const named = withoutDroppedNames(context, matrix, steps.count);
   return isInstant ? vectorValue(named, timeMs) : matrixValue(named, steps);
+}
+
+function checkRangeType(expression: Expression): void {
+  const type = typeOf(expression);
+  if (type !== 'string' && type !== 'matrix') return;
+  throw new PromqlEvaluationError(
+    `invalid expression type "${type === 'matrix' ? 'range vector' : type}" for range query, must be Scalar or instant Vector`,
+  );
 }
 
 function joinedSeries(context: EvaluationContext, matrix: Matrix, steps: Steps): RangeSeries[] {

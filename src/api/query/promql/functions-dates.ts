@@ -28,12 +28,22 @@ const DAYS_OF_400_YEARS = 146_097;
 const DAYS_TO_EPOCH = 719_468;
 
 function ofSeconds(operate: (seconds: number) => number): InstantFunction {
-  const ofValue = (value: number): number => operate(Math.trunc(value));
+  const ofValue = (value: number): number => operate(toInt64(value));
   return {
     call: (call) =>
       call.arguments.length === 0 ? Promise.resolve(ofStepTimes(call, ofValue)) : mapFloats(call, () => ofValue),
   };
 }
+
+/**
+ * As Go on most machines turns a float into an int64 of seconds: what is none becomes the least, -2^63, which lies so far back that its calendar,
+ * which counts in 64 bits, comes around to 2^63.
+ */
+function toInt64(value: number): number {
+  return value > -INT64_END && value < INT64_END ? Math.trunc(value) : INT64_END;
+}
+
+const INT64_END = 2 ** 63;
 
 function ofStepTimes({ steps }: InstantCall, ofValue: (seconds: number) => number): Matrix {
   const values = new Float64Array(steps.count);

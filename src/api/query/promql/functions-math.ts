@@ -1,7 +1,7 @@
 import { maximum, minimum } from './float-math.ts';
 import { type InstantCall, type InstantFunction, mapFloats, ofFloats } from './instant-function.ts';
 import { Labels } from './labels.ts';
-import { FLOAT, Matrix } from './matrix.ts';
+import { ABSENT, FLOAT, Matrix } from './matrix.ts';
 
 /** Functions of numbers. */
 export const mathFunctions: Readonly<Record<string, InstantFunction>> = {
@@ -59,20 +59,25 @@ function round(call: InstantCall): Promise<Matrix> {
   });
 }
 
-async function clamp(call: InstantCall, least?: Float64Array, most?: Float64Array): Promise<Matrix> {
-  const clamped = await mapFloats(call, (step) => {
+function clamp(call: InstantCall, least?: Float64Array, most?: Float64Array): Promise<Matrix> {
+  const [input] = call.arguments;
+  const masked = least === undefined || most === undefined ? input! : withoutSteps(input!, least, most);
+  return mapFloats({ ...call, arguments: [masked] }, (step) => {
     const low = least === undefined ? -Infinity : least[step]!;
     const high = most === undefined ? Infinity : most[step]!;
     return (value) => maximum(low, minimum(high, value));
   });
-  if (least === undefined || most === undefined) return clamped;
-  const kinds = clamped.kinds.slice();
-  for (let row = 0; row < clamped.rows; row++) {
-    for (let step = clamped.from[row]!; step < clamped.to[row]!; step++) {
-      if (most[step]! < least[step]!) kinds[clamped.base[row]! + step] = 0;
+}
+
+/** Without the steps at which nothing lies between the bounds. */
+function withoutSteps(matrix: Matrix, least: Float64Array, most: Float64Array): Matrix {
+  const kinds = matrix.kinds.slice();
+  for (let row = 0; row < matrix.rows; row++) {
+    for (let step = matrix.from[row]!; step < matrix.to[row]!; step++) {
+      if (most[step]! < least[step]!) kinds[matrix.base[row]! + step] = ABSENT;
     }
   }
-  return clamped.with({ kinds }).withoutEmptyRows();
+  return matrix.with({ kinds }).withoutEmptyRows();
 }
 
 /** The value of the only float at a step; NaN when there is none or more than one. */

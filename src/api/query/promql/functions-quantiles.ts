@@ -8,6 +8,7 @@ import type { Labels } from './labels.ts';
 import { HISTOGRAM, type Matrix } from './matrix.ts';
 import { invalidQuantile, withName } from './messages.ts';
 import { joinEqualRows } from './rows.ts';
+import { isInstant } from './steps.ts';
 
 /** Quantiles and fractions of histograms, classic and native. */
 export const quantileFunctions: Readonly<Record<string, InstantFunction>> = {
@@ -131,7 +132,9 @@ async function overHistograms(
       fillClassic(output, row++, measure, { input, group });
     }
   }
-  return joinEqualRows(output.withoutEmptyRows(), steps.count);
+  // Equal labels wait for the end of the evaluation there, as upstream.
+  const kept = output.withoutEmptyRows();
+  return context.settings.delayedNameRemoval && isInstant(steps) ? kept : joinEqualRows(kept, steps.count);
 }
 
 /** For each measure the native histograms, then the classic ones. */

@@ -10,8 +10,8 @@ import type { RangeFunction, Window } from './windows.ts';
 export const changeFunctions: Readonly<Record<string, RangeFunction>> = {
   irate: { apply: (window) => giveLastChange(window, true) },
   idelta: { apply: (window) => giveLastChange(window, false) },
-  changes: { apply: (window) => giveCount(window, isChanged) },
-  resets: { apply: (window) => giveCount(window, isResetSample) },
+  changes: { apply: (window) => (isPlain(window) ? window.give(countChanges(window)) : giveCount(window, isChanged)) },
+  resets: { apply: (window) => (isPlain(window) ? window.give(countFalls(window)) : giveCount(window, isResetSample)) },
 };
 
 interface Sample {
@@ -19,6 +19,27 @@ interface Sample {
   startTimeMs: number;
   value: number;
   histogram: FloatHistogram | undefined;
+}
+
+/** Floats alone, and no start times: the usual case, for which plain loops do. */
+function isPlain(window: Window): boolean {
+  return window.histogramCount === 0 && window.startTimesMs === undefined && !window.isAnchored;
+}
+
+function countChanges({ values, lo, hi }: Window): number {
+  let changes = 0;
+  for (let at = lo + 1; at < hi; at++) {
+    const value = values[at]!;
+    const before = values[at - 1]!;
+    if (value !== before && !(Number.isNaN(value) && Number.isNaN(before))) changes++;
+  }
+  return changes;
+}
+
+function countFalls({ values, lo, hi }: Window): number {
+  let falls = 0;
+  for (let at = lo + 1; at < hi; at++) if (values[at]! < values[at - 1]!) falls++;
+  return falls;
 }
 
 /** Counts the samples that differ in some way from the one before; an anchored range begins with the last sample before it. */

@@ -19,8 +19,9 @@ export const pickFunctions: Readonly<Record<string, RangeFunction>> = {
   },
   ts_of_last_over_time: {
     apply: (window) => {
-      const floatMs = window.floatCount > 0 ? window.timesMs[window.hi - 1]! : -Infinity;
-      const histogramMs = window.histogramCount > 0 ? window.histogramTimesMs[window.histogramHi - 1]! : -Infinity;
+      // As upstream: 1970 stands in for the kind of sample that there is none of.
+      const floatMs = window.floatCount > 0 ? window.timesMs[window.hi - 1]! : 0;
+      const histogramMs = window.histogramCount > 0 ? window.histogramTimesMs[window.histogramHi - 1]! : 0;
       window.give(Math.max(floatMs, histogramMs) / 1000);
     },
   },

@@ -1,4 +1,4 @@
-import type { Expression, MatrixSelector, PositionRange, SubqueryExpression } from './ast.ts';
+import type { Expression, MatrixSelector, SubqueryExpression } from './ast.ts';
 import type { EvaluationContext } from './context.ts';
 import type { FloatHistogram } from './histogram.ts';
 import type { Labels } from './labels.ts';
@@ -19,8 +19,6 @@ export interface RangeVector {
   readonly afterMs: number;
   readonly isAnchored: boolean;
   readonly isSmoothed: boolean;
-  /** Where the range stands in the text. */
-  readonly at: PositionRange;
   /** Samples that a subquery gave and that are held until its function is done. */
   readonly heldSamples: number;
 }
@@ -62,7 +60,6 @@ export async function selectRange(
     afterMs,
     isAnchored: selector.anchored,
     isSmoothed: selector.smoothed,
-    at: node.range,
     heldSamples: 0,
   };
 }
@@ -75,7 +72,8 @@ export async function evaluateSubquery(
 ): Promise<RangeVector> {
   const times = lookTimes(node, steps);
   const heldBefore = context.samplesHeld;
-  const { matrix, inner } = await evaluateInner(context, node, steps);
+  // Counted in the windows that are made of it.
+  const { matrix, inner } = await context.uncounted(() => evaluateInner(context, node, steps));
   return {
     series: seriesOf(matrix, inner).map(withUnknownResets),
     times,
@@ -84,7 +82,6 @@ export async function evaluateSubquery(
     afterMs: 0,
     isAnchored: false,
     isSmoothed: false,
-    at: node.range,
     heldSamples: context.samplesHeld - heldBefore,
   };
 }

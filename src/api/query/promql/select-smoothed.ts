@@ -23,7 +23,8 @@ export async function smoothedInstant(
     range: selector.range,
   } as const;
   const range = await selectRange(context, node, steps, false);
-  const matrix = await overWindows(context, range, { func: { apply: giveSmoothed }, parameters: [], steps });
+  const options = { func: { apply: giveSmoothed }, parameters: [], at: selector.range, steps };
+  const matrix = await context.uncounted(() => overWindows(context, range, options));
   return matrix.withoutEmptyRows();
 }
 

@@ -14,7 +14,7 @@ import type { Steps } from './steps.ts';
  */
 export class Window {
   readonly context: EvaluationContext;
-  /** Where the range stands in the text. */
+  /** Where annotations say that it is. */
   readonly at: PositionRange;
   readonly isAnchored: boolean;
   readonly isSmoothed: boolean;
@@ -50,13 +50,13 @@ export class Window {
   #output!: Matrix;
   #cell = 0;
 
-  constructor(context: EvaluationContext, range: RangeVector, parameters: readonly Float64Array[]) {
+  constructor(context: EvaluationContext, range: RangeVector, call: RangeCall) {
     this.context = context;
-    this.at = range.at;
+    this.at = call.at;
     this.isAnchored = range.isAnchored;
     this.isSmoothed = range.isSmoothed;
     this.rangeMs = range.rangeMs;
-    this.parameters = parameters;
+    this.parameters = call.parameters;
   }
 
   /** Moves on to another series, at its beginning. */
@@ -150,20 +150,24 @@ export interface RangeFunction {
   readonly enter?: (window: Window) => void;
 }
 
+/** A function, and what it is called with beside the range. */
+export interface RangeCall {
+  readonly func: RangeFunction;
+  readonly parameters: readonly Float64Array[];
+  readonly at: PositionRange;
+  readonly steps: Steps;
+}
+
 /** Calls `func` for each series and step. One row for each series; labels are those of the series. */
-export async function overWindows(
-  context: EvaluationContext,
-  range: RangeVector,
-  options: { func: RangeFunction; parameters: readonly Float64Array[]; steps: Steps },
-): Promise<Matrix> {
-  const { func, parameters, steps } = options;
+export async function overWindows(context: EvaluationContext, range: RangeVector, call: RangeCall): Promise<Matrix> {
+  const { func, steps } = call;
   const extents = range.series.map((series) => stepsOf(series, range, steps));
   const output = context.allocate(
     range.series.map((series) => series.labels),
     Int32Array.from(extents, (extent) => extent.from),
     Int32Array.from(extents, (extent) => extent.to),
   );
-  const window = new Window(context, range, parameters);
+  const window = new Window(context, range, call);
   let windowSamplesMax = 0;
   let read = 0;
   for (const [row, series] of range.series.entries()) {
