@@ -251,9 +251,9 @@ export const LIMITS = {
   /** JavaScript heap of the thread of pulls in MiB; frames live outside of it. */
   pullHeapMibMax: 512,
   /** Rows of one range of a view, at most and at first. One larger entry makes a larger range. */
-  pullRangeRowsMax: 32_768,
+  pullRangeRowsMax: 16_384,
   /** What a range of a view should take, by which its rows are found: held a few times on the way out, and until garbage is collected. */
-  pullRangeTargetBytes: 16 * MIB,
+  pullRangeTargetBytes: 12 * MIB,
   /** Ranges of several entries that are larger are halved: the rows behind were wider than those before. */
   pullRangeBytesMax: 32 * MIB,
   /** One entry of a view, a record batch: one that is larger cannot be had. */
