@@ -1,8 +1,14 @@
 export { expressionJson, type JsonValue } from './ast-json.ts';
 export type * from './ast.ts';
+export { evaluate } from './evaluate.ts';
+export type * from './evaluation.ts';
+export { formatFloat } from './format-float.ts';
 export { FUNCTIONS } from './functions.ts';
+export type * from './histogram.ts';
+export { Labels } from './labels.ts';
 export { formatPosition, PromqlParseError } from './parse-error.ts';
 export { FULL_SYNTAX, type ParseOptions, STABLE_SYNTAX } from './parse-options.ts';
 export { parseExpression } from './parser.ts';
 export { prettify } from './prettify.ts';
 export { printExpression } from './printer.ts';
+export type * from './source.ts';
