@@ -159,7 +159,7 @@ async function durableWithin(appended: Promise<unknown>, waitMs: number): Promis
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     const message = `Cannot store the request: it is not durable after ${LIMITS.appendWaitMaxMs} ms`;
-    timer = setTimeout(() => reject(new LogUnavailableError(message)), waitMs);
+    timer = setTimeout(() => reject(new LogUnavailableError(message)), Math.max(0, waitMs));
   });
   try {
     await Promise.race([appended, late]);
