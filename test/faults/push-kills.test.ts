@@ -2,8 +2,9 @@
  * Goal: kill -9 of the server that pushes, or of the one it pushes to, loses nothing, and what comes twice is accounted for.
  * Method: a log of numbered records, in OTAP streams and OTLP requests of all signals; a server process on it pushes to another one;
  * one of them is killed and started again, at seeded places of the log. The target's tables tell how often each record came.
- * Invariant: each record is there. When the pushing server is killed, only what its cursor on the disk had not passed comes again, once a
- * kill. When the target is killed, no more requests come twice than the exporter says that it sent again.
+ * Invariant: each record is there, and those of a stream first came in their order. When the pushing server is killed, only what its cursor
+ * on the disk had not passed comes again, once a kill. When the target is killed, no more requests come twice than the exporter says
+ * that it sent again.
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -11,7 +12,7 @@ import { type Arrival, arrivalsAtServer, countArrivals, repeatedRequests } from 
 import { cursorOnDisk, untilAcked, untilSent } from '../helpers/exporter-api.ts';
 import { KILL_SEED } from '../helpers/kill-rounds.ts';
 import { type NumberedLog, writeNumberedLog } from '../helpers/numbered-telemetry.ts';
-import { assertAccounted, assertKept, type PushKill } from '../helpers/push-accounts.ts';
+import { assertAccounted, assertInOrder, assertKept, type PushKill } from '../helpers/push-accounts.ts';
 import { seededRandom } from '../helpers/random.ts';
 import {
   scratchDirectory,
@@ -39,9 +40,11 @@ for (const scheme of ['otap', 'otlp']) {
       source = await startSource(t, data);
     }
     const figures = await untilSent(source, 'copy');
-    const counts = countArrivals(log, await settledArrivals(target));
+    const arrivals = await settledArrivals(target);
+    const counts = countArrivals(log, arrivals);
     assert.deepEqual([figures.setAside.entries, figures.lostEntries, figures.resentBatches], [0, 0, 0]);
     assertKept(log, counts);
+    assertInOrder(log, arrivals);
     const repeated = assertAccounted(log, kills, counts);
     const cursors = kills.map(({ cursor }) => cursor).join(', ');
     t.diagnostic(`cursors ${cursors} of ${log.durableOffset}; ${repeated} records came again`);
@@ -62,6 +65,7 @@ for (const scheme of ['otap', 'otlp']) {
     const arrivals = await settledArrivals(target);
     assert.deepEqual([figures.setAside.entries, figures.lostEntries], [0, 0]);
     assertKept(log, countArrivals(log, arrivals));
+    assertInOrder(log, arrivals);
     const repeated = repeatedRequests(arrivals);
     t.diagnostic(`${repeated} requests came again, the exporter sent ${figures.resentBatches} again`);
     assert.ok(repeated <= figures.resentBatches, `${repeated} came again, ${figures.resentBatches} were sent again`);

@@ -12,6 +12,8 @@ import { ExportTraceServiceRequestSchema } from '../gen/opentelemetry/proto/coll
 export interface NumberedLog {
   /** By the number of a record: the offset of its entry. */
   readonly offsets: readonly bigint[];
+  /** By the number of a record: what it keeps its order in, a stream, or the OTLP requests of a signal. */
+  readonly lanes: readonly number[];
   readonly durableOffset: bigint;
 }
 
@@ -31,15 +33,25 @@ export async function writeNumberedLog(data: string, options: NumberedLogOptions
   await initZstd();
   const log = await openLog({ directory: join(data, 'log') });
   const offsets: bigint[] = [];
-  const numbers = (): number[] => Array.from({ length: options.records }, () => offsets.push(-1n) - 1);
+  const lanes: number[] = [];
+  let laneNext = 0;
+  const numbersOf = (lane: number): number[] =>
+    Array.from({ length: options.records }, () => {
+      lanes.push(lane);
+      return offsets.push(-1n) - 1;
+    });
   const note = (records: readonly number[], offset: bigint): void => {
     for (const record of records) offsets[record] = offset;
   };
   const streamsOf = (signal: Signal) =>
-    Array.from({ length: options.streams }, () => appendStream(log, signal, { ...options, numbers, note }));
+    Array.from({ length: options.streams }, () => {
+      const lane = laneNext++;
+      return appendStream(log, signal, { ...options, numbers: () => numbersOf(lane), note });
+    });
   const requestsOf = async (signal: Signal): Promise<void> => {
+    const lane = laneNext++;
     for (let i = 0; i < options.requests; i++) {
-      const records = numbers();
+      const records = numbersOf(lane);
       const headers = new Map([['content-type', 'application/x-protobuf']]);
       const record = [numberedRequest(signal, records)];
       note(records, (await log.appendOtlp(SIGNAL_CODES[signal], { batchId: 0n, record, headers })).offset);
@@ -50,7 +62,7 @@ export async function writeNumberedLog(data: string, options: NumberedLogOptions
   const again = await openLog({ directory: join(data, 'log') });
   const { durableOffset } = again.status();
   await again.close();
-  return { offsets, durableOffset };
+  return { offsets, lanes, durableOffset };
 }
 
 interface Numbering {

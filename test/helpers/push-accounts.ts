@@ -1,5 +1,6 @@
 /** What kills of a server that pushes may repeat at its target, by what it had on the disk at each of them. */
 import assert from 'node:assert/strict';
+import type { Arrival } from './arrivals.ts';
 import type { NumberedLog } from './numbered-telemetry.ts';
 
 export interface PushKill {
@@ -13,6 +14,20 @@ export interface PushKill {
 export function assertKept({ offsets }: NumberedLog, counts: readonly number[]): void {
   const lost = counts.flatMap((count, record) => (count === 0 ? [{ record, offset: offsets[record] }] : []));
   assert.deepEqual(lost.slice(0, 3), [], `${lost.length} of ${counts.length} records were lost`);
+}
+
+/** Asserts that nothing of a stream arrived before what the stream had sent before; what comes again does not count. */
+export function assertInOrder({ offsets, lanes }: NumberedLog, arrivals: readonly Arrival[]): void {
+  const first = new Map<number, number>();
+  for (const { record, request } of arrivals) first.set(record, Math.min(request, first.get(record) ?? request));
+  const records = [...first.keys()].toSorted((a, b) => Number(offsets[a]! - offsets[b]!));
+  const reached = new Map<number, number>();
+  for (const record of records) {
+    const lane = lanes[record]!;
+    const request = first.get(record)!;
+    assert.ok(request >= (reached.get(lane) ?? 0), `record ${record} arrived before others of its stream`);
+    reached.set(lane, request);
+  }
 }
 
 /**
