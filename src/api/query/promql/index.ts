@@ -3,6 +3,9 @@ export type * from './ast.ts';
 export { evaluate } from './evaluate.ts';
 export type * from './evaluation.ts';
 export { formatFloat } from './format-float.ts';
+export { evaluate } from './evaluate.ts';
+export type * from './evaluation.ts';
+export { formatFloat } from './format-float.ts';
 export { FUNCTIONS } from './functions.ts';
 export type * from './histogram.ts';
 export { Labels } from './labels.ts';
@@ -11,4 +14,6 @@ export { FULL_SYNTAX, type ParseOptions, STABLE_SYNTAX } from './parse-options.t
 export { parseExpression } from './parser.ts';
 export { prettify } from './prettify.ts';
 export { printExpression } from './printer.ts';
+export type * from './source.ts';
+export { PromqlEvaluationError } from './promql-errors.ts';
 export type * from './source.ts';
