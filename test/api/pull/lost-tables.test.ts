@@ -14,6 +14,7 @@ import { test, type TestContext } from 'node:test';
 import type { Worker } from 'node:worker_threads';
 import { RecordBatchReader } from 'apache-arrow';
 import { createPulls } from '../../../src/api/pull/pulls.ts';
+import { refuseOtherTables } from '../../../src/api/pull/view-state.ts';
 import { createLogger, LIMITS, silentLogger } from '../../../src/base/index.ts';
 import { superviseEngine } from '../../../src/materialize/index.ts';
 import type { Log } from '../../../src/log/index.ts';
@@ -30,8 +31,9 @@ interface MortalServer {
   readonly base: string;
   /** What the server told. */
   readonly told: string[];
-  /** Ends the engine's thread, lets `between` work on its folder of tables, and waits for the next engine to have caught up. */
+  /** Ends the engine's thread, lets `between` work on its folder of tables, and waits for the next engine to run. */
   killEngine(between: (tables: string) => void): Promise<void>;
+  caughtUp(): Promise<unknown>;
 }
 
 async function startServer(t: TestContext): Promise<MortalServer> {
@@ -79,8 +81,8 @@ async function startServer(t: TestContext): Promise<MortalServer> {
       const { restarts } = engine.health();
       await first!.terminate();
       while (engine.health().restarts === restarts || !engine.health().running) await new Promise(setImmediate);
-      await caughtUp();
     },
+    caughtUp,
   };
 }
 
@@ -135,6 +137,7 @@ test('an answer whose tables are lost and built anew on the way is cut, and a cl
   const got = rowsByEntry(bytes);
   assert.ok(got.size < ENTRIES);
   const last = [...got.keys()].at(-1) ?? -1n;
+  await server.caughtUp();
   const rest = await finish(await begin(`${url}?from=${last + 1n}`));
   assert.ok(rest.isWhole);
   const entries = [...got, ...rowsByEntry(rest.bytes)];
@@ -154,4 +157,19 @@ test('an answer whose engine starts again on its tables goes on without gap or r
     [...rowsByEntry(bytes)],
     Array.from({ length: ENTRIES }, (_, entry) => [BigInt(entry), ROWS_AN_ENTRY]),
   );
+});
+
+test('tables that were begun anew are told from those before, also when they have caught up', () => {
+  const view = { name: 'logs', source: 'main.logs', columns: [], order: [] };
+  const begun = { file: 'one', nextOffset: 5n };
+  refuseOtherTables(view, begun, { file: 'one', nextOffset: 9n }, 9n);
+  for (const now of [
+    { file: 'other', nextOffset: 9n },
+    { file: 'one', nextOffset: 8n },
+  ]) {
+    assert.throws(() => refuseOtherTables(view, begun, now, 9n), {
+      code: 'TREASURY_PULL_UNAVAILABLE',
+      retryable: true,
+    });
+  }
 });
