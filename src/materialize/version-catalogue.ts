@@ -26,8 +26,9 @@ export function createVersionCatalogue(definitions: readonly ProjectionDefinitio
   let switches: ReadonlyMap<string, VersionSwitch> = new Map();
 
   async function refresh(database: Database): Promise<void> {
-    versions = await storedVersions(database);
-    const found = await storedSwitches(database);
+    const [stored, found] = [await storedVersions(database), await storedSwitches(database)];
+    // Together: nobody sees a version that serves without its switch.
+    versions = stored;
     switches = new Map(found.map((one) => [one.name, sameOr(switches.get(one.name), one)]));
   }
 
