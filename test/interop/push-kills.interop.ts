@@ -18,7 +18,7 @@ import { assertSmooth, cursorOnDisk, untilAcked, untilSent } from '../helpers/ex
 import { KILL_SEED } from '../helpers/kill-rounds.ts';
 import { logRows } from '../helpers/log-rows.ts';
 import { writeNumberedLog } from '../helpers/numbered-telemetry.ts';
-import { assertAccounted, assertKept, type PushKill } from '../helpers/push-accounts.ts';
+import { assertAccounted, assertInOrder, assertKept, type PushKill } from '../helpers/push-accounts.ts';
 import { seededRandom } from '../helpers/random.ts';
 import { type Receiver, received, startReceiver } from '../helpers/receiving-collector.ts';
 import { fetchStatus, scratchDirectory, type ServerProcess, startServerProcess } from '../helpers/server-process.ts';
@@ -97,8 +97,10 @@ for (const { protocol, scheme } of PROTOCOLS) {
     assertSmooth(await untilSent(server, 'copy'));
     assert.equal(await server.end('SIGTERM'), 0, server.stderr());
     await collector.end('SIGTERM');
-    const counts = countArrivals(log, arrivalsAtCollectors([collector]));
+    const arrivals = arrivalsAtCollectors([collector]);
+    const counts = countArrivals(log, arrivals);
     assertKept(log, counts);
+    assertInOrder(log, arrivals);
     const repeated = assertAccounted(log, kills, counts);
     const cursors = kills.map(({ cursor }) => cursor).join(', ');
     t.diagnostic(`cursors ${cursors} of ${log.durableOffset}; ${repeated} records came again`);
@@ -125,6 +127,7 @@ for (const { protocol, scheme } of PROTOCOLS) {
     await receivers.at(-1)!.collector.end('SIGTERM');
     const arrivals = arrivalsAtCollectors(receivers.map(({ collector }) => collector));
     assertKept(log, countArrivals(log, arrivals));
+    assertInOrder(log, arrivals);
     const repeated = repeatedRequests(arrivals);
     t.diagnostic(`${repeated} requests came again, the exporter sent ${figures.resentBatches} again`);
     assert.ok(repeated <= figures.resentBatches, `${repeated} came again, ${figures.resentBatches} were sent again`);
