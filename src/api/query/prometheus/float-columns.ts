@@ -52,5 +52,3 @@ export function floatColumn<Chunk extends PointColumns>(
     startTimesMs: startTimesMs?.subarray(0, size),
   };
 }
-
-export const NO_FLOATS: FloatColumn = { timesMs: new Float64Array(0), values: new Float64Array(0) };
