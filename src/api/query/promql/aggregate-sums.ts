@@ -3,9 +3,10 @@ import type { AggregateExpression } from './ast.ts';
 import { compensationOf } from './compensated-sum.ts';
 import type { EvaluationContext } from './context.ts';
 import { histogramAverage, histogramTotal } from './histogram-aggregate.ts';
+import { areCompatible } from './histogram-bounds.ts';
 import type { FloatHistogram } from './histogram.ts';
 import { ABSENT, FLOAT, HISTOGRAM, type Matrix } from './matrix.ts';
-import { MIXED_IN_AGGREGATION } from './messages.ts';
+import { MIXED_IN_AGGREGATION, mixedSchemas } from './messages.ts';
 import { ROWS_A_TURN } from './select.ts';
 
 /** `sum` and `avg`, of floats or of histograms; a step that mixes both gives nothing. */
@@ -61,6 +62,8 @@ class Sums {
       }
       const value = input.values[from]!;
       if (kinds[cell] === ABSENT) {
+        const beside = this.histograms[cell];
+        if (beside !== undefined) beside.membersBeforeFloat = beside.members.length;
         kinds[cell] = FLOAT;
         values[cell] = value;
         if (counts !== undefined) counts[cell] = 1;
@@ -81,7 +84,8 @@ class Sums {
   }
 
   #collect(cell: number, input: Matrix, row: number, from: number): void {
-    this.histograms[cell] ??= { members: [], metricName: '' };
+    const membersBeforeFloat = this.#output.kinds[cell] === FLOAT ? 0 : Infinity;
+    this.histograms[cell] ??= { members: [], metricName: '', membersBeforeFloat };
     this.histograms[cell].members.push(input.histograms![from]!);
     this.histograms[cell].metricName = input.labels[row]!.get('__name__');
   }
@@ -124,6 +128,8 @@ class Sums {
 interface Collected {
   readonly members: FloatHistogram[];
   metricName: string;
+  /** How many histograms there were when the first float came. */
+  membersBeforeFloat: number;
 }
 
 async function giveHistograms(
@@ -138,10 +144,13 @@ async function giveHistograms(
   for (const [index, key] of Object.keys(sums.histograms).entries()) {
     if (index % ROWS_A_TURN === 0) await context.turn();
     const cell = Number(key);
-    const { members, metricName } = sums.histograms[cell]!;
+    const { members, metricName, membersBeforeFloat } = sums.histograms[cell]!;
     if (output.kinds[cell] === FLOAT) {
       output.kinds[cell] = ABSENT;
-      annotations.warn(MIXED_IN_AGGREGATION, at);
+      // As upstream: histograms behind a float are not looked at, and nothing is behind two that do not fit each other.
+      const clash = membersBeforeFloat === 0 ? -1 : members.findIndex((other) => !areCompatible(other, members[0]!));
+      if (clash !== -1) annotations.warn(mixedSchemas(metricName), at);
+      if (clash === -1 || clash >= membersBeforeFloat) annotations.warn(MIXED_IN_AGGREGATION, at);
       continue;
     }
     const result = aggregate(members, { annotations, at, metricName });

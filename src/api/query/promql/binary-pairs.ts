@@ -37,6 +37,9 @@ export class BinaryPairs {
   readonly #expression: BinaryExpression;
   readonly #sides: Sides;
   readonly #dropsName: boolean;
+  /** Results of one group all have the same labels, and those of two groups never: so labels need not be compared. */
+  readonly #isOutputByGroup: boolean;
+  #groupOutput = -1;
   readonly #outputByKey = new Map<string, number>();
   readonly #labels: Labels[] = [];
   readonly #from: number[] = [];
@@ -47,11 +50,14 @@ export class BinaryPairs {
     this.#sides = sides;
     this.#dropsName =
       changesMetric(expression.operator) || (expression.returnBool && !context.settings.delayedNameRemoval);
+    this.#isOutputByGroup =
+      this.#dropsName && expression.matching!.cardinality === 'one-to-one' && !this.#matchesByMetadata();
   }
 
   add(group: MatchGroup): void {
     const { many, one, fillMany, fillOne } = this.#sides;
     const pairs: Pair[] = [];
+    this.#groupOutput = -1;
     for (const row of group.left) {
       const labels = many.labels[row]!;
       for (const other of group.right) {
@@ -79,19 +85,34 @@ export class BinaryPairs {
   }
 
   #pair(many: number, one: number, found: { labels: Labels; other: Labels; from: number; to: number }): Pair {
-    const labels = this.#resultLabels(found.labels, found.other);
+    const output = this.#outputFor(found.labels, found.other);
+    this.#from[output] = Math.min(this.#from[output] ?? found.from, found.from);
+    this.#to[output] = Math.max(this.#to[output] ?? found.to, found.to);
+    return { many, one, output };
+  }
+
+  #outputFor(many: Labels, one: Labels): number {
+    if (this.#isOutputByGroup) {
+      if (this.#groupOutput === -1) this.#groupOutput = this.#labels.push(this.#resultLabels(many, one)) - 1;
+      return this.#groupOutput;
+    }
+    const labels = this.#resultLabels(many, one);
     let output = this.#outputByKey.get(labels.key);
     if (output === undefined) {
-      output = this.#labels.length;
+      output = this.#labels.push(labels) - 1;
       this.#outputByKey.set(labels.key, output);
-      this.#labels.push(labels);
-      this.#from.push(found.from);
-      this.#to.push(found.to);
-    } else {
-      this.#from[output] = Math.min(this.#from[output]!, found.from);
-      this.#to[output] = Math.max(this.#to[output]!, found.to);
     }
-    return { many, one, output };
+    return output;
+  }
+
+  /** Whether labels that go with the name, other than it, may tell groups apart. */
+  #matchesByMetadata(): boolean {
+    const { on, labels: names } = this.#expression.matching!;
+    if (on) return names.some((name) => METADATA_LABELS.has(name));
+    const { many, one } = this.#sides;
+    return [many, one].some(({ labels }) =>
+      labels.some((own) => own.names.includes('__type__') || own.names.includes('__unit__')),
+    );
   }
 
   #resultLabels(many: Labels, one: Labels): Labels {

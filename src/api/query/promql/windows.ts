@@ -170,8 +170,12 @@ export async function overWindows(context: EvaluationContext, range: RangeVector
   const window = new Window(context, range, call);
   let windowSamplesMax = 0;
   let read = 0;
+  let readAtTurn = 0;
   for (const [row, series] of range.series.entries()) {
-    if (row % ROWS_A_TURN === 0) await context.turn();
+    if (row % ROWS_A_TURN === 0 || read - readAtTurn > WINDOW_SAMPLES_A_TURN) {
+      await context.turn();
+      readAtTurn = read;
+    }
     window.enter(series, output);
     func.enter?.(window);
     const base = output.base[row]!;
@@ -192,6 +196,9 @@ export async function overWindows(context: EvaluationContext, range: RangeVector
   context.hold(output.samples() + windowSamplesMax);
   return output;
 }
+
+/** Samples in windows between two looks at the clock: some milliseconds of work for the slowest functions. */
+const WINDOW_SAMPLES_A_TURN = 100_000;
 
 /** The steps whose window may hold samples of a series. */
 function stepsOf(series: RangeSeries, range: RangeVector, steps: Steps): { from: number; to: number } {
