@@ -57,7 +57,7 @@ export class EvaluationContext {
     return this.#samplesTotal;
   }
 
-  /** Samples held now; to be given to `holdOnly` when all that was held meanwhile has become one result. */
+  /** Samples held now; to be given to `holdOnly` when what was held meanwhile has become one result. */
   get samplesHeld(): number {
     return this.#samplesHeld;
   }
@@ -69,10 +69,14 @@ export class EvaluationContext {
     if (this.#samplesHeld > this.settings.samplesMax) throw tooManySamples();
   }
 
-  /** Inputs are no longer held: only what was held before them, and `samples`. */
-  holdOnly(heldBefore: number, samples: number): void {
+  /**
+   * Inputs have become one result of `samples`: only what was held before them, and the result, is held from here on. Where upstream makes results
+   * step by step beside the inputs, `besides` says what of inputs it then holds twice.
+   */
+  holdOnly(heldBefore: number, samples: number, besides?: { readonly gathered: number }): void {
+    if (besides !== undefined) this.hold(samples + besides.gathered);
+    this.#samplesHeld = heldBefore;
     this.hold(samples);
-    this.#samplesHeld = heldBefore + samples;
   }
 
   countRead(samples: number): void {

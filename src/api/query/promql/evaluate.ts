@@ -14,7 +14,7 @@ import type { SampleSource } from './source.ts';
 import { type Steps, stepsBetween } from './steps.ts';
 
 /**
- * Evaluates an expression over the samples of `source`, as Prometheus 3.15 does. Throws TREASURY_QUERY_INVALID for what cannot be evaluated,
+ * Evaluates an expression over the samples of `source`, as Prometheus does. Throws TREASURY_QUERY_INVALID for what cannot be evaluated,
  * TREASURY_QUERY_LIMIT for too many samples, and the reason of `signal` when it is aborted. Lets go of the thread between chunks of work.
  */
 export async function evaluate(

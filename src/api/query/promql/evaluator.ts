@@ -35,6 +35,7 @@ export async function evaluateExpression(
 function evaluateEachStep(context: EvaluationContext, expression: Expression, steps: Steps): Promise<Matrix> {
   switch (expression.kind) {
     case 'number':
+      context.hold(steps.count);
       return Promise.resolve(Matrix.ofRow(Labels.empty, new Float64Array(steps.count).fill(expression.value)));
     case 'vector-selector':
       return expression.smoothed
@@ -83,7 +84,7 @@ async function evaluateBinary(context: EvaluationContext, binary: BinaryExpressi
   else if (binary.operator === 'and' || binary.operator === 'or' || binary.operator === 'unless')
     result = await operateOnSets(context, binary, { left, right, steps: steps.count });
   else result = await operateOnVectors(context, binary, { left, right, steps: steps.count });
-  context.holdOnly(heldBefore, result.samples());
+  context.holdOnly(heldBefore, result.samples(), { gathered: left.rows + right.rows });
   return result;
 }
 
@@ -94,7 +95,8 @@ async function evaluateAggregate(
 ): Promise<Matrix> {
   const heldBefore = context.samplesHeld;
   const result = await aggregate(context, expression, steps);
-  context.holdOnly(heldBefore, result.samples());
+  const isBeside = expression.operator === 'count_values';
+  context.holdOnly(heldBefore, result.samples(), isBeside ? { gathered: 0 } : undefined);
   return result;
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { SampleSource } from '../../../../src/api/query/promql/source.ts';
 import { linesOf, query, samplesOf } from '../../../helpers/promql-samples.ts';
 
 const requests = samplesOf(
@@ -63,4 +64,39 @@ test('too many samples are an error and not a cut', async () => {
 test('an aborted evaluation throws the reason', async () => {
   const reason = new Error('gone');
   await assert.rejects(query('requests_total', requests, { signal: AbortSignal.abort(reason) }), reason);
+});
+
+test('an evaluation that is aborted on its way ends there', async () => {
+  const controller = new AbortController();
+  const reason = new Error('gone');
+  const source: SampleSource = {
+    select: (selection) => {
+      controller.abort(reason);
+      return requests.select(selection, new AbortController().signal);
+    },
+  };
+  await assert.rejects(query('sum(rate(requests_total[5m]))', source, { signal: controller.signal }), reason);
+});
+
+test('gaps count, too, where they would take far more room than samples', async () => {
+  const sparse = samplesOf({ labels: { __name__: 'm' }, samples: [1, 2], stepMs: 100 * 86_400_000 });
+  const range = { endMs: 100 * 86_400_000, stepMs: 1000, settings: { samplesMax: 10_000 } };
+  await assert.rejects(query('m', sparse, range), { code: 'TREASURY_QUERY_LIMIT' });
+});
+
+test('ranges and strings are no range queries', async () => {
+  await assert.rejects(query('requests_total[5m]', requests, { endMs: 60_000, stepMs: 1000 }), {
+    message: 'invalid expression type "range vector" for range query, must be Scalar or instant Vector',
+  });
+  const text = await query('"hello"', requests, { startMs: 5000 });
+  assert.deepEqual(text.value, { type: 'string', timeMs: 5000, value: 'hello' });
+});
+
+test('durations are worked out from the query', async () => {
+  const found = await query('count_over_time(requests_total{path="/x"}[step() * 2] offset -(range() / 2))', requests, {
+    endMs: 120_000,
+    stepMs: 60_000,
+  });
+  assert.deepEqual(linesOf(found), ['{job="a",path="/x"} 2@0 2@60 2@120']);
+  await assert.rejects(query('m[5m - 5m]', requests), { message: /duration must be greater than 0$/ });
 });
