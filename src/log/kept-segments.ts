@@ -40,12 +40,12 @@ export class KeptSegments {
     return this.#segments[0]?.baseOffset ?? null;
   }
 
-  /** Notes a segment as it is now, and a frame of it. Returns whether it is a new one. */
+  /** Notes a segment as it is now, and a frame of it: of the newest one, or one behind it. Returns whether it is a new one. */
   note(row: SegmentRow, frame: FrameFacts | null): boolean {
-    const newest = this.#segments.at(-1);
-    const isNew = newest?.baseOffset !== row.baseOffset;
+    const known = this.#find(row.baseOffset);
+    const isNew = known === undefined;
     const { baseOffset, endOffset, bytes } = row;
-    const segment = isNew ? { baseOffset, endOffset, bytes: 0, entries: 0n, receivedAtMax: null } : newest!;
+    const segment = known ?? { baseOffset, endOffset, bytes: 0, entries: 0n, receivedAtMax: null };
     if (isNew) this.#segments.push(segment);
     this.#bytes += bytes - segment.bytes;
     segment.bytes = bytes;
@@ -56,6 +56,14 @@ export class KeptSegments {
     segment.receivedAtMax =
       receivedAtMax === null || frame.receivedAtMax > receivedAtMax ? frame.receivedAtMax : receivedAtMax;
     return isNew;
+  }
+
+  has(baseOffset: bigint): boolean {
+    return this.#find(baseOffset) !== undefined;
+  }
+
+  #find(baseOffset: bigint): KeptSegment | undefined {
+    return this.#segments.findLast((segment) => segment.baseOffset === baseOffset);
   }
 
   removeOldest(): void {

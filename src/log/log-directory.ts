@@ -73,6 +73,33 @@ export function logUuidOf(files: readonly SegmentFile[], expected: string | null
   return own;
 }
 
+/**
+ * Without what is at the end and has no byte yet: made ahead of the frame that fills the segment before it, which is the last one then, and
+ * taken away at the next start.
+ */
+export function withoutBegun(
+  fileSystem: LogFileSystem,
+  directory: string,
+  files: readonly SegmentFile[],
+): readonly SegmentFile[] {
+  const isBegun = ({ baseOffset, header }: SegmentFile): boolean =>
+    header === null && segmentFileBytes(fileSystem, directory, baseOffset) === 0;
+  const end = files.findLastIndex((file) => !isBegun(file)) + 1;
+  const last = files[end - 1];
+  if (end === files.length || last === undefined) return files.slice(0, end);
+  return [...files.slice(0, end - 1), { ...last, limitOffset: null }];
+}
+
+/** Size of a segment's file. */
+export function segmentFileBytes(fileSystem: LogFileSystem, directory: string, baseOffset: bigint): number {
+  const file = fileSystem.openForReading(segmentPath(directory, baseOffset));
+  try {
+    return file.size();
+  } finally {
+    file.close();
+  }
+}
+
 /** Scans all segments with their records, in order. */
 export function* scanSegments(
   fileSystem: LogFileSystem,

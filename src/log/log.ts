@@ -396,6 +396,8 @@ class GroupCommitLog implements RetainedLog {
   }
 
   #onWritten(segment: SegmentRow, frame: FrameFacts | null): void {
+    // Its seal, which took longer than it was kept.
+    if (frame === null && !this.#segments.has(segment.baseOffset)) return;
     // At once, not at the next interval: a fast sender must not outrun the limits.
     if (this.#segments.note(segment, frame)) void this.#retention.sweep();
     if (frame !== null) {

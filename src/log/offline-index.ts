@@ -18,6 +18,8 @@ export interface IndexComparison {
   compare(scan: SegmentScan, limitOffset: bigint | null): string[];
   /** Whether the index knows entries of a segment. */
   knowsEntries(segment: bigint): boolean;
+  /** Entries below were durable, as far as the index says. */
+  entriesEnd(): bigint;
   /** What the index holds beside all segments. */
   finish(): string[];
   close(): void;
@@ -111,6 +113,15 @@ class Comparison implements IndexComparison {
     return this.#rows('SELECT 1 FROM frames WHERE segment = ? LIMIT 1', segment).length > 0;
   }
 
+  entriesEnd(): bigint {
+    const ends = this.#rows(
+      `SELECT max(base_offset + "rows") AS entries_end FROM frames
+        UNION ALL SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'kept_end ' || ?`,
+      this.logUuid ?? '',
+    );
+    return ends.reduce((end, { entries_end: one }) => (typeof one === 'bigint' && one > end ? one : end), 0n);
+  }
+
   finish(): string[] {
     const texts: string[] = [];
     for (const [table, column] of Object.entries(SEGMENT_COLUMNS)) {
@@ -130,7 +141,7 @@ class Comparison implements IndexComparison {
     this.#onClosed();
   }
 
-  #rows(sql: string, ...parameters: readonly bigint[]): Row[] {
+  #rows(sql: string, ...parameters: readonly (bigint | string)[]): Row[] {
     return this.#found.prepare(sql).all(...parameters) as Row[];
   }
 }

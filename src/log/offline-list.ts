@@ -2,7 +2,7 @@
 import { type LogFileSystem, realFileSystem } from './file-system.ts';
 import { frameSignals, parseFrame } from './frame.ts';
 import { segmentFileName, segmentPath } from './layout.ts';
-import { readSegmentFiles } from './log-directory.ts';
+import { readSegmentFiles, withoutBegun } from './log-directory.ts';
 import { readDeletions } from './offline-deletions.ts';
 import { segmentBytes } from './segment-bytes.ts';
 import { type SegmentScan, scanSegment } from './segment-scan.ts';
@@ -43,7 +43,7 @@ export function listSegments(
   options: { readonly fileSystem?: LogFileSystem } = {},
 ): SegmentSummary[] {
   const fileSystem = options.fileSystem ?? realFileSystem;
-  const files = readSegmentFiles(fileSystem, directory);
+  const files = withoutBegun(fileSystem, directory, readSegmentFiles(fileSystem, directory));
   const uuid = files.find(({ header }) => header !== null)?.header?.logUuid ?? null;
   let end = 0n;
   let deletedTo = readDeletions(directory, { fileSystem, logUuid: uuid }).at(-1)?.to ?? 0n;

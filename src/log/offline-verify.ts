@@ -4,8 +4,8 @@
  */
 import { errorMessage } from '../base/index.ts';
 import { type LogFileSystem, realFileSystem } from './file-system.ts';
-import { crcDigits, segmentFileName, segmentPath } from './layout.ts';
-import { limitOffset, readSegmentFiles, type SegmentFile } from './log-directory.ts';
+import { crcDigits, segmentFileName } from './layout.ts';
+import { limitOffset, readSegmentFiles, type SegmentFile, segmentFileBytes, withoutBegun } from './log-directory.ts';
 import { readDeletions } from './offline-deletions.ts';
 import { type IndexComparison, openIndexComparison } from './offline-index.ts';
 import { openLogReader } from './reader.ts';
@@ -58,7 +58,10 @@ export function* checkLog(directory: string, options: LogCheckOptions = {}): Gen
   let comparison = typeof index === 'string' ? null : index;
   try {
     const uuid = ownUuid(all, comparison?.logUuid ?? null);
-    const files = ownFiles(all, uuid);
+    const own = ownFiles(all, uuid);
+    const lastBase = own.at(-1)?.baseOffset ?? 0n;
+    const isLost = comparison !== null && knowsEntries(comparison, lastBase);
+    const files = isLost ? own : withoutBegun(fileSystem, directory, own);
     findings.push(...foreignFindings(all, uuid));
     if (comparison !== null && comparison.logUuid !== uuid && all.length > 0) {
       findings.push(indexFinding(null, `index is of log ${comparison.logUuid}, the segments are of ${uuid}`));
@@ -67,14 +70,16 @@ export function* checkLog(directory: string, options: LogCheckOptions = {}): Gen
     }
     const deletedTo = readDeletions(directory, { fileSystem, logUuid: uuid }).at(-1)?.to ?? 0n;
     findings.push(...beginningFindings(files, deletedTo));
-    const sizes = files.map(({ baseOffset }) => sizeOf(fileSystem, segmentPath(directory, baseOffset)));
+    const sizes = files.map(({ baseOffset }) => segmentFileBytes(fileSystem, directory, baseOffset));
     const bytesTotal = sizes.reduce((sum, bytes) => sum + bytes, 0);
     let bytesDone = 0;
     let offset = files[0]?.baseOffset ?? 0n;
     let before: SegmentScan | null = null;
     yield { bytesDone, bytesTotal, offset, findings };
     for (const [i, { baseOffset, limitOffset }] of files.entries()) {
-      const scan = scanSegment({ directory, fileSystem, baseOffset, limitOffset, records: true });
+      // As at a start: what the index does not know at the end of the last segment may be a write that was not finished.
+      const torn = limitOffset === null ? { tornFrom: comparison === null ? 0n : entriesEnd(comparison) } : {};
+      const scan = scanSegment({ directory, fileSystem, baseOffset, limitOffset, records: true, ...torn });
       const isKnown = comparison !== null && knowsEntries(comparison, baseOffset);
       const found = [...segmentFindings(scan, limitOffset, isKnown), ...seamFindings(before, scan)];
       if (comparison !== null) {
@@ -245,19 +250,19 @@ function knowsEntries(index: IndexComparison, baseOffset: bigint): boolean {
   }
 }
 
+/** 0 when it cannot be read: the next start makes it anew. */
+function entriesEnd(index: IndexComparison): bigint {
+  try {
+    return index.entriesEnd();
+  } catch {
+    return 0n;
+  }
+}
+
 function reading(read: () => string[]): string[] {
   try {
     return read();
   } catch (error) {
     return [`index cannot be read: ${errorMessage(error)}`];
-  }
-}
-
-function sizeOf(fileSystem: LogFileSystem, path: string): number {
-  const file = fileSystem.openForReading(path);
-  try {
-    return file.size();
-  } finally {
-    file.close();
   }
 }

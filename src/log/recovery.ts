@@ -363,6 +363,8 @@ async function writeAgain(
       await file.write([frame], position);
     }
   } catch (error) {
+    // Otherwise they might be shown now and be gone after a loss of power.
+    if (!isNoRoom(error)) throw error;
     logger.warn('Cannot write the last frames again', {
       segment: segmentFileName(baseOffset),
       error: errorMessage(error),

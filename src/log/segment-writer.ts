@@ -1,12 +1,14 @@
 /**
  * Writes frames into segments, one at a time, each synced before the next begins (invariant I4). After a failed write the segment is
  * cut back to its durable end and used on; after a failed sync it is abandoned, for the kernel may have dropped what it could not
- * write and would report the next sync as good (invariant I5).
+ * write and would report the next sync as good (invariant I5). Frames wait for little of a change of segments: the next file is made
+ * while the last frame is written, and a full segment is sealed while frames go into the next one.
  */
 import { type Clock, errorMessage, LIMITS, type Logger } from '../base/index.ts';
 import type { LogFile, LogFileSystem } from './file-system.ts';
 import { encodeFrame, type FrameRow, frameFactsOf } from './frame.ts';
-import { END_OF_STREAM, segmentFileName, segmentPath } from './layout.ts';
+import { END_OF_STREAM, segmentFileName } from './layout.ts';
+import { type NewSegmentFile, SegmentFiles } from './segment-files.ts';
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import type { SegmentRow } from './segment-index.ts';
 import type { FrameFacts } from './segment-scan.ts';
@@ -46,13 +48,14 @@ interface ActiveSegment {
   stateBytes: number;
 }
 
-/** Names that may be taken by files which could not be removed; each costs one offset. */
-const NAME_ATTEMPTS_MAX = 64;
 const ZEROS = Buffer.alloc(LIMITS.logZeroedBytes);
 
 export class SegmentWriter {
   readonly #options: SegmentWriterOptions;
+  readonly #files: SegmentFiles;
   #active: ActiveSegment | null = null;
+  /** The seals of segments that were left. */
+  #sealing: Promise<void> = Promise.resolve();
   #durable: DurablePosition;
   #nextOffset: bigint;
   #lastCrc: number;
@@ -60,6 +63,7 @@ export class SegmentWriter {
 
   constructor(options: SegmentWriterOptions) {
     this.#options = options;
+    this.#files = new SegmentFiles(options);
     this.#durable = options.durable;
     this.#nextOffset = options.nextOffset;
     this.#lastCrc = options.lastCrc;
@@ -86,10 +90,13 @@ export class SegmentWriter {
 
   /** Rotates when it is time and opens a segment when there is none; returns its base offset. Rejects with what the disk says. */
   async prepare(): Promise<bigint> {
-    const active = this.#active;
-    if (active !== null && this.#isDue(active)) await this.seal();
-    this.#active ??= await this.#create();
-    return this.#active.baseOffset;
+    const before = this.#active;
+    if (before === null || this.#isDue(before)) {
+      this.#active = await this.#create();
+      // Not sooner: frames wait for the new one.
+      if (before !== null) this.#leave(before);
+    }
+    return this.#active!.baseOffset;
   }
 
   /** Appends one frame to the segment that `prepare` made ready; resolves with its first offset when it is durable. */
@@ -98,6 +105,9 @@ export class SegmentWriter {
     const baseOffset = this.#nextOffset;
     const { position } = active;
     const frame = encodeFrame({ position, baseOffset, previousCrc: this.#lastCrc }, rows);
+    const stateBytes = active.stateBytes + stateBytesOf(rows);
+    const isLast = this.#isFull(position + frame.bytes, stateBytes);
+    if (isLast) this.#files.begin(baseOffset + BigInt(rows.length));
     try {
       const zeros = this.#zerosBehind(active, position + frame.bytes);
       const written = await active.file.write(zeros === null ? frame.parts : [...frame.parts, zeros], position);
@@ -105,7 +115,9 @@ export class SegmentWriter {
         throw new Error(`Cannot write the frame: ${written} of ${frame.bytes} bytes were taken`);
       active.fileBytes = Math.max(active.fileBytes, position + written);
     } catch (error) {
-      await this.#cutBack(active, rows.length);
+      // With a file that begins where this frame was to end, the segment must not go on, and need not.
+      if (isLast) await this.#abandon(active, rows.length);
+      else await this.#cutBack(active, rows.length);
       throw error;
     }
     const startedAtMs = this.#options.clock.monotonicMs();
@@ -128,7 +140,7 @@ export class SegmentWriter {
       lostOffsets: [],
     };
     active.position += frame.bytes;
-    for (const { kind, recordBytes } of rows) if (kind === ENTRY_KINDS.STATE) active.stateBytes += recordBytes;
+    active.stateBytes = stateBytes;
     this.#nextOffset = baseOffset + BigInt(rows.length);
     this.#lastCrc = frame.crc;
     this.#durable = {
@@ -153,20 +165,30 @@ export class SegmentWriter {
   /** Ends the active segment. Never rejects: its frames are durable without the seal. */
   async seal(): Promise<void> {
     const active = this.#active;
-    if (active === null) return;
     this.#active = null;
-    const isEmpty = active.position === SEGMENT_HEADER_BYTES;
+    if (active !== null) this.#leave(active);
+    const begun = await this.#files.begun();
+    if (begun !== null) await this.#files.discard(begun);
+    await this.#sealing;
+  }
+
+  /** Begins to seal a segment that no frame goes to any more. */
+  #leave(left: ActiveSegment): void {
+    const row = this.#row(left, true);
+    this.#sealing = this.#sealing.then(() => this.#seal(left, row));
+  }
+
+  async #seal(active: ActiveSegment, row: SegmentRow): Promise<void> {
+    if (active.position === SEGMENT_HEADER_BYTES) {
+      await this.#files.discard(active);
+      return;
+    }
     try {
-      if (isEmpty) {
-        await this.#discard(active.baseOffset);
-        return;
-      }
       if (active.fileBytes > active.position) await this.#truncate(active);
       const written = await active.file.write([END_OF_STREAM], active.position);
       if (written !== END_OF_STREAM.length) throw new Error(`Cannot write the seal: ${written} bytes were taken`);
       await active.file.dataSync();
-      active.position += END_OF_STREAM.length;
-      this.#options.onWritten(this.#row(active, true), null);
+      this.#options.onWritten({ ...row, bytes: row.bytes + END_OF_STREAM.length }, null);
     } catch (error) {
       await this.#giveUp('cut an unsealed segment back', active.file.truncate(active.position));
       this.#warn('Cannot seal a segment', active.baseOffset, error);
@@ -181,17 +203,34 @@ export class SegmentWriter {
   }
 
   #isDue(active: ActiveSegment): boolean {
-    const { segmentBytesMax, segmentAgeMaxMs, clock } = this.#options;
+    const { segmentAgeMaxMs, clock } = this.#options;
     if (active.position === SEGMENT_HEADER_BYTES) return false;
+    const isFull = this.#isFull(active.position, active.stateBytes);
+    return isFull || clock.monotonicMs() - active.openedAtMs >= segmentAgeMaxMs;
+  }
+
+  #isFull(position: number, stateBytes: number): boolean {
     // Every segment repeats the state of the live streams: if that counted in full, many streams would fill segments with nothing else.
-    const bytes = active.position - Math.min(active.stateBytes, LIMITS.segmentStateBytesMax);
-    return bytes >= segmentBytesMax || clock.monotonicMs() - active.openedAtMs >= segmentAgeMaxMs;
+    return position - Math.min(stateBytes, LIMITS.segmentStateBytesMax) >= this.#options.segmentBytesMax;
   }
 
   async #create(): Promise<ActiveSegment> {
-    const { directory, fileSystem, clock, logUuid, streamIdNext } = this.#options;
-    await this.#options.beforeSegment();
-    const { file, baseOffset } = await this.#createFile();
+    // However slow the disk is, one segment waits for its seal.
+    await this.#sealing;
+    const begun = await this.#files.begun();
+    try {
+      await this.#options.beforeSegment();
+    } catch (error) {
+      if (begun !== null) await this.#files.discard(begun);
+      throw error;
+    }
+    return this.#open(begun ?? (await this.#files.create(this.#nextOffset)));
+  }
+
+  /** Writes the header. Only now: it says where the log ends, durably. */
+  async #open({ baseOffset, file }: NewSegmentFile): Promise<ActiveSegment> {
+    const { clock, logUuid, streamIdNext } = this.#options;
+    this.#nextOffset = baseOffset;
     const header = {
       logUuid,
       baseOffset,
@@ -204,10 +243,8 @@ export class SegmentWriter {
       if (written !== SEGMENT_HEADER_BYTES)
         throw new Error(`Cannot write the segment header: ${written} bytes were taken`);
       await file.dataSync();
-      await fileSystem.syncDirectory(directory);
     } catch (error) {
-      await this.#discard(baseOffset);
-      await this.#giveUp('close a segment', file.close());
+      await this.#files.discard({ baseOffset, file });
       throw error;
     }
     return {
@@ -218,21 +255,6 @@ export class SegmentWriter {
       fileBytes: SEGMENT_HEADER_BYTES,
       stateBytes: 0,
     };
-  }
-
-  /** A new file at the next offset; an offset whose name is taken is given up. */
-  async #createFile(): Promise<{ file: LogFile; baseOffset: bigint }> {
-    const { directory, fileSystem } = this.#options;
-    for (let attempt = 0; ; attempt++) {
-      const baseOffset = this.#nextOffset;
-      try {
-        return { file: await fileSystem.create(segmentPath(directory, baseOffset)), baseOffset };
-      } catch (error) {
-        const isTaken = error instanceof Error && 'code' in error && error.code === 'EEXIST';
-        if (!isTaken || attempt === NAME_ATTEMPTS_MAX) throw error;
-        this.#nextOffset = baseOffset + 1n;
-      }
-    }
   }
 
   async #cutBack(active: ActiveSegment, rows: number): Promise<void> {
@@ -256,12 +278,6 @@ export class SegmentWriter {
     this.#options.logger.warn('Abandoned a log segment', { segment: segmentFileName(active.baseOffset) });
   }
 
-  /** Removes a segment file that holds no entry. Should it stay, the next one takes another name. */
-  #discard(baseOffset: bigint): Promise<void> {
-    const { directory, fileSystem } = this.#options;
-    return this.#giveUp('remove an empty segment', fileSystem.remove(segmentPath(directory, baseOffset)));
-  }
-
   /** Waits for something that is tried but not needed. */
   async #giveUp(what: string, attempt: Promise<void>): Promise<void> {
     try {
@@ -275,9 +291,10 @@ export class SegmentWriter {
     this.#options.logger.warn(message, { segment: segmentFileName(baseOffset), error: errorMessage(error) });
   }
 
+  /** What the index is to know while the active segment is the log's last. */
   #row(active: ActiveSegment, sealed: boolean): SegmentRow {
     const { baseOffset, previousEnd, previousCrc, streamIdNext, position } = active;
-    const endOffset = this.#nextOffset;
+    const endOffset = this.#durable.durableOffset;
     return {
       baseOffset,
       previousEnd,
@@ -289,4 +306,10 @@ export class SegmentWriter {
       sealed,
     };
   }
+}
+
+function stateBytesOf(rows: readonly FrameRow[]): number {
+  let bytes = 0;
+  for (const { kind, recordBytes } of rows) if (kind === ENTRY_KINDS.STATE) bytes += recordBytes;
+  return bytes;
 }

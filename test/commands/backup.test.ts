@@ -8,7 +8,7 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readEntries } from '../../src/log/index.ts';
+import { listSegments, readEntries } from '../../src/log/index.ts';
 import { logsRequest } from './log-directories.ts';
 import { runShell, runTreasury, startServer, temporaryDirectory } from './process.ts';
 
@@ -48,7 +48,7 @@ test('sealed segments copied from a running server are a whole log, and a second
     isOver = true;
     return load;
   });
-  const sealed = () => readdirSync(join(data, 'log')).filter((name) => name.endsWith('.arrows')).length - 1;
+  const sealed = () => listSegments(join(data, 'log')).filter((segment) => segment.sealed).length;
   for (let round = 1; round <= 2; round++) {
     while (sealed() < round) await sleep(20);
     const copied = await runShell(commandsOf('Back up', `DATA=${data} TO=${backup}`));

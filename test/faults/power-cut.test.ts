@@ -37,13 +37,14 @@ const STEPS = 400;
 const EXPECTED_CUTS = [
   'making of the data directory after the start',
   'creation of a segment after ',
-  'write of a header after creation of a segment',
-  'sync of a segment after write of a header',
-  'sync of the folder log after sync of a segment',
-  'write of a frame after sync of the folder log',
-  'sync of a segment after write of a frame',
+  'sync of the folder log after creation of a segment',
+  'write of a header after sync of the folder log',
+  'sync of a header after write of a header',
+  'write of a frame after sync of a header',
+  'sync of a frame after write of a frame',
+  // Frames go into the next segment meanwhile.
   'write of a seal after ',
-  'sync of a segment after write of a seal',
+  'sync of a seal after ',
   'removal of a segment after ',
   'sync of the folder log after removal of a segment',
 ];

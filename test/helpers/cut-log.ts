@@ -97,8 +97,10 @@ export async function survive(data: string, told: Told, keptBytesMin: number): P
   const directory = join(data, 'log');
   if (existsSync(directory)) assert.deepEqual(unmendedFindings(directory), []);
   const { entries, status, warnings, nextOffset } = await reopen(directory);
+  const isCut = (line: string) => line.includes('Cut a torn write off the log');
+  // A machine may be slow at any time: that says nothing of what was there.
   assert.deepEqual(
-    warnings.filter((line) => !line.includes('Cut a torn write off the log')),
+    warnings.filter((line) => !isCut(line) && !line.includes('The disk is slow')),
     [],
   );
   assert.deepEqual([status.gaps, status.quarantinedRanges], [[], 0]);
@@ -119,7 +121,7 @@ export async function survive(data: string, told: Told, keptBytesMin: number): P
     [...checkLog(directory)].flatMap(({ findings }) => findings),
     [],
   );
-  return { lost: lostEntries(entries, told, firstOffset), isTorn: warnings.length > 0 };
+  return { lost: lostEntries(entries, told, firstOffset), isTorn: warnings.some(isCut) };
 }
 
 /** Acknowledged entries that are lost where nothing was synced: there nothing is promised but that the log opens. */

@@ -43,15 +43,17 @@ function nameOf(path: string): string {
 
 function steppedFile(path: string, file: LogFile): LogFile {
   const name = nameOf(path);
+  let written = name;
   return {
     async write(parts, position) {
       const bytes = parts.reduce((sum, part) => sum + part.length, 0);
       const what = position === 0 ? 'header' : bytes === SEAL_BYTES ? 'seal' : 'frame';
-      await step(`write of a ${name === 'segment' ? what : name}`);
+      written = name === 'segment' ? what : name;
+      await step(`write of a ${written}`);
       return file.write(parts, position);
     },
     async dataSync() {
-      await step(`sync of a ${name}`);
+      await step(`sync of a ${written}`);
       if (options.isSynced) await file.dataSync();
     },
     async truncate(bytes) {

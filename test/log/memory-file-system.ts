@@ -19,9 +19,10 @@ export class MemoryFileSystem implements LogFileSystem {
   fault: (operation: Operation, path: string) => Fault = () => 'none';
   /** Syncs wait for it. */
   hold: Promise<void> | null = null;
-  /** Frames written and not yet synced, now and at most, over all files. */
-  unsynced = 0;
+  /** Frames written and not yet synced at most, over all files. */
   unsyncedMax = 0;
+  /** Files with such a frame. */
+  readonly #unsynced = new Set<MemoryFile>();
   /** What the disk says of its room; writes do not change it. */
   free = Number.MAX_SAFE_INTEGER;
   /** Descriptors that were synced again after a failed sync. */
@@ -112,8 +113,9 @@ export class MemoryFileSystem implements LogFileSystem {
     return {
       write: async (parts, position) => {
         const bytes = Buffer.concat(parts);
-        this.unsynced++;
-        this.unsyncedMax = Math.max(this.unsyncedMax, this.unsynced);
+        // A header begins its file, a seal is a single part.
+        if (position > 0 && parts.length > 1) this.#unsynced.add(file);
+        this.unsyncedMax = Math.max(this.unsyncedMax, this.#unsynced.size);
         let taken = bytes.length;
         await turn();
         const fault = this.fault('write', path);
@@ -125,7 +127,7 @@ export class MemoryFileSystem implements LogFileSystem {
           bytes.copy(data, position, 0, taken);
           file.data = data;
         }
-        if (fault !== 'none') this.unsynced--;
+        if (fault !== 'none') this.#unsynced.delete(file);
         if (fault === 'fail' || fault === 'lie') throw errno('ENOSPC');
         return taken;
       },
@@ -134,7 +136,7 @@ export class MemoryFileSystem implements LogFileSystem {
         await turn();
         await this.hold;
         const fault = this.fault('dataSync', path);
-        if (this.unsynced > 0) this.unsynced--;
+        this.#unsynced.delete(file);
         if (fault === 'fail') hasFailedSync = true;
         if (fault === 'fail') throw errno('EIO');
         file.durable = file.data;
