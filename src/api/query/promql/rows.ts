@@ -49,10 +49,20 @@ export function joinEqualRows(matrix: Matrix, steps: number): Matrix {
     steps,
   );
   for (const [group, rows] of groups.entries()) {
-    joined.dropName[group] = matrix.dropName[rows[0]!]!;
+    joined.dropName[group] = matrix.dropName[earliest(matrix, rows)]!;
     for (const row of rows) copyRow(matrix, row, joined, group);
   }
   return joined;
+}
+
+/** The row that holds something first: as upstream, it decides what becomes of the name. */
+function earliest(matrix: Matrix, rows: readonly number[]): number {
+  const firstStep = (row: number): number => {
+    let step = matrix.from[row]!;
+    while (step < matrix.to[row]! && matrix.kindAt(row, step) === ABSENT) step++;
+    return step;
+  };
+  return rows.reduce((found, row) => (firstStep(row) < firstStep(found) ? row : found));
 }
 
 /** Copies what `row` holds; throws when the target holds something at the same step. */

@@ -55,8 +55,8 @@ export async function lookAt(
   const to = new Int32Array(series.length);
   for (let row = 0; row < series.length; row++) {
     const { floats, histograms } = series[row]!;
-    const firstMs = Math.min(floats.timesMs[0] ?? Infinity, histograms.timesMs[0] ?? Infinity);
-    const lastMs = Math.max(floats.timesMs.at(-1) ?? -Infinity, histograms.timesMs.at(-1) ?? -Infinity);
+    const firstMs = firstTime(floats.timesMs, histograms.timesMs);
+    const lastMs = lastTime(floats.timesMs, histograms.timesMs);
     from[row] = stepReaching(times, firstMs, steps.count);
     to[row] = Math.max(from[row]!, stepReaching(times, lastMs + lookbackMs, steps.count));
   }
@@ -75,6 +75,18 @@ export async function lookAt(
   context.hold(samples);
   context.countRead(samples);
   return matrix.withoutEmptyRows();
+}
+
+/** The first time of two columns, Infinity when both are empty. */
+export function firstTime(left: Float64Array, right: Float64Array): number {
+  const first = left.length === 0 ? Infinity : left[0]!;
+  return right.length === 0 || right[0]! > first ? first : right[0]!;
+}
+
+/** The last time of two columns, -Infinity when both are empty. */
+export function lastTime(left: Float64Array, right: Float64Array): number {
+  const last = left.length === 0 ? -Infinity : left[left.length - 1]!;
+  return right.length === 0 || right[right.length - 1]! < last ? last : right[right.length - 1]!;
 }
 
 /** Rows between two looks at the clock: far below a millisecond of work for short rows. */

@@ -5,7 +5,7 @@ import type { FloatHistogram } from './histogram.ts';
 import type { Labels } from './labels.ts';
 import type { Matrix } from './matrix.ts';
 import type { RangeSeries, RangeVector } from './range-vector.ts';
-import { ROWS_A_TURN, stepReaching } from './select.ts';
+import { firstTime, lastTime, ROWS_A_TURN, stepReaching } from './select.ts';
 import type { Steps } from './steps.ts';
 
 /**
@@ -161,11 +161,11 @@ export interface RangeCall {
 /** Calls `func` for each series and step. One row for each series; labels are those of the series. */
 export async function overWindows(context: EvaluationContext, range: RangeVector, call: RangeCall): Promise<Matrix> {
   const { func, steps } = call;
-  const extents = range.series.map((series) => stepsOf(series, range, steps));
+  const { from, to } = extentsOf(range, steps);
   const output = context.allocate(
     range.series.map((series) => series.labels),
-    Int32Array.from(extents, (extent) => extent.from),
-    Int32Array.from(extents, (extent) => extent.to),
+    from,
+    to,
   );
   const window = new Window(context, range, call);
   let windowSamplesMax = 0;
@@ -200,11 +200,16 @@ export async function overWindows(context: EvaluationContext, range: RangeVector
 /** Samples in windows between two looks at the clock: some milliseconds of work for the slowest functions. */
 const WINDOW_SAMPLES_A_TURN = 100_000;
 
-/** The steps whose window may hold samples of a series. */
-function stepsOf(series: RangeSeries, range: RangeVector, steps: Steps): { from: number; to: number } {
-  const firstMs = Math.min(series.timesMs[0] ?? Infinity, series.histogramTimesMs[0] ?? Infinity);
-  const lastMs = Math.max(series.timesMs.at(-1) ?? -Infinity, series.histogramTimesMs.at(-1) ?? -Infinity);
-  const from = stepReaching(range.times, firstMs - range.afterMs, steps.count);
-  const to = stepReaching(range.times, lastMs + range.rangeMs + range.beforeMs, steps.count);
-  return { from, to: Math.max(from, to) };
+/** The steps whose window may hold samples, for each series. */
+function extentsOf(range: RangeVector, steps: Steps): { from: Int32Array; to: Int32Array } {
+  const from = new Int32Array(range.series.length);
+  const to = new Int32Array(range.series.length);
+  for (let row = 0; row < from.length; row++) {
+    const { timesMs, histogramTimesMs } = range.series[row]!;
+    const firstMs = firstTime(timesMs, histogramTimesMs) - range.afterMs;
+    const endMs = lastTime(timesMs, histogramTimesMs) + range.rangeMs + range.beforeMs;
+    from[row] = stepReaching(range.times, firstMs, steps.count);
+    to[row] = Math.max(from[row]!, stepReaching(range.times, endMs, steps.count));
+  }
+  return { from, to };
 }
