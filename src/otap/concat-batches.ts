@@ -1,10 +1,10 @@
-import { assert, type Signal } from '../base/index.ts';
+import { assert, BatchTooLargeError, type Signal } from '../base/index.ts';
 import type { CanonicalBatch } from './canonical.ts';
 import { concatColumns, type TablePart } from './concat-columns.ts';
 
 /**
  * Batches of one signal as one: their rows one batch after the other, each with what belongs to it. Ids are numbered on from batch to
- * batch, so that no row gets another parent, or one that it did not have.
+ * batch, so that no row gets another parent, or one that it did not have. Throws BatchTooLargeError when 32 bits do not tell them apart.
  */
 export function concatBatches(batches: readonly CanonicalBatch[]): CanonicalBatch {
   const [first] = batches;
@@ -34,6 +34,9 @@ type Table = TablePart['table'];
 type Tables = CanonicalBatch & Readonly<Record<string, unknown>>;
 /** The rows that numbers are of, by the column that holds them. */
 type IdColumns = Readonly<Record<string, string>>;
+
+/** Numbers above are none of 32 bits, as ids are in memory. */
+const IDS_MAX = 2 ** 32;
 
 const ROOT = { id: 'root', resourceId: 'resource', scopeId: 'scope' } as const;
 const OWNERS = { resourceAttrs: { parentId: 'resource' }, scopeAttrs: { parentId: 'scope' } } as const;
@@ -87,11 +90,19 @@ function shiftsOf(batches: readonly Tables[], tables: Readonly<Record<string, Id
       for (const [column, of] of Object.entries(columns)) {
         // Ids of parents that are not there count: no row of the next batch may become theirs.
         const end = (shifts.get(of) ?? 0) + largestId(table[column] ?? null) + 1;
+        if (end > IDS_MAX) throw tooManyIds(of, end);
         if (end > (next.get(of) ?? 0)) next.set(of, end);
       }
     }
     return shifts;
   });
+}
+
+function tooManyIds(of: string, end: number): BatchTooLargeError {
+  return new BatchTooLargeError(
+    `Cannot make one batch of several: ids of ${of} rows would go up to ${end - 1}, above ${IDS_MAX - 1}`,
+    { idsMax: IDS_MAX },
+  );
 }
 
 /** -1 when there is none. The value under a null row is 0, which costs a number at most. */

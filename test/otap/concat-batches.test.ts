@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import fc from 'fast-check';
-import { type Signal, SIGNALS } from '../../src/base/index.ts';
+import { BatchTooLargeError, type Signal, SIGNALS } from '../../src/base/index.ts';
 import { concatBatches, createStreamEncoder, encodeOtlp, splitBatch } from '../../src/otap/encoders.ts';
 import {
   type CanonicalBatch,
@@ -59,11 +59,14 @@ for (const name of captureNames({ shared: false })) {
 }
 
 test('a row whose parent is missing gets none from the batches behind it', () => {
+  const first = decode('logs', randomRequest('logs', 1)) as CanonicalBatch & { signal: 'logs' };
+  const ids = first.logs.id?.values ?? [];
   const orphaned: CanonicalBatch = {
-    ...(decode('logs', randomRequest('logs', 1)) as CanonicalBatch & { signal: 'logs' }),
+    ...first,
     logAttrs: {
       rowCount: 1,
-      parentId: Uint32Array.of(70_000),
+      // The one that the next row would get.
+      parentId: Uint32Array.of(Math.max(-1, ...ids) + 1),
       parentValidity: null,
       type: Uint8Array.of(0),
       key: {
@@ -84,6 +87,20 @@ test('a row whose parent is missing gets none from the batches behind it', () =>
   const faults = { orphanRows: 0 };
   encodeOtlp(concatBatches([orphaned, decode('logs', randomRequest('logs', 2)), orphaned]), faults);
   assert.equal(faults.orphanRows, 2);
+});
+
+test('batches whose ids 32 bits would not tell apart are none, and go as one up to there', () => {
+  const batch = tracesWithEvents();
+  const largest = 2 ** 32 - 1 - batch.spanEvents.id.values.reduce((max, id) => Math.max(max, id), 0);
+  const shift = (ids: Uint32Array, by: number) => ids.map((id) => id + by);
+  const withEventsFrom = (by: number): CanonicalBatch => ({
+    ...batch,
+    spanEvents: { ...batch.spanEvents, id: { ...batch.spanEvents.id, values: shift(batch.spanEvents.id.values, by) } },
+    spanEventAttrs: { ...batch.spanEventAttrs, parentId: shift(batch.spanEventAttrs.parentId, by) },
+  });
+  assert.throws(() => concatBatches([withEventsFrom(largest), batch]), BatchTooLargeError);
+  checkWhole([batch, withEventsFrom(1_000_000)]);
+  checkWhole([withEventsFrom(1_000_000), batch]);
 });
 
 test('one batch as one is the batch itself, and batches of two signals are none', () => {
@@ -115,6 +132,19 @@ function checkWhole(batches: readonly CanonicalBatch[]): void {
     canonicalLines(canonicalRows(overOtlp)),
     canonicalLines(alone.flatMap((batch) => canonicalRows(batch))),
   );
+}
+
+/** A batch with attributes of events, whose ids are numbers of 32 bits. */
+function tracesWithEvents() {
+  for (let seed = 1; ; seed++) {
+    const batch = decode('traces', randomRequest('traces', seed));
+    if (batch.signal !== 'traces') continue;
+    const { spanEvents, spanEventAttrs } = batch;
+    const id = spanEvents?.id;
+    if (!spanEvents || !spanEventAttrs || !id || id.validity !== null || spanEventAttrs.parentValidity !== null)
+      continue;
+    return { ...batch, spanEventAttrs, spanEvents: { ...spanEvents, id } };
+  }
 }
 
 function orphans(batches: readonly CanonicalBatch[]): number {

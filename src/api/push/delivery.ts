@@ -87,8 +87,9 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     } else if (verdict === 'split') {
       const [whole] = load.shipments;
       const pieces = lane.split(load);
-      whole!.entry.split(pieces.length);
       count(whole!, -1);
+      if (pieces.length > 0) whole!.entry.split(pieces.length);
+      else leaveOut(whole!);
       for (const piece of pieces) count(piece, 1);
     } else {
       lane.settle(load, verdict === 'done');
@@ -98,6 +99,12 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       }
     }
     onChange();
+  }
+
+  /** Pieces have rows with a parent alone: here there are none. */
+  function leaveOut({ entry }: Shipment): void {
+    options.onSetAside(entry, 'The batch is too large for the target, and no row that could go alone has its parent');
+    entry.settle();
   }
 
   function count({ bytes, facts }: Shipment, sign: 1 | -1): void {

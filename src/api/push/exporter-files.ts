@@ -102,8 +102,15 @@ export function createExporterFiles(directory: string): ExporterFiles {
       written(name, () => (paused ? replaceFile(pausedPath(name), '') : removeFile(pausedPath(name)))),
     beginRemoval: (name) =>
       written(name, async () => {
-        await rename(pathOf(name), join(directory, name + REMOVING_SUFFIX));
-        await syncPath(directory);
+        const removing = join(directory, name + REMOVING_SUFFIX);
+        try {
+          await rename(pathOf(name), removing);
+          await syncPath(directory);
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+          // Somebody took the file away while the exporter ran: its cursor is to go none the less.
+          await replaceFile(removing, '');
+        }
       }),
     endRemoval: (name) =>
       written(name, async () => {

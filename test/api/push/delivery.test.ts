@@ -1,4 +1,4 @@
-/** Lanes of deliveries: what is added to one is sent, whenever that is. */
+/** Lanes of deliveries: what is added to one is sent, whenever that is, or set aside. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -6,7 +6,9 @@ import { createAckedOffsets } from '../../../src/api/push/acked-offsets.ts';
 import { createDelivery } from '../../../src/api/push/delivery.ts';
 import { createFigures } from '../../../src/api/push/figures.ts';
 import { LIMITS, silentLogger } from '../../../src/base/index.ts';
-import { decodeOtlp } from '../../../src/otap/index.ts';
+import { countItems } from '../../../src/otap/count-items.ts';
+import { type CanonicalBatch, decodeOtlp } from '../../../src/otap/index.ts';
+import { randomRequest } from '../../helpers/otlp-wire-messages.ts';
 import { logsRequest } from './push-fixture.ts';
 
 const MICROTASKS_MAX = 40;
@@ -48,3 +50,36 @@ test('a batch that is added while its lane comes to an end is sent', async () =>
     assert.deepEqual([sent, acked.ackedOffset], [[0n, 1n], 2n], `after ${microtasks} microtasks`);
   }
 });
+
+test('a batch that is too large and has no row that could go alone is set aside, and passed', async () => {
+  const reasons: string[] = [];
+  const acked = createAckedOffsets(0n);
+  const delivery = createDelivery({
+    config: { name: 'test', protocol: 'otap', endpoint: 'http://127.0.0.1:1' },
+    limits: LIMITS,
+    figures: createFigures(),
+    logger: silentLogger,
+    signal: new AbortController().signal,
+    openSender: () => ({
+      send: () => Promise.resolve({ outcome: 'too-large', reason: 'too large' }),
+      close: () => Promise.resolve(),
+    }),
+    onChange() {},
+    onSetAside: (_entry, reason) => void reasons.push(reason),
+  });
+  const batch = pointsWithoutMetrics();
+  const facts = { signal: 'metrics' as const, offset: 0n, receivedAtUnixNano: 0n, items: countItems(batch) };
+  assert.ok(facts.items > 1);
+  delivery.add('metrics 1', { batch, facts, bytes: 1, entry: acked.begin(0n, 1) });
+  for (let turn = 0; turn < 10 && acked.open > 0; turn++) await nextTurn();
+  assert.deepEqual([acked.open, acked.ackedOffset, delivery.isFull], [0, 1n, false]);
+  assert.match(reasons.join(), /no row that could go alone has its parent$/);
+});
+
+function pointsWithoutMetrics(): CanonicalBatch {
+  for (let seed = 1; ; seed++) {
+    const batch = decodeOtlp('metrics', randomRequest('metrics', seed), 'application/x-protobuf');
+    if (batch.signal !== 'metrics' || countItems(batch) < 2) continue;
+    return { ...batch, metrics: { ...batch.metrics, rowCount: 0 } };
+  }
+}

@@ -309,6 +309,18 @@ test('a removal that a crash cut off is finished by the next start', async (t) =
   assert.deepEqual(readdirSync(join(data, 'exporters')), []);
 });
 
+test('an exporter whose file was taken away while it ran can be removed, with its place', async (t) => {
+  const log = await logWith(t, 3);
+  const data = scratchDirectory(t);
+  const { manager, cursors } = await start(t, data, log);
+  await manager.put('a', TARGET);
+  await manager.pause('a');
+  rmSync(join(data, 'exporters', 'a.json'));
+  await manager.remove('a');
+  assert.deepEqual([manager.has('a'), cursors.get('a')], [false, null]);
+  assert.deepEqual(readdirSync(join(data, 'exporters')), []);
+});
+
 test('an exporter whose cursor is damaged sends again from where it once began', async (t) => {
   const log = await logWith(t, 9);
   const data = scratchDirectory(t);

@@ -150,6 +150,18 @@ test('an entry with many items goes out in pieces, in order, and is acknowledged
   assert.ok(target.requests.every(({ bodies }) => bodies.length <= 10));
 });
 
+test('an entry that goes out in pieces is not passed before the last one is acknowledged', async (t) => {
+  const { held, openSender } = heldSender();
+  const push = await startPush(t, { openSender, limits: { pushItemsMax: 10 } });
+  await push.append(names(20));
+  push.start(exporter('http://unused'));
+  while (held.length === 0) await sleep(1);
+  held.shift()!.settle(OK);
+  while (held.length === 0) await sleep(1);
+  const { sentItems, ackedOffset } = await push.stop();
+  assert.deepEqual([sentItems, ackedOffset], [10, 0n]);
+});
+
 test('a dead, a silent and a rejecting target cost the others nothing', async (t) => {
   const dead = await startGrpcTarget(t);
   await dead.stop();
