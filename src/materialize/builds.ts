@@ -104,7 +104,9 @@ export function createBuilds(options: BuildsOptions): Builds {
   }
 
   function startLater(waitMs: number): void {
-    later ??= setTimeout(() => {
+    // One that was set for a longer wait would hold this one up.
+    clearTimeout(later);
+    later = setTimeout(() => {
       later = undefined;
       void change(start).catch(() => {});
     }, waitMs);

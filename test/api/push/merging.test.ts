@@ -183,6 +183,29 @@ test('a request that is put off is tried again before those behind it, and nothi
   assert.ok(order.indexOf(3n) > order.lastIndexOf(2n), order.join(' '));
 });
 
+test('a request that is put off waits for the one before it, also when that is put off later', async (t) => {
+  const order: bigint[] = [];
+  const held = new Map<bigint, (result: SendResult) => void>();
+  const again: SendResult = { outcome: 'retry', reason: 'later', mayHaveArrived: false };
+  const sender: Sender = {
+    send(_batch, { offset }) {
+      order.push(offset);
+      if (order.length > 2) return Promise.resolve({ outcome: 'ok', bytes: 1, rejectedItems: 0, rejection: '' });
+      return new Promise((resolve) => held.set(offset, resolve));
+    },
+    close: () => Promise.resolve(held.forEach((settle) => settle(again))),
+  };
+  const push = await startPush(t, { openSender: () => sender });
+  for (const name of names(2)) await push.append([name]);
+  push.start(exporter('http://unused', { inFlight: 2 }));
+  while (held.size < 2) await sleep(1);
+  held.get(1n)!(again);
+  await push.until(({ retries }) => retries === 1);
+  held.get(0n)!(again);
+  await push.untilSent();
+  assert.deepEqual(order, [0n, 1n, 0n, 1n]);
+});
+
 test('nothing is lost, and order holds, whatever is merged, under way and refused', async (t) => {
   const fault = fc.constantFrom('ok', 'ok', 'ok', 'late', 'unavailable', 'cut');
   await fc.assert(
