@@ -63,9 +63,9 @@ async function beginning({ from, directory }: PullTablesOptions): Promise<PullRe
   if (state === null) return from ?? 'start';
   if (from !== null && (typeof from === 'string' || from < state.nextOffset)) {
     if (from === 'end') return from;
-    // What an earlier run left out may come yet.
-    const isMissing = state.gaps?.some(({ to }) => typeof from === 'bigint' && from < to) ?? false;
-    if (isMissing && state.format === 'parquet') return from;
+    // What an earlier run left out, or what lies before where it began, may come yet.
+    const lacksBelow = state.gaps?.at(-1)?.to ?? state.firstOffset;
+    if (typeof from === 'bigint' && from < lacksBelow && state.format === 'parquet') return from;
     throw new TreasuryError(
       'TREASURY_CONFIG',
       `Cannot pull from ${from} into ${directory}: it has the entries below ${state.nextOffset}; leave --from out to go on there`,

@@ -71,6 +71,25 @@ test('a pull goes on where the folder ends, and refuses to begin before', async 
   await compared(t, server, directory);
 });
 
+test('a pull fills what a Parquet folder lacks before its beginning and in its gaps, and writes no row twice', async (t) => {
+  const server = await serverOf(t, NAMES);
+  const directory = join(scratchDirectory(t), 'out');
+  const pieces = [
+    ['10', '5'],
+    ['0', '5'],
+    ['3', '9'],
+  ];
+  for (const [from, limit] of pieces) {
+    const { code, stderr } = await pull(server, ['--to', 'parquet', directory, '--from', from!, '--limit', limit!]);
+    assert.equal(code, 0, stderr);
+  }
+  const { firstOffset, nextOffset, gaps } = (await readTableFolder(directory))!;
+  assert.deepEqual([firstOffset, nextOffset, gaps], [0n, 15n, undefined]);
+  const rest = await pull(server, ['--to', 'parquet', directory]);
+  assert.equal(rest.code, 0, rest.stderr);
+  await compared(t, server, directory);
+});
+
 test('a pull that is killed over and over misses no row and has none twice', async (t) => {
   const server = await serverOf(t, KILLED);
   const directory = join(scratchDirectory(t), 'out');
