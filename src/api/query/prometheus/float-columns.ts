@@ -35,9 +35,10 @@ export function floatColumn<Chunk extends PointColumns>(
     const chunk = points.chunkAt(place);
     const row = points.rowAt(place);
     const isEnd = (chunk.flags[row]! & NO_RECORDED_VALUE) !== 0;
-    const value = isEnd ? 0 : read(chunk, row);
+    const value = read(chunk, row);
+    // An end, too, is one of those series only that the point has, as Prometheus' receiver has it.
     if (value === undefined) continue;
-    total += value;
+    if (!isEnd) total += value;
     const timeMs = chunk.timesMs[row]!;
     if (timeMs < options.fromMs) continue;
     timesMs[size] = timeMs;

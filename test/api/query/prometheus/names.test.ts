@@ -63,13 +63,17 @@ test('units as one word', () => {
   assert.equal(unitName('a-b', false), 'a-b');
 });
 
-test('label names hold letters, digits and _, and begin with none of the digits', () => {
+test('label names hold letters, digits and _, and begin with no digit and no single _', () => {
   assert.equal(labelName('http.method', true), 'http_method');
-  assert.equal(labelName('a..b', true), 'a_b');
-  assert.equal(labelName('a__b', true), 'a_b');
+  assert.equal(labelName('a..b', true), 'a__b');
+  assert.equal(labelName('a__b', true), 'a__b');
+  assert.equal(labelName('a.', true), 'a_');
   assert.equal(labelName('404', true), 'key_404');
-  assert.equal(labelName('_private', true), '_private');
+  assert.equal(labelName('_private', true), 'key_private');
+  assert.equal(labelName('.hidden', true), 'key_hidden');
+  assert.equal(labelName('__kept', true), '__kept');
   assert.equal(labelName('__name.x__', true), '__name_x__');
+  assert.equal(labelName('é', true), 'key_');
   assert.equal(labelName('ключ', true), undefined);
   assert.equal(labelName('', true), undefined);
   assert.equal(labelName('http.method', false), 'http.method');

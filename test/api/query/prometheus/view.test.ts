@@ -260,6 +260,23 @@ test('points without a recorded value end their series', async () => {
   assert.deepEqual(shown(await select(view, named('ended'))), { '__name__=ended': '1:1 2:stale 3:2' });
 });
 
+test('points of classic histograms without a recorded value end the series of the parts that they have', async () => {
+  const { send, view } = await stored;
+  const explicitBounds = [1, 5];
+  const dataPoints = [
+    point(1, { count: '3', sum: 4, bucketCounts: ['1', '1', '1'], explicitBounds }),
+    point(2, { count: '0', flags: 1, bucketCounts: ['0', '0'], explicitBounds: [1] }),
+  ];
+  await send([{ name: 'ends', histogram: { aggregationTemporality: CUMULATIVE, dataPoints } }]);
+  assert.deepEqual(shown(await select(view, [{ name: '__name__', operator: '=~', value: 'ends_.*' }])), {
+    '__name__=ends_bucket le=+Inf': '1:3 2:stale',
+    '__name__=ends_bucket le=1': '1:1 2:stale',
+    '__name__=ends_bucket le=5': '1:2',
+    '__name__=ends_sum': '1:4',
+    '__name__=ends_count': '1:3 2:stale',
+  });
+});
+
 test('stored series with the same labels are one, by time', async () => {
   const { send, view } = await stored;
   await send([{ name: 'merged', gauge: { dataPoints: [point(1, { asInt: '1' }), point(4, { flags: 1 })] } }], {
