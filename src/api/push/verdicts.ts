@@ -44,10 +44,17 @@ const TARGET_CODES: ReadonlySet<number> = new Set([
 /** How gRPC libraries say that a message is above their bound; the code alone may mean that the target is busy. */
 const TOO_LARGE = /larger than max|too large|exceeds? (the )?(max|limit)/i;
 
+/** How stock Collectors refuse a batch that is above their bound for one, by INVALID_ARGUMENT. */
+const ABOVE_BOUND = /request is too large/i;
+
+/** How they put off one while they are busy, by RESOURCE_EXHAUSTED without RetryInfo. */
+const BUSY = /too much pending data/i;
+
 /** The verdict on a batch that was answered with a code other than OK. */
 export function grpcVerdict(code: number, message: string, retryAfterMs?: number): SendResult {
   const reason = `${CODE_NAMES.get(code) ?? `code ${code}`}${message === '' ? '' : `: ${message}`}`;
-  if (RETRYABLE_CODES.has(code) || (code === GRPC_CODES.RESOURCE_EXHAUSTED && retryAfterMs !== undefined)) {
+  const isBusy = code === GRPC_CODES.RESOURCE_EXHAUSTED && (retryAfterMs !== undefined || BUSY.test(message));
+  if (RETRYABLE_CODES.has(code) || isBusy) {
     return {
       outcome: 'retry',
       reason,
@@ -57,6 +64,7 @@ export function grpcVerdict(code: number, message: string, retryAfterMs?: number
   }
   if (code === GRPC_CODES.UNIMPLEMENTED) return { outcome: 'unimplemented', reason };
   if (code === GRPC_CODES.RESOURCE_EXHAUSTED && TOO_LARGE.test(message)) return { outcome: 'too-large', reason };
+  if (code === GRPC_CODES.INVALID_ARGUMENT && ABOVE_BOUND.test(message)) return { outcome: 'too-large', reason };
   return { outcome: 'refused', reason, fault: TARGET_CODES.has(code) ? 'target' : 'batch' };
 }
 

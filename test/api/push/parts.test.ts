@@ -1,13 +1,15 @@
-/** The parts of exporters that need no target: offsets, pace, window, what answers mean. */
+/** The parts of exporters that need no target: offsets, lanes, pace, window, what answers mean. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createAckedOffsets, type OpenEntry } from '../../../src/api/push/acked-offsets.ts';
 import { decodeBatchAnswer, decodeExportResponse, decodeRpcStatus } from '../../../src/api/push/answers.ts';
 import { createBackoff } from '../../../src/api/push/backoff.ts';
+import { createLane, type Load } from '../../../src/api/push/lane.ts';
 import { otherCompression } from '../../../src/api/push/other-compression.ts';
 import { grpcVerdict, httpVerdict } from '../../../src/api/push/verdicts.ts';
 import { createWindow } from '../../../src/api/push/window.ts';
+import { decodeOtlp, OTLP_CONTENT_TYPES } from '../../../src/otap/index.ts';
 import { encodeBatchStatus } from '../../../src/api/grpc/batch-status.ts';
 
 test('ackedOffset is the lowest offset that is begun and not ended, whatever the order of ends', () => {
@@ -107,6 +109,35 @@ test('a window lets in as many as it has room for, in order, and one at a time w
   assert.deepEqual(entered, [0, 1, 2, 3, 4, 5]);
 });
 
+test('a lane gives out what comes back in the order it came, whichever comes back first', () => {
+  const lane = createLane({ pushMergedBatchesMax: 2, pushMergedBytesMax: 10, pushItemsMax: 10 });
+  const entry = createAckedOffsets(0n).begin(0n, 1);
+  const add = (offset: bigint, bytes: number): void => {
+    const facts = { signal: 'logs' as const, offset, receivedAtUnixNano: 0n, items: 1 };
+    lane.add({ batch: decodeOtlp('logs', new Uint8Array(0), OTLP_CONTENT_TYPES.PROTOBUF), facts, bytes, entry });
+  };
+  for (let offset = 0n; offset < 6n; offset++) add(offset, offset < 4n ? 5 : 6);
+  const offsets = ({ shipments }: Load) => shipments.map(({ facts }) => facts.offset);
+  const [first, second] = [lane.take(), lane.take()];
+  assert.deepEqual(
+    [offsets(first), offsets(second)],
+    [
+      [0n, 1n],
+      [2n, 3n],
+    ],
+  );
+  lane.divide(second);
+  lane.divide(first);
+  const again: bigint[][] = [];
+  while (!lane.isEmpty) {
+    const load = lane.take();
+    again.push([...offsets(load)]);
+    lane.settle(load, true);
+  }
+  assert.deepEqual(again.flat(), [0n, 1n, 2n, 3n, 4n, 5n]);
+  assert.deepEqual(again.slice(-2), [[4n], [5n]], 'two of them have more bytes than one batch may have');
+});
+
 test('answers that are no answers say nothing and throw nothing', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
@@ -146,6 +177,11 @@ test('verdicts tell what to try again, what to give up and whose fault it is', (
   assert.deepEqual(
     [grpc(12), grpc(8, 'full', 5), grpc(8, 'received message larger than max')],
     ['unimplemented', 'retry', 'too-large'],
+  );
+  // A busy Collector says so without RetryInfo, and refuses what is above its bound as an invalid argument.
+  assert.deepEqual(
+    [grpc(8, 'rejecting request, too much pending data'), grpc(3, 'rejecting request, request is too large')],
+    ['retry', 'too-large'],
   );
   const http = (status: number) => {
     const verdict = httpVerdict(status, '');
