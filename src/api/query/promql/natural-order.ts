@@ -3,6 +3,8 @@ import { compareStrings } from './labels.ts';
 /** Orders texts so that runs of digits count as numbers: `node2` before `node10`. Source: facette/natsort. */
 export function compareNaturally(left: string, right: string): number {
   if (left === right) return 0;
+  // Upstream orders a label that is absent neither before nor behind another; an order that holds both ways puts it first.
+  if (left === '') return -1;
   const leftParts = partsOf(left);
   const rightParts = partsOf(right);
   for (let index = 0; index < leftParts.length; index++) {

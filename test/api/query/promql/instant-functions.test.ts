@@ -38,6 +38,16 @@ test('numbers in labels sort as numbers', async () => {
   assert.deepEqual(names, ['node2', 'node10']);
 });
 
+test('series without the label that they are sorted by come first, and last in descending order', async () => {
+  const sorted = samplesOf(
+    ...['b', '', 'a', 'c'].map((zone, at) => ({ labels: { __name__: 'z', at: String(at), zone }, samples: [at] })),
+  );
+  const values = async (text: string): Promise<string[]> =>
+    linesOf(await query(text, sorted, { startMs: 0 })).map((line) => line.split(' ').at(-1)!);
+  assert.deepEqual(await values('sort_by_label(z, "zone")'), ['1', '2', '0', '3']);
+  assert.deepEqual(await values('sort_by_label_desc(z, "zone")'), ['3', '0', '2', '1']);
+});
+
 test('info brings the labels of info series', async () => {
   assert.deepEqual(await lines('info(node)'), [
     'node{env="prod",instance="1",job="a",name="node10"} 1',
