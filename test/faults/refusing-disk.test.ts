@@ -13,6 +13,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { runTreasury } from '../commands/process.ts';
 import { FaultLoad, SentUnits } from '../helpers/fault-load.ts';
 import { faultShim } from '../helpers/fault-shim.ts';
@@ -143,7 +144,7 @@ test('descriptors that run out are told, and intake goes on when there are some'
   const bench = await startBench(t, scratchDirectory(t), SMALL_SEGMENTS);
   const { load, server } = bench;
   await load.page('/readyz');
-  const open = freeDescriptor(server);
+  const open = await freeDescriptor(server);
   if (!limitDescriptors(t, server, open)) return;
   await load.untilRed('log', /EMFILE: too many open files, open '.*log'/);
   for (let sent = 0; sent <= SEGMENT_BYTES; sent += SEGMENT_BYTES / 4) await load.otap(SEGMENT_BYTES / 4);
@@ -160,7 +161,7 @@ test('connections that take all descriptors cost nothing but connections', async
   const bench = await startBench(t, scratchDirectory(t));
   const { load, server } = bench;
   await load.page('/readyz');
-  const open = freeDescriptor(server);
+  const open = await freeDescriptor(server);
   if (!limitDescriptors(t, server, open + 40)) return;
   const crowd = await Promise.all(
     Array.from({ length: 100 }, () => FaultLoad.connect(server, bench.units).catch(() => null)),
@@ -254,10 +255,21 @@ function limitDescriptors(t: TestContext, server: ServerProcess, soft: number): 
   return status === 0;
 }
 
-/** The lowest number that a new descriptor would get; none below a limit of it is free. */
-function freeDescriptor(server: ServerProcess): number {
-  const taken = new Set(readdirSync(`/proc/${server.child.pid}/fd`).map(Number));
-  for (let number = 0; ; number++) if (!taken.has(number)) return number;
+/** How long and how often descriptors are looked at: longer than the server's own looks at its folders are apart. */
+const LOOKS = 60;
+const LOOK_INTERVAL_MS = 50;
+
+/** The lowest number that a new descriptor would get, also while none is open for a moment; none below a limit of it is free. */
+async function freeDescriptor(server: ServerProcess): Promise<number> {
+  let lowest = Number.POSITIVE_INFINITY;
+  for (let look = 0; look < LOOKS; look++) {
+    const taken = new Set(readdirSync(`/proc/${server.child.pid}/fd`).map(Number));
+    let number = 0;
+    while (taken.has(number)) number++;
+    lowest = Math.min(lowest, number);
+    await sleep(LOOK_INTERVAL_MS);
+  }
+  return lowest;
 }
 
 function run(command: string, args: readonly string[]): void {
