@@ -3,8 +3,8 @@ import { compactHistogram } from '../../src/api/query/promql/histogram-math.ts';
 import { haveEqualBounds } from '../../src/api/query/promql/histogram-bounds.ts';
 import type { FloatHistogram, SparseBuckets } from '../../src/api/query/promql/histogram.ts';
 import { compareLabels, type Labels } from '../../src/api/query/promql/labels.ts';
-import { StaleMarks } from '../../src/api/query/promql/stale.ts';
 import type { EvalCommand, SequenceValue } from './script.ts';
+import { isStaleNumber } from './stale-number.ts';
 
 /** The relative error that upstream allows. */
 const EPSILON = 1e-6;
@@ -119,10 +119,6 @@ function isAlmostEqual(left: number, right: number): boolean {
   const difference = Math.abs(left - right);
   if (left === 0 || right === 0 || sum < MIN_NORMAL) return difference < EPSILON * MIN_NORMAL;
   return difference / Math.min(sum, Number.MAX_VALUE) < EPSILON;
-}
-
-function isStaleNumber(value: number): boolean {
-  return new StaleMarks(Float64Array.of(value)).at(0);
 }
 
 function labelsText(labels: Labels): string {

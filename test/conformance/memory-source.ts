@@ -3,9 +3,10 @@ import type { CounterResetHint, FloatHistogram } from '../../src/api/query/promq
 import type { Labels } from '../../src/api/query/promql/labels.ts';
 import { matcherTest } from '../../src/api/query/promql/regular-expression.ts';
 import type { SampleSource, SelectedSeries, Selection } from '../../src/api/query/promql/source.ts';
-import { markStale, StaleMarks } from '../../src/api/query/promql/stale.ts';
+import { markStale } from '../../src/api/query/promql/stale.ts';
 import { nhcbSeries } from './nhcb.ts';
 import type { LoadCommand, LoadedSeries, ScriptSample } from './script.ts';
+import { isStaleNumber } from './stale-number.ts';
 
 interface StoredSeries {
   readonly labels: Labels;
@@ -84,8 +85,4 @@ function withHints(samples: readonly ScriptSample[]): ScriptSample[] {
 function hintBehind(before: FloatHistogram | undefined, histogram: FloatHistogram): CounterResetHint {
   if (histogram.counterReset === 'reset') return 'reset';
   return before !== undefined && isStaleNumber(before.sum) ? 'unknown' : hintAfter(before, histogram);
-}
-
-function isStaleNumber(value: number): boolean {
-  return new StaleMarks(Float64Array.of(value)).at(0);
 }

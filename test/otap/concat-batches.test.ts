@@ -19,6 +19,7 @@ import {
 import { checkBatch } from '../helpers/batch-invariants.ts';
 import { canonicalRows } from '../helpers/canonical-rows.ts';
 import { captureNames, readArrowStreams } from '../helpers/captures.ts';
+import { orphanAttribute } from '../helpers/orphan-attribute.ts';
 import { randomRequest } from '../helpers/otlp-wire-messages.ts';
 import { canonicalLines } from '../helpers/telemetry-rows.ts';
 
@@ -63,25 +64,8 @@ test('a row whose parent is missing gets none from the batches behind it', () =>
   const ids = first.logs.id?.values ?? [];
   const orphaned: CanonicalBatch = {
     ...first,
-    logAttrs: {
-      rowCount: 1,
-      // The one that the next row would get.
-      parentId: Uint32Array.of(Math.max(-1, ...ids) + 1),
-      parentValidity: null,
-      type: Uint8Array.of(0),
-      key: {
-        kind: 'utf8',
-        pool: { bytes: Buffer.from('k'), offsets: Uint32Array.of(0, 1), length: 1 },
-        indices: null,
-        validity: null,
-      },
-      str: null,
-      int: null,
-      double: null,
-      bool: null,
-      bytes: null,
-      ser: null,
-    },
+    // The one that the next row would get.
+    logAttrs: orphanAttribute(Math.max(-1, ...ids) + 1),
   };
   checkWhole([orphaned, decode('logs', randomRequest('logs', 2)), orphaned]);
   const faults = { orphanRows: 0 };

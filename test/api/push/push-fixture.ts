@@ -14,16 +14,11 @@ import {
   type RetainedLog,
   type RetentionSettings,
 } from '../../../src/log/index.ts';
-import {
-  type AttributesTable,
-  createStreamInspector,
-  decodeOtlp,
-  initZstd,
-  type LogsBatch,
-} from '../../../src/otap/index.ts';
+import { createStreamInspector, decodeOtlp, initZstd, type LogsBatch } from '../../../src/otap/index.ts';
 import { createStreamEncoder } from '../../../src/otap/stream-encoder.ts';
 import { ExportLogsServiceRequestSchema } from '../../gen/opentelemetry/proto/collector/logs/v1/logs_service_pb.js';
 import { durableOf } from '../../helpers/engine-log.ts';
+import { orphanAttribute } from '../../helpers/orphan-attribute.ts';
 
 /** Waits of tests: short, and the same rules. One entry a request, so that a target can tell entries apart; `merging.test.ts` lets them merge. */
 export const FAST = {
@@ -133,7 +128,7 @@ export async function startPush(
       const stream = log.openStream(SIGNAL_CODES.logs);
       for (const [index, bodies] of batches.entries()) {
         const decoded = decodeOtlp('logs', logsRequest(bodies), 'application/x-protobuf') as LogsBatch;
-        const batch = withOrphan ? { ...decoded, logAttrs: ORPHAN } : decoded;
+        const batch = withOrphan ? { ...decoded, logAttrs: orphanAttribute(ORPHAN_PARENT) } : decoded;
         const { batchId, record, headers, stateMessages } = inspector.inspect(encoder.encode(batch, BigInt(index)));
         const flags = stateMessages.length > 0 ? ENTRY_FLAGS.HAS_SCHEMA | ENTRY_FLAGS.HAS_DICTIONARY : 0;
         await stream.append({ batchId, record, headers, flags, stateUpdates: stateMessages });
@@ -144,25 +139,8 @@ export async function startPush(
   return fixture;
 }
 
-/** An attribute of a record that is in no batch. */
-const ORPHAN: AttributesTable = {
-  rowCount: 1,
-  parentId: Uint32Array.of(60_000),
-  parentValidity: null,
-  type: Uint8Array.of(0),
-  key: {
-    kind: 'utf8',
-    pool: { bytes: Buffer.from('k'), offsets: Uint32Array.of(0, 1), length: 1 },
-    indices: null,
-    validity: null,
-  },
-  str: null,
-  int: null,
-  double: null,
-  bool: null,
-  bytes: null,
-  ser: null,
-};
+/** No record of a fixture's batches has this id. */
+const ORPHAN_PARENT = 60_000;
 
 /** An OTLP request of logs with these bodies. */
 export function logsRequest(bodies: readonly string[]): Uint8Array {

@@ -4,7 +4,7 @@ import { compareLabels, compareStrings, type Labels } from '../promql/labels.ts'
 import type { SelectedSeries, Selection } from '../promql/source.ts';
 import { IndexKeeper } from './index-keeper.ts';
 import { BOUND_NAMES, boundsOf, type MatchedSeries, matchSeries } from './match-series.ts';
-import { metricName } from './metric-name.ts';
+import { storedMetricName } from './metric-name.ts';
 import { prometheusType } from './metric-type.ts';
 import type {
   Limited,
@@ -75,9 +75,7 @@ class StoredMetricsView implements MetricsView {
     return this.#withIndex(signal, (index) => {
       const byName = new Map<string, MetricMetadata[]>();
       for (const stored of index.stored) {
-        const kind =
-          stored.type === 'gauge' ? 'gauge' : stored.type === 'sum' && stored.isMonotonic ? 'monotonic-sum' : 'other';
-        const name = metricName({ name: stored.name, unit: stored.unit, kind }, this.#settings.strategy);
+        const name = storedMetricName(stored, this.#settings.strategy);
         if (name === undefined || (options.metric !== undefined && options.metric !== name)) continue;
         const known = byName.get(name) ?? [];
         const entry = { type: prometheusType(stored), unit: unitName(stored.unit, true), help: stored.description };

@@ -23,7 +23,7 @@ export function matchSeries(
   fromMs: number,
   untilMs: number,
 ): MatchedSeries[] {
-  const tests = matchers.map(({ name, ...matcher }) => ({ name, test: remembered(matcherTest({ name, ...matcher })) }));
+  const tests = matchers.map((matcher) => ({ name: matcher.name, test: remembered(matcherTest(matcher)) }));
   const matched: MatchedSeries[] = [];
   for (const position of candidates(index, tests)) {
     const entry = index.entries[position]!;

@@ -1,3 +1,4 @@
+import type { StoredSeries } from '../../../materialize/index.ts';
 import { NAME_RULES, type TranslationStrategy } from './translation.ts';
 import { escapedUnitWord, unitWords } from './unit-name.ts';
 
@@ -18,6 +19,15 @@ export function metricName(metric: NamedMetric, strategy: TranslationStrategy): 
   const escaped = addsSuffixes ? escapedSuffixedName(metric) : escapedName(metric.name);
   if (escaped === '') return undefined;
   return escaped !== metric.name && /^_+$/.test(escaped) ? undefined : escaped;
+}
+
+/** The Prometheus name of a stored series, without suffixes as above. */
+export function storedMetricName(
+  { name, unit, type, isMonotonic }: Pick<StoredSeries, 'name' | 'unit' | 'type' | 'isMonotonic'>,
+  strategy: TranslationStrategy,
+): string | undefined {
+  const kind = type === 'gauge' ? 'gauge' : type === 'sum' && isMonotonic ? 'monotonic-sum' : 'other';
+  return metricName({ name, unit, kind }, strategy);
 }
 
 /** Runs of what is not allowed become one `_`, but none at the ends. */

@@ -1,7 +1,7 @@
 import { type ActivityChunk, type StoredSeries, UNKNOWN_ORDINAL } from '../../../materialize/index.ts';
 import { formatFloat } from '../promql/format-float.ts';
 import { Labels } from '../promql/labels.ts';
-import { metricName } from './metric-name.ts';
+import { storedMetricName } from './metric-name.ts';
 import { SeriesLabels } from './series-labels.ts';
 import type { ViewSettings } from './view-settings.ts';
 
@@ -47,10 +47,7 @@ export class StoredIndex {
     for (const stored of series) {
       const ordinal = this.stored.length;
       this.stored.push(stored);
-      const name = metricName(
-        { name: stored.name, unit: stored.unit, kind: nameKind(stored) },
-        this.#settings.strategy,
-      );
+      const name = storedMetricName(stored, this.#settings.strategy);
       if (name === undefined) continue;
       const base = this.#shared(this.#labels.base(stored));
       for (const [part, suffix] of PARTS[stored.type])
@@ -152,8 +149,3 @@ const PARTS: Readonly<Record<StoredSeries['type'], readonly (readonly [SeriesPar
   ],
   unknown: [],
 };
-
-function nameKind({ type, isMonotonic }: StoredSeries): 'gauge' | 'monotonic-sum' | 'other' {
-  if (type === 'gauge') return 'gauge';
-  return type === 'sum' && isMonotonic ? 'monotonic-sum' : 'other';
-}
