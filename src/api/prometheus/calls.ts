@@ -98,7 +98,7 @@ export function createCalls({ view, settings, limits, post }: CallsOptions): Cal
         timer: undefined,
       };
       calls.set(id, call);
-      if (queue.size >= limits.queueMax) return fail(id, busy(limits.queueMax));
+      if (calls.size > limits.concurrencyMax + limits.queueMax) return fail(id, busy(limits.queueMax));
       call.timer = setTimeout(() => end(id, 'timeout'), timeoutOf(request, settings));
       call.abort.signal.addEventListener('abort', () => clearTimeout(call.timer), { once: true });
       void queue.add(() => execute(id, call, request));

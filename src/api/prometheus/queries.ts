@@ -101,7 +101,7 @@ function createQueryThread(
   { engine, logger, idleMaxMs, queryTimeoutMs }: ThreadParts,
   onEnded: (thread: QueryThread) => void,
 ): QueryThread {
-  const calls = new Map<number, AnswerQueue>();
+  const calls = new Map<number, Call>();
   let lastId = 0;
   let death: RequestFailure | null = null;
   let idle: NodeJS.Timeout | undefined;
@@ -119,7 +119,7 @@ function createQueryThread(
   function onEvent(event: PrometheusEvent): void {
     switch (event.type) {
       case 'chunk':
-        return calls.get(event.id)?.push(event.bytes);
+        return calls.get(event.id)?.answer.push(event.bytes);
       case 'end':
         return takeCall(event.id)?.end();
       case 'failure': {
@@ -135,11 +135,12 @@ function createQueryThread(
   function takeCall(id: number): AnswerQueue | undefined {
     const call = calls.get(id);
     calls.delete(id);
+    call?.forgetSignal();
     clearTimeout(idle);
     if (calls.size === 0 && death === null) {
       idle = setTimeout(() => void end(unavailable('its thread rests')), idleMaxMs).unref();
     }
-    return call;
+    return call?.answer;
   }
 
   function die(reason: string): void {
@@ -153,7 +154,10 @@ function createQueryThread(
     death = failure;
     clearTimeout(idle);
     store.end();
-    for (const call of calls.values()) call.fail(failure);
+    for (const { answer, forgetSignal } of calls.values()) {
+      forgetSignal();
+      answer.fail(failure);
+    }
     calls.clear();
     onEnded(thread);
   }
@@ -172,11 +176,11 @@ function createQueryThread(
       const leave = (failure: RequestFailure) => {
         if (takeCall(id) === undefined) return;
         send({ type: 'cancel', id });
-        call.fail(failure);
+        answer.fail(failure);
       };
       const cancel = () => leave(new RequestFailure('canceled', 'query was canceled in query execution'));
-      const call = createChunkQueue<RequestFailure>((bytes) => send({ type: 'credit', id, bytes }), cancel);
-      calls.set(id, call);
+      const answer = createChunkQueue<RequestFailure>((bytes) => send({ type: 'credit', id, bytes }), cancel);
+      calls.set(id, { answer, forgetSignal: () => signal.removeEventListener('abort', cancel) });
       send({ type: 'call', id, request });
       signal.addEventListener('abort', cancel, { once: true });
       // The thread keeps the time itself, but for work that does not let go of it.
@@ -186,15 +190,21 @@ function createQueryThread(
         Math.max(0, wantedMs) + LIMITS.prometheusLateMs,
       );
       try {
-        await call.ready;
+        await answer.ready;
       } finally {
         clearTimeout(late);
       }
-      return call.chunks;
+      return answer.chunks;
     },
     end,
   };
   return thread;
+}
+
+interface Call {
+  readonly answer: AnswerQueue;
+  /** The signal of its client may live longer. */
+  readonly forgetSignal: () => void;
 }
 
 type AnswerQueue = ChunkQueue<RequestFailure>;

@@ -68,7 +68,7 @@ type Parameters = Readonly<Record<string, string>>;
 
 /** As Grafana's backend asks: a form, with keys sorted. */
 export async function post(base: string, path: string, parameters: Parameters): Promise<Answer> {
-  const body = new URLSearchParams(Object.entries(parameters).toSorted()).toString();
+  const body = new URLSearchParams(Object.entries(parameters).toSorted(byName)).toString();
   const headers = {
     'Content-Type': 'application/x-www-form-urlencoded',
     'User-Agent': 'Grafana/13.1.0 (linux; amd64) prometheus/13.1.7',
@@ -79,6 +79,8 @@ export async function post(base: string, path: string, parameters: Parameters): 
   };
   return answerOf(await fetch(base + path, { method: 'POST', body, headers }));
 }
+
+const byName = ([left]: [string, string], [right]: [string, string]): number => (left < right ? -1 : 1);
 
 export async function get(base: string, path: string, parameters: Parameters = {}): Promise<Answer> {
   const query = new URLSearchParams(parameters).toString();
