@@ -386,7 +386,7 @@ export const LIMITS = {
   /** That thread ends, and its index of series goes, when nobody asked for this long: dashboards come back every few seconds or minutes. */
   prometheusIdleMaxMs: 5 * 60_000,
   /** How much longer than its time limit a query may take to say so, before it is answered without its thread. */
-  prometheusLateMs: 1_000,
+  prometheusLateMs: 5_000,
   /** Seconds after which a client that got 503 may come again. */
   prometheusRetryAfterSeconds: 1,
   /** Form of a request: what Go's servers read, Prometheus too. */
