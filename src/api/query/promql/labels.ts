@@ -12,7 +12,9 @@ export class Labels {
     this.values = values;
   }
 
-  static readonly empty = new Labels([], []);
+  static get empty(): Labels {
+    return NO_LABELS;
+  }
 
   /** A key that equal label sets, and only they, share. Made when it is first asked for: most label sets on the way to a result never are. */
   get key(): string {
@@ -73,6 +75,9 @@ export class Labels {
     return new Labels(names, values);
   }
 }
+
+// Not a static field: TypeScript 7.0 gives a class that names itself in one another name, which is set too late.
+const NO_LABELS = Labels.ofSorted([], []);
 
 /** Orders strings by their UTF-8 bytes, as Go does; JavaScript's own order differs beyond U+FFFF. */
 export function compareStrings(left: string, right: string): number {
