@@ -138,7 +138,7 @@ function createQueryThread(
     call?.forgetSignal();
     clearTimeout(idle);
     if (calls.size === 0 && death === null) {
-      idle = setTimeout(() => void end(unavailable('its thread rests')), idleMaxMs).unref();
+      idle = setTimeout(() => void end(unavailable('their thread rests')), idleMaxMs).unref();
     }
     return call?.answer;
   }
@@ -146,7 +146,8 @@ function createQueryThread(
   function die(reason: string): void {
     if (death !== null) return;
     logger.error('The thread of the Prometheus API died', { reason, requests: calls.size });
-    endBy(unavailable(reason));
+    // Why is for the log: it may tell what others asked.
+    endBy(unavailable('their thread died'));
   }
 
   function endBy(failure: RequestFailure): void {
