@@ -19,6 +19,8 @@ import { seriesCount, writeLabels, writeList, writeValue } from './value-json.ts
 /** What answers are made from. */
 export interface AnswerContext {
   readonly view: MetricsView;
+  /** What the store lacks now, null: nothing. */
+  readonly lacking: () => string | null;
   readonly settings: PrometheusSettings;
   readonly signal: AbortSignal;
   /** When the request came and when work on it began, by `performance.now()`. */
@@ -71,7 +73,14 @@ function writeData(output: JsonOutput, data: unknown): void {
 }
 
 /** Writes what stands behind `data`. */
-function writeTail(output: JsonOutput, warnings: readonly string[], infos: readonly string[] = []): void {
+function writeTail(
+  output: JsonOutput,
+  { lacking }: AnswerContext,
+  own: readonly string[],
+  infos: readonly string[] = [],
+): void {
+  const lack = lacking();
+  const warnings = lack === null ? own : [lack, ...own];
   if (warnings.length > 0) {
     output.ascii(',"warnings":');
     output.value(atMost(warnings, 'warning'));
@@ -145,7 +154,7 @@ async function writeQuery(output: JsonOutput, request: QueryRequest, context: An
     });
   }
   output.ascii('}');
-  writeTail(output, warnings, evaluation.infos);
+  writeTail(output, context, warnings, evaluation.infos);
 }
 
 /** Upstream refuses these before it evaluates anything. */
@@ -167,8 +176,9 @@ function warningOfStats(stats: string): string | null {
 async function writeExemplars(
   output: JsonOutput,
   { query, fromMs, untilMs }: Extract<PrometheusRequest, { kind: 'exemplars' }>,
-  { view, settings, signal }: AnswerContext,
+  context: AnswerContext,
 ): Promise<void> {
+  const { view, settings, signal } = context;
   const selectors = selectorsOf(parseExpression(query, settings.syntax));
   const found = selectors.length === 0 ? [] : await view.exemplars({ selectors, fromMs, untilMs, limit: 0 }, signal);
   output.ascii(HEAD);
@@ -187,7 +197,7 @@ async function writeExemplars(
     });
     output.ascii('}');
   });
-  writeTail(output, []);
+  writeTail(output, context, []);
 }
 
 function selectorsOf(expression: Expression): readonly (readonly LabelMatcher[])[] {
@@ -198,20 +208,21 @@ function selectorsOf(expression: Expression): readonly (readonly LabelMatcher[])
 async function writeSeriesLists(
   output: JsonOutput,
   { kind, name, matchers, ...range }: SeriesRequest,
-  { view, signal }: AnswerContext,
+  context: AnswerContext,
 ): Promise<void> {
+  const { view, signal } = context;
   const wanted = { ...range, selectors: readSelectors(matchers, kind === 'series' ? 'match[]' : undefined) };
   if (kind === 'series') {
     const { items, isCut } = await view.series(wanted, signal);
     output.ascii(HEAD);
     await writeList(output, items, 0, async (labels) => writeLabels(output, labels));
-    return writeTail(output, isCut ? [TRUNCATED] : []);
+    return writeTail(output, context, isCut ? [TRUNCATED] : []);
   }
   const texts: Limited<string> =
     kind === 'labels' ? await view.labelNames(wanted, signal) : await view.labelValues(name, wanted, signal);
   output.ascii(HEAD);
   await writeList(output, texts.items, 0, async (text) => output.text(text));
-  return writeTail(output, texts.isCut ? [TRUNCATED] : []);
+  return writeTail(output, context, texts.isCut ? [TRUNCATED] : []);
 }
 
 /** Selectors of `match[]`. `parameter`: what errors name, undefined where upstream names nothing. */

@@ -17,6 +17,8 @@ export interface Calls {
 
 export interface CallsOptions {
   readonly view: MetricsView;
+  /** What the store lacks now, null: nothing. */
+  readonly lacking: () => string | null;
   readonly settings: PrometheusSettings;
   readonly limits: ThreadLimits;
   readonly post: (event: PrometheusEvent, transfer?: readonly ArrayBuffer[]) => void;
@@ -33,7 +35,7 @@ interface Call {
   timer: NodeJS.Timeout | undefined;
 }
 
-export function createCalls({ view, settings, limits, post }: CallsOptions): Calls {
+export function createCalls({ view, lacking, settings, limits, post }: CallsOptions): Calls {
   const calls = new Map<number, Call>();
   const queue = new PQueue({ concurrency: limits.concurrencyMax });
 
@@ -62,7 +64,7 @@ export function createCalls({ view, settings, limits, post }: CallsOptions): Cal
       signal.throwIfAborted();
     });
     try {
-      await writeAnswer(output, request, { view, settings, signal, arrivedMs: call.arrivedMs, begunMs });
+      await writeAnswer(output, request, { view, lacking, settings, signal, arrivedMs: call.arrivedMs, begunMs });
       await output.flush();
       if (calls.delete(id)) post({ type: 'end', id });
     } catch (error) {

@@ -9,6 +9,8 @@ export interface StoreAsks {
   /** As the engine's `sql`. */
   ask(request: SqlRequest, signal: AbortSignal): Promise<Pick<SqlAnswer, 'chunks'>>;
   receive(reply: StoreReply): void;
+  /** What the tables of metrics lacked when they were last asked, null: nothing. */
+  lacking(): string | null;
 }
 
 /** For the views of one thread. */
@@ -17,6 +19,7 @@ export function createStoreAsks(post: (question: StoreQuestion) => void): StoreA
   // The engine queues questions of everybody: one thread must not fill that queue.
   const places = new PQueue({ concurrency: LIMITS.prometheusAsksMax });
   let lastId = 0;
+  let lacking: string | null = null;
 
   function begin(request: SqlRequest, signal: AbortSignal, over: () => void): ChunkQueue {
     const id = ++lastId;
@@ -64,7 +67,12 @@ export function createStoreAsks(post: (question: StoreQuestion) => void): StoreA
         );
       });
     },
+    lacking: () => lacking,
     receive(reply) {
+      if (reply.type === 'store-lacks') {
+        ({ lacking } = reply);
+        return undefined;
+      }
       const queue = answers.get(reply.id);
       if (reply.type === 'store-chunk') return queue?.push(reply.bytes);
       answers.delete(reply.id);

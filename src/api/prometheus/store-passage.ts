@@ -1,6 +1,6 @@
 /** Passes questions of the thread of the Prometheus API to the engine, and the answers back, no faster than they are taken. */
 import { createWake, errorMessage, LIMITS, type SerializedError, TreasuryError, type Wake } from '../../base/index.ts';
-import type { Engine, SqlRequest } from '../../materialize/index.ts';
+import type { Engine, IncompleteTables, SqlRequest } from '../../materialize/index.ts';
 import type { StoreQuestion, StoreReply } from './types.ts';
 
 export interface StorePassage {
@@ -25,7 +25,8 @@ export function passToStore(
   async function pass(id: number, request: SqlRequest, { abort, wake }: Passing): Promise<void> {
     const { signal } = abort;
     try {
-      const { chunks } = await engine.sql(request, signal);
+      const { chunks, incomplete = [] } = await engine.sql(request, signal);
+      if (!signal.aborted) post({ type: 'store-lacks', id, lacking: lackingMetrics(incomplete) }, []);
       for await (const chunk of chunks) {
         const passing = running.get(id);
         if (passing === undefined) return;
@@ -68,6 +69,13 @@ export function passToStore(
       for (const id of running.keys()) cancel(id);
     },
   };
+}
+
+function lackingMetrics(incomplete: readonly IncompleteTables[]): string | null {
+  const metrics = incomplete.find(({ projection }) => projection === 'metrics');
+  if (metrics === undefined) return null;
+  const { from, to, of } = metrics;
+  return `the tables of metrics are being built from the log: they have entries ${from} to ${to} of ${of}`;
 }
 
 /** Only a whole buffer of its own can be moved to another thread. */

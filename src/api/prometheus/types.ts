@@ -89,6 +89,8 @@ export type PrometheusCommand =
   /** The client took this many bytes. */
   | { readonly type: 'credit'; readonly id: number; readonly bytes: number }
   | { readonly type: 'cancel'; readonly id: number }
+  /** Before the first chunk: what the tables of metrics lack, null: nothing. */
+  | { readonly type: 'store-lacks'; readonly id: number; readonly lacking: string | null }
   | { readonly type: 'store-chunk'; readonly id: number; readonly bytes: Uint8Array }
   | { readonly type: 'store-end'; readonly id: number }
   | { readonly type: 'store-error'; readonly id: number; readonly error: SerializedError };

@@ -15,7 +15,7 @@ const view = createMetricsView(
   createMetricScans((request, signal) => store.ask(request, signal)),
   settings.view,
 );
-const calls = createCalls({ view, settings, limits, post });
+const calls = createCalls({ view, lacking: () => store.lacking(), settings, limits, post });
 collectAtRest();
 
 port.on('message', (command: PrometheusCommand) => {

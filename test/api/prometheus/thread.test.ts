@@ -240,6 +240,24 @@ test('a large answer over HTTP is the same plain and with gzip, to readers of an
   assert.ok(zipped.text.length > ONE_MIB);
 });
 
+test('what the tables of metrics lack is a warning until they lack nothing', async (t) => {
+  let incomplete: SqlAnswer['incomplete'] = [
+    { projection: 'logs', from: 0n, to: 1n, of: 9n },
+    { projection: 'metrics', from: 0n, to: 500n, of: 1000n },
+  ];
+  const { queries } = startThreads(t, {
+    engine: { sql: async () => ({ ...emptyAnswer(), ...(incomplete === undefined ? {} : { incomplete }) }) },
+  });
+  const lacking = 'the tables of metrics are being built from the log: they have entries 0 to 500 of 1000';
+  const labels = { kind: 'labels', name: '', matchers: [], fromMs: 0, untilMs: 1, limit: 0 } as const;
+  for (const request of [instant('up'), labels]) {
+    const { warnings } = JSON.parse(await textOf(queries, request)) as { warnings: unknown };
+    assert.deepEqual(warnings, [lacking]);
+  }
+  incomplete = undefined;
+  assert.doesNotMatch(await textOf(queries, instant('up')), /warnings/);
+});
+
 test('queries of several clients share the thread', async (t) => {
   const { queries } = startThreads(t, { limits: { concurrencyMax: LIMITS.prometheusConcurrencyMax } });
   let isLargeDone = false;
