@@ -40,8 +40,9 @@ async function readBody(request: IncomingMessage): Promise<string> {
   try {
     for await (const part of request as AsyncIterable<Buffer>) {
       bytes += part.length;
-      if (bytes > LIMITS.prometheusFormBytesMax) break;
-      parts.push(part);
+      // What is too much is read on for a while: a client that still sends would find a broken connection and no answer.
+      if (bytes > 2 * LIMITS.prometheusFormBytesMax) break;
+      if (bytes <= LIMITS.prometheusFormBytesMax) parts.push(part);
     }
   } catch (error) {
     throw new RequestFailure('bad_data', `error parsing form values: ${errorMessage(error)}`);
