@@ -36,6 +36,7 @@ before(async () => {
       gauge('odd', [T], Number.NaN),
       nativeHistogram(),
       classicHistogram(),
+      withExemplar(),
     ],
     { resource: { 'service.name': 'cart', 'service.instance.id': 'cart-1', 'os.type': 'linux' } },
   );
@@ -95,6 +96,17 @@ test('expressions of ranges, and strings, have their own types', async () => {
   assert.deepEqual(string.body.data, { resultType: 'string', result: [1.5, 'a "b"'] });
 });
 
+test('exemplars stand beside the labels of their series, with numbers as times and strings as values', async () => {
+  const expression = 'histogram_quantile(0.9, sum by (le) (rate(size_bytes_bucket[5m]))) + sum(rate(clicks_total[5m]))';
+  const { body } = await query('/query_exemplars', { query: expression, ...RANGE });
+  assert.deepEqual(body.data, [
+    {
+      seriesLabels: { __name__: 'clicks_total', instance: 'cart-1', job: 'cart' },
+      exemplars: [{ labels: { trace_id: '0af7651916cd43dd8448eb211c80319c' }, value: '0.25', timestamp: T - 0.5 }],
+    },
+  ]);
+});
+
 test('native histograms have buckets with the rule of their boundaries', async () => {
   const instant = await query('/query', { query: 'latency_seconds', time: `${T}` });
   const { result } = instant.body.data as { result: { metric: object; histogram: unknown }[] };
@@ -135,6 +147,7 @@ test('the startup of a datasource: rules, exemplars with milliseconds, names, me
   assert.deepEqual(exemplars.body, { status: 'success', data: [] });
   const names = await get(server.base, '/label/__name__/values', { ...RANGE, limit: '40000' });
   assert.deepEqual(names.body.data, [
+    'clicks_total',
     'latency_seconds',
     'odd',
     'queue_size',
@@ -236,6 +249,24 @@ function nativeHistogram(): object {
           zeroThreshold: 0.001,
           positive: { offset: 0, bucketCounts: ['3', '4'] },
           negative: { offset: 0, bucketCounts: ['1'] },
+        },
+      ],
+    },
+  };
+}
+
+function withExemplar(): object {
+  return {
+    name: 'clicks',
+    sum: {
+      aggregationTemporality: 2,
+      isMonotonic: true,
+      dataPoints: [
+        {
+          startTimeUnixNano: nanos(T - 300),
+          timeUnixNano: nanos(T),
+          asDouble: 1,
+          exemplars: [{ timeUnixNano: nanos(T - 0.5), asDouble: 0.25, traceId: '0af7651916cd43dd8448eb211c80319c' }],
         },
       ],
     },

@@ -1,5 +1,5 @@
 /**
- * Goal: the texts that tests of this folder expect are Prometheus' own.
+ * Goal: the texts that tests of the Prometheus API expect are Prometheus' own.
  * Method: with PROMETHEUS naming its binary, one with an empty store, and one that was sent the same OTLP, are asked the same.
  */
 import assert from 'node:assert/strict';
@@ -12,10 +12,10 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { nanos, otlpAttributes } from '../../helpers/metrics-view.ts';
-import { scratchDirectory } from '../../helpers/server-process.ts';
-import { EMPTY, REFUSED } from './empty-store-requests.ts';
-import { type Envelope, get, post, startPrometheusServer } from './prometheus-server.ts';
+import { nanos, otlpAttributes } from '../helpers/metrics-view.ts';
+import { scratchDirectory } from '../helpers/server-process.ts';
+import { EMPTY, REFUSED } from '../api/prometheus/empty-store-requests.ts';
+import { type Envelope, get, post, startPrometheusServer } from '../api/prometheus/prometheus-server.ts';
 
 const binary = process.env['PROMETHEUS'];
 const skip = binary === undefined ? 'PROMETHEUS names no binary' : false;
