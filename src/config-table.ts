@@ -277,9 +277,9 @@ export const OPTIONS: readonly OptionSpec[] = [
     key: 'promqlTimeoutMs',
     placeholder: 'DURATION',
     default: `${LIMITS.prometheusTimeoutMs / 60_000}m`,
-    description: 'Time after which a PromQL query is stopped.',
+    description: 'Time after which a PromQL query is stopped, up to 24h.',
     commands: ['serve'],
-    parse: durationMs,
+    parse: (text) => durationMs(text, LIMITS.prometheusTimeoutMaxMs),
   },
   {
     flag: 'enable-feature',

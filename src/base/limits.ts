@@ -395,6 +395,8 @@ export const LIMITS = {
   prometheusPointsMax: 11_000,
   /** How long a PromQL query may take, how many samples it may hold, and how far it looks back for one: Prometheus' own defaults. */
   prometheusTimeoutMs: 120_000,
+  /** The longest time limit that may be set: Node's timers end at 24 days. */
+  prometheusTimeoutMaxMs: 24 * 60 * 60_000,
   prometheusSamplesMax: 50_000_000,
   prometheusLookbackMs: 300_000,
   /** Most entries of each list of `status/tsdb`. */

@@ -124,6 +124,7 @@ const REFUSED: readonly (readonly [readonly string[], Record<string, string>, Re
   [['--memory-limit', '1GB'], {}, /whole number from 64/],
   [['--log-level', 'inf'], {}, /did you mean info\?/],
   [['--prometheus-translation', 'NoUTF8'], {}, /did you mean NoTranslation|did you mean NoUTF8EscapingWithSuffixes/],
+  [['--promql-timeout', '25h'], {}, /from 1s to 1d/],
   [['--enable-feature', 'promql-experimental'], {}, /did you mean promql-experimental-functions\?/],
   [['--promote-resource-attributes', 'a,,b'], {}, /it must be none or names separated by commas/],
   [['--materialize', 'no'], {}, /it must be one of on, off/],
