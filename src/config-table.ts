@@ -1,5 +1,16 @@
 /** The one table of options. Flags, environment variables, `--help` and docs/configuration.md come from it. */
-import { ENTRY_TABLES, type EntryTable, LIMITS, type LogLevel, type Signal, SIGNALS } from './base/index.ts';
+import {
+  ENTRY_TABLES,
+  type EntryTable,
+  LIMITS,
+  type LogLevel,
+  PROMETHEUS_FEATURES,
+  type PrometheusFeature,
+  PROMOTED_RESOURCE_ATTRIBUTES,
+  type Signal,
+  SIGNALS,
+  TRANSLATION_STRATEGIES,
+} from './base/index.ts';
 import type { CommandName } from './config-commands.ts';
 import { type NamedExport, namedExport, redactedExport } from './export-url.ts';
 import {
@@ -7,6 +18,7 @@ import {
   type ListenAddress,
   listenAddress,
   httpUrl,
+  nameList,
   nonEmpty,
   oneOf,
   PULL_FORMATS,
@@ -38,6 +50,13 @@ export interface Config {
   readonly threads: number;
   readonly sqlTimeoutMs: number;
   readonly sqlRowsMax: number;
+  readonly prometheusTranslation: (typeof TRANSLATION_STRATEGIES)[number];
+  /** Keys of resource attributes that are labels of every series. */
+  readonly promoteResourceAttributes: readonly string[];
+  readonly promqlLookbackMs: number;
+  readonly promqlSamplesMax: number;
+  readonly promqlTimeoutMs: number;
+  readonly enableFeature: readonly PrometheusFeature[];
   /** Exporters that are there from the start. */
   readonly exports: readonly NamedExport[];
   readonly logLevel: LogLevel;
@@ -215,6 +234,61 @@ export const OPTIONS: readonly OptionSpec[] = [
     description: 'Rows of an answer to SQL; an answer that is cut there says so.',
     commands: ['serve'],
     parse: integer(1, 1_000_000_000),
+  },
+  {
+    flag: 'prometheus-translation',
+    key: 'prometheusTranslation',
+    placeholder: 'STRATEGY',
+    default: TRANSLATION_STRATEGIES[0],
+    description: `What metrics and labels are called in PromQL: ${TRANSLATION_STRATEGIES.join(', ')}. Stored names stay as they are.`,
+    commands: ['serve'],
+    parse: oneOf(TRANSLATION_STRATEGIES),
+  },
+  {
+    flag: 'promote-resource-attributes',
+    key: 'promoteResourceAttributes',
+    placeholder: 'KEYS',
+    default: PROMOTED_RESOURCE_ATTRIBUTES.join(','),
+    description:
+      'Resource attributes that are labels of every series in PromQL, separated by commas, or none. target_info has all of them.',
+    commands: ['serve'],
+    parse: nameList(),
+  },
+  {
+    flag: 'promql-lookback',
+    key: 'promqlLookbackMs',
+    placeholder: 'DURATION',
+    default: `${LIMITS.prometheusLookbackMs / 60_000}m`,
+    description: 'How old the newest sample of a series may be for PromQL to take it.',
+    commands: ['serve'],
+    parse: durationMs,
+  },
+  {
+    flag: 'promql-max-samples',
+    key: 'promqlSamplesMax',
+    placeholder: 'COUNT',
+    default: String(LIMITS.prometheusSamplesMax),
+    description: 'Samples that one PromQL query may hold in memory, 16 bytes each; one that needs more fails.',
+    commands: ['serve'],
+    parse: integer(1, 1_000_000_000),
+  },
+  {
+    flag: 'promql-timeout',
+    key: 'promqlTimeoutMs',
+    placeholder: 'DURATION',
+    default: `${LIMITS.prometheusTimeoutMs / 60_000}m`,
+    description: 'Time after which a PromQL query is stopped, up to 24h.',
+    commands: ['serve'],
+    parse: (text) => durationMs(text, LIMITS.prometheusTimeoutMaxMs),
+  },
+  {
+    flag: 'enable-feature',
+    key: 'enableFeature',
+    placeholder: 'FEATURES',
+    default: 'none',
+    description: `Experimental parts of PromQL that are understood, separated by commas, by Prometheus' names: ${PROMETHEUS_FEATURES.join(', ')}.`,
+    commands: ['serve'],
+    parse: nameList(PROMETHEUS_FEATURES),
   },
   {
     flag: 'export',

@@ -64,6 +64,16 @@ export function webOrigins(text: string): readonly string[] {
   return origins;
 }
 
+/** Names of a list separated by commas, or none. Without `names`: any. */
+export function nameList<Name extends string>(names?: readonly Name[]): (text: string) => readonly Name[] {
+  return (text) => {
+    if (text === '' || text === 'none') return [];
+    const given = text.split(',').map((name) => name.trim());
+    if (given.includes('')) throw new Error('it must be none or names separated by commas');
+    return names === undefined ? (given as Name[]) : given.map(oneOf(names));
+  };
+}
+
 /** A base URL, without a slash at its end. */
 export function httpUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;

@@ -14,12 +14,14 @@ const BYTES_OF = {
 /** A century: longer is a slip of the fingers. */
 const DURATION_MAX_MS = 36_525 * MS_OF.d;
 
-/** Milliseconds of `7d`, `12h`, `1.5h`, `90m`, `30s` or `2w`. Throws an Error that says what is allowed. */
-export function durationMs(text: string): number {
+/** Milliseconds of `7d`, `12h`, `1.5h`, `90m`, `30s` or `2w`. At most `msMax`. Throws an Error that says what is allowed. */
+export function durationMs(text: string, msMax = DURATION_MAX_MS): number {
   const [, digits, unit] = /^(\d+(?:\.\d+)?)([smhdw])$/.exec(text) ?? [];
   const ms = Math.round(Number(digits) * MS_OF[(unit ?? 's') as keyof typeof MS_OF]);
-  if (digits === undefined || ms < MS_OF.s || ms > DURATION_MAX_MS) {
-    throw new Error('it must be a number and one of s, m, h, d, w, such as 7d, 12h or 90m, from 1s to 36525d');
+  if (digits === undefined || ms < MS_OF.s || ms > msMax) {
+    throw new Error(
+      `it must be a number and one of s, m, h, d, w, such as 7d, 12h or 90m, from 1s to ${msMax / MS_OF.d}d`,
+    );
   }
   return ms;
 }

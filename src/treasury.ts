@@ -5,12 +5,15 @@ import {
   createAdmission,
   createExporterManager,
   createOtlpIntake,
+  createPrometheusQueries,
   createPulls,
   type ExporterManager,
   type GrpcServer,
   type HttpListener,
   offsetAtTime,
   type OffsetAtTime,
+  type PrometheusQueries,
+  prometheusSettings,
   type Pulls,
   readExporter,
   startGrpcServer,
@@ -102,6 +105,8 @@ export async function startTreasury(config: Config, logger: Logger): Promise<Tre
     started.push({ name: 'tables hold', stop: () => tablesHold.stop() });
     const pulls = createPulls({ log, logDirectory: folders.log, logger });
     started.push({ name: 'pulls', stop: () => pulls.stop() });
+    const prometheus = createPrometheusQueries({ engine, settings: prometheusSettingsOf(config), logger });
+    started.push({ name: 'PromQL', stop: () => prometheus.stop() });
     const places = { engine, pulls, sqlLimits: sqlLimitsOf(config) };
     const atTime: OffsetAtTime = (unixNano, by) =>
       offsetAtTime(places, by === 'event' ? { eventTime: unixNano } : { receivedAt: unixNano });
@@ -119,6 +124,7 @@ export async function startTreasury(config: Config, logger: Logger): Promise<Tre
       log,
       engine,
       pulls,
+      prometheus,
       cursors,
       exporters,
       offsetAtTime: atTime,
@@ -174,6 +180,17 @@ function sqlLimitsOf({ sqlRowsMax, sqlTimeoutMs }: Config): { readonly rowsMax: 
   return { rowsMax: sqlRowsMax, timeoutMs: sqlTimeoutMs };
 }
 
+function prometheusSettingsOf(config: Config): PrometheusQueries['settings'] {
+  return prometheusSettings({
+    strategy: config.prometheusTranslation,
+    promotedResourceAttributes: config.promoteResourceAttributes,
+    lookbackMs: config.promqlLookbackMs,
+    samplesMax: config.promqlSamplesMax,
+    queryTimeoutMs: config.promqlTimeoutMs,
+    features: config.enableFeature,
+  });
+}
+
 interface Ports {
   readonly grpc: GrpcServer;
   readonly otlpHttp: HttpListener;
@@ -185,6 +202,7 @@ interface PortParts {
   readonly log: Log;
   readonly engine: SupervisedEngine;
   readonly pulls: Pulls;
+  readonly prometheus: PrometheusQueries;
   readonly cursors: Cursors;
   readonly exporters: ExporterManager;
   readonly offsetAtTime: OffsetAtTime;

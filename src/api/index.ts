@@ -7,6 +7,8 @@ export { startOtlpHttpServer } from './http/otlp-listener.ts';
 export { type HttpServerOptions, startHttpServer } from './http/server.ts';
 export type { HttpServices } from './http/services.ts';
 export { offsetAtTime } from './pull/offsets.ts';
+export { prometheusSettings } from './prometheus/features.ts';
+export { createPrometheusQueries, type PrometheusQueries } from './prometheus/queries.ts';
 export { createPulls, type Pulls, type PullsOptions } from './pull/pulls.ts';
 export { readExporter } from './push/exporter-config.ts';
 export type { OffsetAtTime } from './push/log-place.ts';

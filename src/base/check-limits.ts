@@ -42,6 +42,7 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   assert(limits.pushMessageBytesMax <= limits.messageBytesMax, 'what we send must fit what we take');
   assert(limits.engineStopMaxMs < limits.shutdownMaxMs, 'the engine must stop before the process is forced to');
   assert(limits.sqlConcurrencyMax + 2 <= LIBUV_THREADS, 'queries and the materializer must leave a thread for fsync');
+  assert(limits.prometheusAsksMax < limits.sqlQueueMax, 'PromQL must leave room for SQL of others');
   assert(limits.otlpHttpHeadMaxMs <= limits.otlpHttpRequestMaxMs, 'a head must fit the time of its request');
   assert(limits.otlpHttpStallMaxMs < limits.otlpHttpRequestMaxMs, 'a body that stalls must end before a slow one');
   assert(limits.otlpJsonBytesMax <= limits.decompressedBytesMax, 'JSON must not be worth more than protobuf');

@@ -26,6 +26,12 @@ export {
 } from './logger.ts';
 export { type AppliedStep, type MigrationStep, pendingSteps, readMigrationSteps } from './migration-steps.ts';
 export { nearest } from './nearest.ts';
+export {
+  PROMETHEUS_FEATURES,
+  type PrometheusFeature,
+  PROMOTED_RESOURCE_ATTRIBUTES,
+  TRANSLATION_STRATEGIES,
+} from './prometheus.ts';
 export { refuseOtherThanFile } from './regular-file.ts';
 export { makeFolder, removeFile, replaceFile, syncPath, UNFINISHED_SUFFIX } from './replace-file.ts';
 export { collectAtRest } from './rest.ts';

@@ -373,4 +373,32 @@ export const LIMITS = {
   promqlSeriesValuesMax: 1_000_000,
   /** Time for which an evaluation of PromQL keeps its thread, between chunks of work: others wait no longer for theirs, and an abort is seen. */
   promqlSliceMs: 20,
+  /** Requests of the Prometheus API that are worked on at a time: what Prometheus itself allows. */
+  prometheusConcurrencyMax: 20,
+  /** Requests that wait for that; past it they get 503. A dashboard sends some dozens at once. */
+  prometheusQueueMax: 256,
+  /** Questions of that thread to the store at a time: fewer than the engine queues, so that SQL of others finds room. */
+  prometheusAsksMax: 8,
+  /** Bytes of one answer between that thread and a slow client. */
+  prometheusBufferedBytesMax: 1 * MIB,
+  /** JavaScript heap of that thread in MiB: labels of a million series; samples lie outside of it. */
+  prometheusHeapMibMax: 1536,
+  /** That thread ends, and its index of series goes, when nobody asked for this long: dashboards come back every few seconds or minutes. */
+  prometheusIdleMaxMs: 5 * 60_000,
+  /** How much longer than its time limit a query may take to say so, before it is answered without its thread. */
+  prometheusLateMs: 5_000,
+  /** Seconds after which a client that got 503 may come again. */
+  prometheusRetryAfterSeconds: 1,
+  /** Form of a request: what Go's servers read, Prometheus too. */
+  prometheusFormBytesMax: 10 * MIB,
+  /** Points of a series in an answer to a range query: Prometheus' own bound. */
+  prometheusPointsMax: 11_000,
+  /** How long a PromQL query may take, how many samples it may hold, and how far it looks back for one: Prometheus' own defaults. */
+  prometheusTimeoutMs: 120_000,
+  /** The longest time limit that may be set: Node's timers end at 24 days. */
+  prometheusTimeoutMaxMs: 24 * 60 * 60_000,
+  prometheusSamplesMax: 50_000_000,
+  prometheusLookbackMs: 300_000,
+  /** Most entries of each list of `status/tsdb`. */
+  prometheusCardinalityMax: 10_000,
 } as const;

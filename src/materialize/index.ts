@@ -29,6 +29,7 @@ export {
 } from './supervised-engine.ts';
 export type { FlushedFiles, TableFolder, TableFolderFormat, TableFolderState } from './table-folder.ts';
 export { openTableFolder, readTableFolder } from './table-folders.ts';
+export { createMetricScans } from './scan/metric-scans.ts';
 export { UNKNOWN_ORDINAL } from './scan/types.ts';
 export type {
   ActivityChunk,

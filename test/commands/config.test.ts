@@ -69,6 +69,24 @@ test('retention is read with its units, and off or by the disk without', () => {
   }
 });
 
+test('metrics look to Prometheus as in otel-lgtm unless something else is named', () => {
+  const config = configOf([]);
+  assert.equal(config.prometheusTranslation, 'UnderscoreEscapingWithSuffixes');
+  assert.equal(config.promoteResourceAttributes.length, 27);
+  assert.deepEqual(
+    [config.promqlLookbackMs, config.promqlTimeoutMs, config.promqlSamplesMax],
+    [300_000, 120_000, 50e6],
+  );
+  assert.deepEqual(config.enableFeature, []);
+  const named = configOf([], {
+    TREASURY_PROMOTE_RESOURCE_ATTRIBUTES: 'host.name, service.name',
+    TREASURY_ENABLE_FEATURE: 'promql-experimental-functions,type-and-unit-labels',
+  });
+  assert.deepEqual(named.promoteResourceAttributes, ['host.name', 'service.name']);
+  assert.deepEqual(named.enableFeature, ['promql-experimental-functions', 'type-and-unit-labels']);
+  assert.deepEqual(configOf(['--promote-resource-attributes', 'none']).promoteResourceAttributes, []);
+});
+
 const REFUSED: readonly (readonly [readonly string[], Record<string, string>, RegExp])[] = [
   [['--gprc', 'x'], {}, /Unknown flag --gprc: did you mean --grpc\?/],
   [['--otlphttp', 'x'], {}, /did you mean --otlp-http\?/],
@@ -105,6 +123,10 @@ const REFUSED: readonly (readonly [readonly string[], Record<string, string>, Re
   [['--retention-bytes', 'lots'], {}, /such as 50GB or 500MB/],
   [['--memory-limit', '1GB'], {}, /whole number from 64/],
   [['--log-level', 'inf'], {}, /did you mean info\?/],
+  [['--prometheus-translation', 'NoUTF8'], {}, /did you mean NoTranslation|did you mean NoUTF8EscapingWithSuffixes/],
+  [['--promql-timeout', '25h'], {}, /from 1s to 1d/],
+  [['--enable-feature', 'promql-experimental'], {}, /did you mean promql-experimental-functions\?/],
+  [['--promote-resource-attributes', 'a,,b'], {}, /it must be none or names separated by commas/],
   [['--materialize', 'no'], {}, /it must be one of on, off/],
   [[], { TREASURY_MATERIALIZE: '0' }, /Cannot use TREASURY_MATERIALIZE/],
   [[], { TREASURY_HTTP: 'x' }, /Cannot use TREASURY_HTTP/],

@@ -4,6 +4,7 @@ import type { RequestListener } from 'node:http';
 import type KoaRouter from '@koa/router';
 import type KoaApplication from 'koa';
 import type { Context, Middleware } from 'koa';
+import { PROMETHEUS_PATH, servePrometheus } from '../prometheus/http-api.ts';
 import { serveLogPull } from '../pull/log-route.ts';
 import { serveOffsets } from '../pull/offsets-route.ts';
 import { serveTablePull } from '../pull/tables-route.ts';
@@ -37,7 +38,10 @@ export function createRoutes(services: HttpServices): RequestListener {
   app.use(router.routes());
   app.use(router.allowedMethods());
   const handler = app.callback();
-  return (request, response) => void handler(request, response);
+  return (request, response) => {
+    if (request.url?.startsWith(PROMETHEUS_PATH) === true) void servePrometheus(request, response, services);
+    else void handler(request, response);
+  };
 }
 
 function routes(services: HttpServices): KoaRouter {

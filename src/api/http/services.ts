@@ -4,6 +4,7 @@ import type { Cursors, Log } from '../../log/index.ts';
 import type { Engine, EngineHealth } from '../../materialize/index.ts';
 import type { GrpcReceiverStatus } from '../grpc/server.ts';
 import type { OtlpReceiverStatus } from '../otlp/otlp-intake.ts';
+import type { PrometheusQueries } from '../prometheus/queries.ts';
 import type { Pulls } from '../pull/pulls.ts';
 import type { OffsetAtTime } from '../push/log-place.ts';
 import type { ExporterManager } from '../push/manager.ts';
@@ -22,6 +23,7 @@ export interface HttpServices {
   /** OTLP over all transports. */
   readonly otlpStatus: () => OtlpReceiverStatus;
   readonly pulls: Pulls;
+  readonly prometheus: PrometheusQueries;
   readonly cursors: Cursors;
   readonly exporters: ExporterManager;
   readonly offsetAtTime: OffsetAtTime;

@@ -1,23 +1,26 @@
 /** Chunks that come from another thread, for one reader that tells what it took. */
 import type { TreasuryError } from '../../base/index.ts';
 
-export interface ChunkQueue {
+export interface ChunkQueue<Failure extends Error = TreasuryError> {
   /** Resolves when the first chunk is there or the end, rejects when it failed before. */
   readonly ready: Promise<void>;
   /** For one reader. Throws what it failed with, behind the chunks that came before. */
   readonly chunks: AsyncIterable<Uint8Array>;
   push(chunk: Uint8Array): void;
   end(): void;
-  fail(error: TreasuryError): void;
+  fail(error: Failure): void;
 }
 
 /** `onTaken` is told the bytes of each chunk as it is read; `onAbandoned` when the reader leaves before the end. */
-export function createChunkQueue(onTaken: (bytes: number) => void, onAbandoned: () => void): ChunkQueue {
+export function createChunkQueue<Failure extends Error = TreasuryError>(
+  onTaken: (bytes: number) => void,
+  onAbandoned: () => void,
+): ChunkQueue<Failure> {
   const waiting: Uint8Array[] = [];
   let isEnded = false;
-  let failure: TreasuryError | null = null;
+  let failure: Failure | null = null;
   let wake: (() => void) | null = null;
-  let settle!: { resolve: () => void; reject: (error: TreasuryError) => void };
+  let settle!: { resolve: () => void; reject: (error: Failure) => void };
   const ready = new Promise<void>((resolve, reject) => {
     settle = { resolve, reject };
   });

@@ -18,7 +18,7 @@ export interface PaceOptions {
 export async function writePaced(
   response: ServerResponse,
   chunks: AsyncIterable<Uint8Array>,
-  place: PullPlace,
+  place: Pick<PullPlace, 'sent' | 'stalled'>,
   { stallMaxMs = LIMITS.pullStallMaxMs, onSent }: PaceOptions = {},
 ): Promise<AnswerEnd> {
   for await (const chunk of chunks) {

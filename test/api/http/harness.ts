@@ -1,6 +1,12 @@
 /** The HTTP server with parts that a test sets, for contract tests. */
 import { type Logger, silentLogger } from '../../../src/base/index.ts';
-import { type HttpListener, type HttpServices, startHttpServer } from '../../../src/api/index.ts';
+import {
+  createPrometheusQueries,
+  type HttpListener,
+  type HttpServices,
+  prometheusSettings,
+  startHttpServer,
+} from '../../../src/api/index.ts';
 import { createPulls } from '../../../src/api/pull/pulls.ts';
 import type { ExporterManager } from '../../../src/api/push/manager.ts';
 import type { Cursors } from '../../../src/log/index.ts';
@@ -135,6 +141,16 @@ function refuse(): Promise<never> {
   return Promise.reject(new Error('There is nothing to change in this test'));
 }
 
+/** As they are by default, but for resource attributes: none are labels. */
+export const PROMETHEUS_SETTINGS = prometheusSettings({
+  strategy: 'UnderscoreEscapingWithSuffixes',
+  promotedResourceAttributes: [],
+  lookbackMs: 300_000,
+  samplesMax: 1_000_000,
+  queryTimeoutMs: 60_000,
+  features: [],
+});
+
 /** Starts a server on a free port. `parts` replace what the test is about; `sql` gets every query. */
 export async function startHttpHarness(
   parts: Partial<HttpServices> = {},
@@ -186,6 +202,11 @@ export async function startHttpHarness(
     pulls: createPulls({
       log: { status: () => LOG_STATUS, onDurable: () => () => {} },
       logDirectory: 'none',
+      logger,
+    }),
+    prometheus: createPrometheusQueries({
+      engine: { sql: () => Promise.reject(new Error('There are no metrics in this test')) },
+      settings: PROMETHEUS_SETTINGS,
       logger,
     }),
     cursors: NO_CURSORS,

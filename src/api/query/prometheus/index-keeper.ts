@@ -25,7 +25,7 @@ export class IndexKeeper {
   current(signal: AbortSignal): Promise<StoredIndex> {
     signal.throwIfAborted();
     this.#waiting ??= this.#refreshNext();
-    return this.#waiting;
+    return unlessAborted(this.#waiting, signal);
   }
 
   async #refreshNext(): Promise<StoredIndex> {
@@ -55,6 +55,20 @@ export class IndexKeeper {
     const { series, activity } = await this.#scans.changes(new AbortController().signal);
     this.#index.addSeries(series);
     for (const chunk of activity) this.#index.addActivity(chunk);
+  }
+}
+
+/** Others may wait for the same: it goes on without the one who left. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let leave!: () => void;
+  const aborted = new Promise<never>((_, reject) => {
+    leave = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', leave, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', leave);
   }
 }
 

@@ -1,0 +1,215 @@
+/** The main thread's side of the Prometheus API: its thread while there are requests, and what goes to and fro. */
+import type { Worker } from 'node:worker_threads';
+import { errorMessage, LIMITS, type Logger } from '../../base/index.ts';
+import type { Engine } from '../../materialize/index.ts';
+import { type ChunkQueue, createChunkQueue } from '../pull/chunk-queue.ts';
+import { startThread } from '../thread.ts';
+import { RequestFailure } from './failure.ts';
+import { passToStore } from './store-passage.ts';
+import type {
+  PrometheusCommand,
+  PrometheusEvent,
+  PrometheusRequest,
+  PrometheusSettings,
+  PrometheusWorkerData,
+  ThreadLimits,
+} from './types.ts';
+
+/** Requests to the thread of one server. */
+export interface PrometheusQueries {
+  readonly settings: PrometheusSettings;
+  /**
+   * Resolves when the first bytes of the answer's JSON are there. Rejects with RequestFailure; the chunks throw one when the answer breaks off.
+   * Leaving the chunks ends the request.
+   */
+  ask(request: PrometheusRequest, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+  /** Ends the thread; requests under way fail. */
+  stop(): Promise<void>;
+}
+
+export interface PrometheusQueriesOptions {
+  readonly engine: Pick<Engine, 'sql'>;
+  readonly settings: PrometheusSettings;
+  readonly logger: Logger;
+  readonly limits?: Partial<ThreadLimits & { readonly idleMaxMs: number }>;
+  /** Starts the thread. */
+  readonly startWorker?: (data: PrometheusWorkerData) => Worker;
+}
+
+/** The thread starts with the first request. */
+export function createPrometheusQueries({
+  engine,
+  settings,
+  logger,
+  limits = {},
+  startWorker = startPrometheusWorker,
+}: PrometheusQueriesOptions): PrometheusQueries {
+  const {
+    concurrencyMax = LIMITS.prometheusConcurrencyMax,
+    queueMax = LIMITS.prometheusQueueMax,
+    bufferedBytesMax = LIMITS.prometheusBufferedBytesMax,
+    idleMaxMs = LIMITS.prometheusIdleMaxMs,
+  } = limits;
+  let thread: QueryThread | null = null;
+  let isStopped = false;
+
+  function threadNow(): QueryThread {
+    if (isStopped) throw unavailable('the server stops');
+    thread ??= createQueryThread(
+      startWorker({ settings, limits: { concurrencyMax, queueMax, bufferedBytesMax } }),
+      { engine, logger, idleMaxMs, queryTimeoutMs: settings.queryTimeoutMs },
+      (ended) => {
+        if (thread === ended) thread = null;
+      },
+    );
+    return thread;
+  }
+
+  return {
+    settings,
+    ask: async (request, signal) => threadNow().ask(request, signal),
+    async stop() {
+      isStopped = true;
+      await thread?.end(unavailable('the server stops'));
+    },
+  };
+}
+
+/** Starts the thread of the Prometheus API. */
+export function startPrometheusWorker(workerData: PrometheusWorkerData): Worker {
+  return startThread('./worker', import.meta.url, {
+    workerData,
+    name: 'prometheus',
+    resourceLimits: { maxOldGenerationSizeMb: LIMITS.prometheusHeapMibMax },
+  });
+}
+
+interface QueryThread {
+  ask(request: PrometheusRequest, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+  end(reason: RequestFailure): Promise<void>;
+}
+
+interface ThreadParts {
+  readonly engine: Pick<Engine, 'sql'>;
+  readonly logger: Logger;
+  readonly idleMaxMs: number;
+  readonly queryTimeoutMs: number;
+}
+
+function createQueryThread(
+  worker: Worker,
+  { engine, logger, idleMaxMs, queryTimeoutMs }: ThreadParts,
+  onEnded: (thread: QueryThread) => void,
+): QueryThread {
+  const calls = new Map<number, Call>();
+  let lastId = 0;
+  let death: RequestFailure | null = null;
+  let idle: NodeJS.Timeout | undefined;
+  const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+  const store = passToStore(engine, send);
+
+  worker.on('message', (event: PrometheusEvent) => onEvent(event));
+  worker.on('error', (error) => die(errorMessage(error)));
+  worker.on('exit', (code) => die(`its thread ended with code ${code}`));
+
+  function send(command: PrometheusCommand, transfer: readonly ArrayBuffer[] = []): void {
+    if (death === null) worker.postMessage(command, transfer);
+  }
+
+  function onEvent(event: PrometheusEvent): void {
+    switch (event.type) {
+      case 'chunk':
+        return calls.get(event.id)?.answer.push(event.bytes);
+      case 'end':
+        return takeCall(event.id)?.end();
+      case 'failure': {
+        const { type, message } = event.failure;
+        if (event.detail !== undefined) logger.error('Request of PromQL failed', { error: event.detail });
+        return takeCall(event.id)?.fail(new RequestFailure(type, message));
+      }
+      default:
+        return store.receive(event);
+    }
+  }
+
+  function takeCall(id: number): AnswerQueue | undefined {
+    const call = calls.get(id);
+    calls.delete(id);
+    call?.forgetSignal();
+    clearTimeout(idle);
+    if (calls.size === 0 && death === null) {
+      idle = setTimeout(() => void end(unavailable('their thread rests')), idleMaxMs).unref();
+    }
+    return call?.answer;
+  }
+
+  function die(reason: string): void {
+    if (death !== null) return;
+    logger.error('The thread of the Prometheus API died', { reason, requests: calls.size });
+    // Why is for the log: it may tell what others asked.
+    endBy(unavailable('their thread died'));
+  }
+
+  function endBy(failure: RequestFailure): void {
+    if (death !== null) return;
+    death = failure;
+    clearTimeout(idle);
+    store.end();
+    for (const { answer, forgetSignal } of calls.values()) {
+      forgetSignal();
+      answer.fail(failure);
+    }
+    calls.clear();
+    onEnded(thread);
+  }
+
+  async function end(reason: RequestFailure): Promise<void> {
+    endBy(reason);
+    await worker.terminate();
+    await exited;
+  }
+
+  const thread: QueryThread = {
+    async ask(request, signal) {
+      signal.throwIfAborted();
+      clearTimeout(idle);
+      const id = ++lastId;
+      const leave = (failure: RequestFailure) => {
+        if (takeCall(id) === undefined) return;
+        send({ type: 'cancel', id });
+        answer.fail(failure);
+      };
+      const cancel = () => leave(new RequestFailure('canceled', 'query was canceled in query execution'));
+      const answer = createChunkQueue<RequestFailure>((bytes) => send({ type: 'credit', id, bytes }), cancel);
+      calls.set(id, { answer, forgetSignal: () => signal.removeEventListener('abort', cancel) });
+      send({ type: 'call', id, request });
+      signal.addEventListener('abort', cancel, { once: true });
+      // The thread keeps the time itself, but for work that does not let go of it.
+      const wantedMs = request.kind === 'query' ? Math.min(request.timeoutMs, queryTimeoutMs) : queryTimeoutMs;
+      const late = setTimeout(
+        () => leave(new RequestFailure('timeout', 'query timed out in query execution')),
+        Math.max(0, wantedMs) + LIMITS.prometheusLateMs,
+      );
+      try {
+        await answer.ready;
+      } finally {
+        clearTimeout(late);
+      }
+      return answer.chunks;
+    },
+    end,
+  };
+  return thread;
+}
+
+interface Call {
+  readonly answer: AnswerQueue;
+  /** The signal of its client may live longer. */
+  readonly forgetSignal: () => void;
+}
+
+type AnswerQueue = ChunkQueue<RequestFailure>;
+
+function unavailable(reason: string): RequestFailure {
+  return new RequestFailure('unavailable', `Cannot answer queries: ${reason}`);
+}

@@ -1,0 +1,91 @@
+/** Passes questions of the thread of the Prometheus API to the engine, and the answers back, no faster than they are taken. */
+import { createWake, errorMessage, LIMITS, type SerializedError, TreasuryError, type Wake } from '../../base/index.ts';
+import type { Engine, IncompleteTables, SqlRequest } from '../../materialize/index.ts';
+import type { StoreQuestion, StoreReply } from './types.ts';
+
+export interface StorePassage {
+  receive(question: StoreQuestion): void;
+  /** Cancels all. */
+  end(): void;
+}
+
+interface Passing {
+  readonly abort: AbortController;
+  readonly wake: Wake;
+  bufferedBytes: number;
+}
+
+/** For one thread; `post` reaches it. */
+export function passToStore(
+  engine: Pick<Engine, 'sql'>,
+  post: (reply: StoreReply, transfer: readonly ArrayBuffer[]) => void,
+): StorePassage {
+  const running = new Map<number, Passing>();
+
+  async function pass(id: number, request: SqlRequest, { abort, wake }: Passing): Promise<void> {
+    const { signal } = abort;
+    try {
+      const { chunks, incomplete = [] } = await engine.sql(request, signal);
+      if (!signal.aborted) post({ type: 'store-lacks', id, lacking: lackingMetrics(incomplete) }, []);
+      for await (const chunk of chunks) {
+        const passing = running.get(id);
+        if (passing === undefined) return;
+        const bytes = ownBytes(chunk);
+        passing.bufferedBytes += bytes.byteLength;
+        post({ type: 'store-chunk', id, bytes }, [bytes.buffer]);
+        while (passing.bufferedBytes >= LIMITS.answerBufferedBytesMax && !signal.aborted) await wake.wait();
+        if (signal.aborted) return;
+      }
+      post({ type: 'store-end', id }, []);
+    } catch (error) {
+      if (!signal.aborted) post({ type: 'store-error', id, error: serialized(error) }, []);
+    } finally {
+      running.delete(id);
+    }
+  }
+
+  function cancel(id: number): void {
+    const passing = running.get(id);
+    running.delete(id);
+    passing?.abort.abort();
+    passing?.wake.wake();
+  }
+
+  return {
+    receive(question) {
+      if (question.type === 'store-cancel') return cancel(question.id);
+      if (question.type === 'store-ask') {
+        const passing = { abort: new AbortController(), wake: createWake(), bufferedBytes: 0 };
+        running.set(question.id, passing);
+        void pass(question.id, question.request, passing);
+        return undefined;
+      }
+      const passing = running.get(question.id);
+      if (passing === undefined) return undefined;
+      passing.bufferedBytes -= question.bytes;
+      return passing.wake.wake();
+    },
+    end() {
+      for (const id of running.keys()) cancel(id);
+    },
+  };
+}
+
+function lackingMetrics(incomplete: readonly IncompleteTables[]): string | null {
+  const metrics = incomplete.find(({ projection }) => projection === 'metrics');
+  if (metrics === undefined) return null;
+  const { from, to, of } = metrics;
+  return `the tables of metrics are being built from the log: they have entries ${from} to ${to} of ${of}`;
+}
+
+/** Only a whole buffer of its own can be moved to another thread. */
+function ownBytes(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer, byteLength } = chunk;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) return new Uint8Array(buffer);
+  return new Uint8Array(chunk);
+}
+
+function serialized(error: unknown): SerializedError {
+  if (error instanceof TreasuryError) return error.toJSON();
+  return new TreasuryError('TREASURY_STORE', errorMessage(error), { cause: error }).toJSON();
+}

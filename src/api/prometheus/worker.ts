@@ -1,0 +1,32 @@
+/** The thread of the Prometheus API: keeps the view of metrics, evaluates, and writes answers, for all clients. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { collectAtRest } from '../../base/index.ts';
+import { createMetricScans } from '../../materialize/index.ts';
+import { createMetricsView } from '../query/prometheus/create-view.ts';
+import { createCalls } from './calls.ts';
+import { createStoreAsks } from './store-asks.ts';
+import type { PrometheusCommand, PrometheusEvent, PrometheusWorkerData } from './types.ts';
+
+const port = parentPort!;
+const { settings, limits } = workerData as PrometheusWorkerData;
+const post = (event: PrometheusEvent, transfer: readonly ArrayBuffer[] = []) => port.postMessage(event, transfer);
+const store = createStoreAsks(post);
+const view = createMetricsView(
+  createMetricScans((request, signal) => store.ask(request, signal)),
+  settings.view,
+);
+const calls = createCalls({ view, lacking: () => store.lacking(), settings, limits, post });
+collectAtRest();
+
+port.on('message', (command: PrometheusCommand) => {
+  switch (command.type) {
+    case 'call':
+      return calls.start(command.id, command.request);
+    case 'credit':
+      return calls.credit(command.id, command.bytes);
+    case 'cancel':
+      return calls.cancel(command.id);
+    default:
+      return store.receive(command);
+  }
+});
