@@ -25,8 +25,11 @@ import { openStoppedTables, ROW_VIEWS } from './stopped-tables.ts';
 import { type Answer, SMALL_LIMITS_ENV, WriteAccount, WriteScript } from './write-script.ts';
 
 export const POINTS_SEED = Number(process.env['TREASURY_TEST_SEED'] ?? 20_261_122);
-/** `all` tries every point of the index, the tables, starts and stops too; else a seeded choice. Points of the log are always tried all. */
-const ALL_POINTS = process.env['TREASURY_TEST_POINTS'] === 'all';
+/**
+ * `all` tries every point of the index, the tables, starts and stops too, `2/8` each eighth from the second on; else a seeded choice.
+ * Points of the log are always tried all.
+ */
+const POINTS = process.env['TREASURY_TEST_POINTS'];
 const SAMPLED_POINTS = 3;
 const SAMPLED_STARTS = 3;
 
@@ -161,12 +164,12 @@ export async function failStartsAndStops(t: TestContext, fault: DiskFault): Prom
     ...Array.from({ length: totals.starts[i]! }, (_, n) => ({ area, n, when: 'start' as const })),
     ...Array.from({ length: totals.stops[i]! }, (_, n) => ({ area, n, when: 'stop' as const })),
   ]);
-  const points = ALL_POINTS
-    ? chosen
-    : (['start', 'stop'] as const).flatMap((when) => {
-        const some = chosen.filter((point) => point.when === when);
-        return Array.from({ length: SAMPLED_STARTS }, () => random.pick(some));
-      });
+  const points =
+    everyPoint(chosen) ??
+    (['start', 'stop'] as const).flatMap((when) => {
+      const some = chosen.filter((point) => point.when === when);
+      return Array.from({ length: SAMPLED_STARTS }, () => random.pick(some));
+    });
   const fresh = () => {
     const data = scratchDirectory(t);
     return { data, account: new WriteAccount(t, data) };
@@ -182,7 +185,7 @@ export async function failStartsAndStops(t: TestContext, fault: DiskFault): Prom
     else await workAndStop(server, place.account, shim, when === 'stop' ? rules : [], hint);
     shim.clear();
     // Some starts are on an empty directory, some on what earlier ones have left.
-    if (i === points.length - 1 || (ALL_POINTS ? i % 4 === 3 : i === Math.floor(points.length / 2))) {
+    if (i === points.length - 1 || (POINTS !== undefined ? i % 4 === 3 : i === Math.floor(points.length / 2))) {
       await assertKept(t, place.data, place.account, hint);
       place = fresh();
     }
@@ -408,10 +411,20 @@ function ruleOf({ error, calls, lasts }: DiskFault, area: Area, data: string, sk
   return { ...area.files(data), calls, skip, error, ...(lasts ? {} : { times: 1 }) };
 }
 
-/** All numbers below `total`, or a seeded few of them. */
-function choose(total: number, random: Random): number[] {
+/** All points, or the share of them that is wanted; null when a seeded choice is. */
+function everyPoint<Point>(points: readonly Point[]): readonly Point[] | null {
+  if (POINTS === undefined) return null;
+  if (POINTS === 'all') return points;
+  const [, share, shares] =
+    /^([1-9]\d*)\/([1-9]\d*)$/.exec(POINTS) ?? assert.fail(`Cannot try points: value is ${POINTS}`);
+  return points.filter((_, i) => i % Number(shares) === Number(share) - 1);
+}
+
+/** All numbers below `total` that are wanted, or a seeded few of them. */
+function choose(total: number, random: Random): readonly number[] {
   const all = Array.from({ length: total }, (_, n) => n);
-  if (ALL_POINTS) return all;
+  const every = everyPoint(all);
+  if (every !== null) return every;
   return Array.from({ length: Math.min(SAMPLED_POINTS, total) }, () => all.splice(random.below(all.length), 1)[0]!);
 }
 
