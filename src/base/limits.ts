@@ -230,6 +230,8 @@ export const LIMITS = {
   cborDepthMax: 64,
   /** How long HTTP answers under way may take at shutdown; a client asks again. */
   httpDrainMaxMs: 2_000,
+  /** Head of a request to the HTTP port, URL included: what Prometheus reads. Dashboards may ask with GET, and their queries are long. */
+  httpHeadBytesMax: 1 * MIB,
   /** Pulls of the log and of tables at a time: each holds its buffer, and all share one thread. */
   pullsMax: 64,
   /** What a pull's thread hands over at a time; a single larger frame goes whole. */
@@ -391,6 +393,8 @@ export const LIMITS = {
   prometheusRetryAfterSeconds: 1,
   /** Form of a request: what Go's servers read, Prometheus too. */
   prometheusFormBytesMax: 10 * MIB,
+  /** Parameters of a request: what Go's servers read. */
+  prometheusParametersMax: 10_000,
   /** Points of a series in an answer to a range query: Prometheus' own bound. */
   prometheusPointsMax: 11_000,
   /** How long a PromQL query may take, how many samples it may hold, and how far it looks back for one: Prometheus' own defaults. */

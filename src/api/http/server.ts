@@ -13,7 +13,13 @@ export interface HttpServerOptions {
 
 /** Starts the server. Rejects with TreasuryError TREASURY_CONFIG when it cannot listen. */
 export function startHttpServer({ host, port, services }: HttpServerOptions): Promise<HttpListener> {
-  return listen(loadedLater(services), { host, port, name: 'HTTP', drainMs: LIMITS.httpDrainMaxMs });
+  return listen(loadedLater(services), {
+    host,
+    port,
+    name: 'HTTP',
+    drainMs: LIMITS.httpDrainMaxMs,
+    server: { maxHeaderSize: LIMITS.httpHeadBytesMax },
+  });
 }
 
 /** A server that only takes telemetry never loads koa and its packages: 5 MB. */

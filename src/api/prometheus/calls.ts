@@ -101,7 +101,9 @@ export function createCalls({ view, lacking, settings, limits, post }: CallsOpti
       };
       calls.set(id, call);
       if (calls.size > limits.concurrencyMax + limits.queueMax) return fail(id, busy(limits.queueMax));
-      call.timer = setTimeout(() => end(id, 'timeout'), timeoutOf(request, settings));
+      const timeoutMs = timeoutOf(request, settings);
+      if (timeoutMs <= 0) return end(id, 'timeout');
+      call.timer = setTimeout(() => end(id, 'timeout'), timeoutMs);
       call.abort.signal.addEventListener('abort', () => clearTimeout(call.timer), { once: true });
       void queue.add(() => execute(id, call, request));
     },

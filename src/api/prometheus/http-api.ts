@@ -1,8 +1,10 @@
 /** The HTTP API of Prometheus: paths, methods, and errors in its envelope. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorMessage, LIMITS, type Logger } from '../../base/index.ts';
+import { textOfBytes } from '../query/promql/stray-bytes.ts';
 import { FAILURE_STATUSES, failureOf } from './failure.ts';
 import { type Form, readForm } from './form.ts';
+import { escapeFault, unescapedBytes } from './percent.ts';
 import type { PrometheusQueries } from './queries.ts';
 import {
   cardinalityQuery,
@@ -35,6 +37,7 @@ export async function servePrometheus(
   services: PrometheusServices,
 ): Promise<void> {
   const { path, query } = partsOf(request.url ?? '');
+  if (path === undefined) return sendText(response, 400, '400 Bad Request\n');
   const route = findRoute(path);
   if (route === undefined) return sendText(response, 404, '404 page not found\n');
   const methods = ['GET', 'HEAD', 'OPTIONS', ...(route.takesPost ? ['POST'] : [])];
@@ -103,20 +106,14 @@ function findRoute(path: string): Route | undefined {
   };
 }
 
-/** The path behind the API's own, decoded, and what stands behind `?`. */
-function partsOf(url: string): { readonly path: string; readonly query: string } {
+/** The path behind the API's own, decoded, undefined when it cannot be, and what stands behind `?`. */
+function partsOf(url: string): { readonly path: string | undefined; readonly query: string } {
   const [path = '', ...query] = url.split('?');
   const rest = path.slice(PROMETHEUS_PATH.length - 1);
-  return { path: decoded(rest), query: query.join('?') };
-}
-
-/** A path that cannot be decoded is none that there is. */
-function decoded(path: string): string {
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return '';
-  }
+  return {
+    path: escapeFault(rest) === undefined ? textOfBytes(unescapedBytes(rest)) : undefined,
+    query: query.join('?'),
+  };
 }
 
 async function* bodyOf(body: object): AsyncGenerator<Uint8Array> {

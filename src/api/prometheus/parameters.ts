@@ -29,7 +29,7 @@ export function neededTime(form: Form, name: string): number {
 
 /** Seconds as a number, or a duration such as `1h30m`. In nanoseconds, whole ones. What is wrong otherwise. */
 export function readDuration(text: string): { readonly nanoseconds: number } | { readonly error: string } {
-  const seconds = readFloat(text);
+  const seconds = INFINITY.test(text) ? Number.POSITIVE_INFINITY : readFloat(text);
   if (seconds !== undefined) {
     const nanoseconds = Math.trunc(seconds * 1e9);
     if (!(Math.abs(nanoseconds) <= NANOSECONDS_MAX))
@@ -61,11 +61,14 @@ export function limitParameter(form: Form): number {
   return limit;
 }
 
-/** A whole number of 64 bits in decimal, or what Go says of the text. */
-export function readInteger(text: string): number | { readonly error: 'invalid syntax' | 'value out of range' } {
+/** A whole number in decimal, or what Go says of the text. */
+export function readInteger(
+  text: string,
+  bits: 32 | 64 = 64,
+): number | { readonly error: 'invalid syntax' | 'value out of range' } {
   if (!/^[+-]?\d+$/.test(text)) return { error: 'invalid syntax' };
   const value = BigInt(text.replace(/^\+/, ''));
-  return value === BigInt.asIntN(64, value) ? Number(value) : { error: 'value out of range' };
+  return value === BigInt.asIntN(bits, value) ? Number(value) : { error: 'value out of range' };
 }
 
 /** Whether a range has more steps than an answer may have. */
@@ -74,8 +77,12 @@ export function hasTooManySteps(rangeMs: number, stepNanoseconds: number): boole
 }
 
 const NANOSECONDS_MAX = 2 ** 63;
-/** Numbers as Go's ParseFloat reads them, without hexadecimal ones. */
-const FLOAT = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+/** Numbers as Go's ParseFloat reads them. */
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const HEXADECIMAL = /^([+-]?)0x([\da-f]+\.?[\da-f]*|\.[\da-f]+)p([+-]?\d+)$/i;
+/** `_` stands between digits, or behind `0x`. */
+const STRAY_SEPARATOR = /(^|[^\da-fx])_|_($|[^\da-f])/i;
+const INFINITY = /^[+-]?inf(inity)?$/i;
 const RFC3339 = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)([.,]\d+)?(Z|[+-]\d\d:\d\d)$/;
 /** How Prometheus writes its first and last time. */
 const TIME_MIN = '-292273086-05-16T16:47:06Z';
@@ -86,9 +93,19 @@ function noTime(text: string): string {
 }
 
 function readFloat(text: string): number | undefined {
-  if (!FLOAT.test(text)) return undefined;
-  const value = Number(text);
+  if (text.includes('_') && STRAY_SEPARATOR.test(text)) return undefined;
+  const digits = text.replaceAll('_', '');
+  const value = DECIMAL.test(digits) ? Number(digits) : readHexadecimal(digits);
   return Number.isFinite(value) ? value : undefined;
+}
+
+/** NaN when it is none. */
+function readHexadecimal(text: string): number {
+  const [, sign, mantissa = '', exponent] = HEXADECIMAL.exec(text) ?? [];
+  if (exponent === undefined) return Number.NaN;
+  const [whole = '', fraction = ''] = mantissa.split('.');
+  const value = Number(BigInt(`0x0${whole}${fraction}`)) * 2 ** (Number(exponent) - 4 * fraction.length);
+  return sign === '-' ? -value : value;
 }
 
 function readTimeMs(text: string): number | undefined {

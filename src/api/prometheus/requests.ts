@@ -31,17 +31,15 @@ export function rangeQuery(form: Form): QueryRequest {
   if (endMs < startMs) throw invalidParameter('end', 'end timestamp must not be before start time');
   const step = readDuration(form.get('step'));
   if ('error' in step) throw invalidParameter('step', step.error);
-  // Upstream divides by zero below a millisecond.
-  const stepMs = Math.trunc(step.nanoseconds / 1e6);
-  if (stepMs <= 0) {
-    const reason = 'zero or negative query resolution step widths are not accepted. Try a positive integer';
-    throw invalidParameter('step', reason);
-  }
+  if (step.nanoseconds <= 0) throw noStep();
   if (hasTooManySteps(endMs - startMs, step.nanoseconds)) {
     const reason =
       'exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)';
     throw new RequestFailure('bad_data', reason);
   }
+  const stepMs = Math.trunc(step.nanoseconds / 1e6);
+  // Upstream divides by zero below a millisecond.
+  if (stepMs === 0) throw noStep();
   return { kind: 'query', limit, startMs, endMs, stepMs, ...commonOfQueries(form) };
 }
 
@@ -54,6 +52,8 @@ export function exemplarsQuery(form: Form): PrometheusRequest {
 
 /** `series`. */
 export function seriesQuery(form: Form): SeriesRequest {
+  // Elsewhere upstream does not look.
+  if (form.fault !== undefined) throw new RequestFailure('bad_data', `error parsing form values: ${form.fault}`);
   if (form.all('match[]').length === 0) throw new RequestFailure('bad_data', 'no match[] parameter provided');
   return { kind: 'series', name: '', ...selectionOf(form) };
 }
@@ -102,6 +102,11 @@ export function countOf(form: Form, name: string): number {
 
 const CARDINALITY_SHOWN = 10;
 
+function noStep(): RequestFailure {
+  const reason = 'zero or negative query resolution step widths are not accepted. Try a positive integer';
+  return invalidParameter('step', reason);
+}
+
 function commonOfQueries(form: Form): Pick<QueryRequest, 'query' | 'timeoutMs' | 'lookbackMs' | 'stats'> {
   const timeoutMs = durationParameter(form, 'timeout') ?? Number.MAX_SAFE_INTEGER;
   const lookback = form.get('lookback_delta');
@@ -112,7 +117,7 @@ function commonOfQueries(form: Form): Pick<QueryRequest, 'query' | 'timeoutMs' |
   return {
     query: form.get('query'),
     timeoutMs,
-    lookbackMs: lookbackMs > 0 ? lookbackMs : null,
+    lookbackMs: duration.nanoseconds > 0 ? lookbackMs : null,
     stats: form.get('stats'),
   };
 }

@@ -50,6 +50,7 @@ export const STATIC_ANSWERS: Readonly<Record<string, StaticAnswer>> = {
   }),
   '/status/config': (_, { settings }) => ({ yaml: configurationYaml(settings) }),
   '/status/flags': (_, { settings }) => flags(settings),
+  '/status/tsdb/blocks': () => ({ blocks: [] }),
   // Requests are answered when the log has been recovered.
   '/status/walreplay': () => ({ min: 0, max: 0, current: 0 }),
 };
@@ -88,7 +89,7 @@ function checkPages(form: Form): void {
     const reason = 'group_limit needs to be present in order to paginate over the groups';
     throw invalidParameter('group_next_token', reason);
   }
-  const count = readInteger(limit);
+  const count = readInteger(limit, 32);
   if (typeof count !== 'number') {
     const reason = `group_limit needs to be a valid number: strconv.ParseInt: parsing ${quoteText(limit)}: ${count.error}`;
     throw invalidParameter('group_limit', reason);

@@ -18,6 +18,13 @@ export const REFUSED: Readonly<Record<string, string>> = {
   [`/query_range?${RANGE}`]: 'invalid parameter "step": cannot parse "" to a valid duration',
   [`/query_range?${RANGE}&step=0`]:
     'invalid parameter "step": zero or negative query resolution step widths are not accepted. Try a positive integer',
+  '/query?query=1&timeout=-Inf':
+    'invalid parameter "timeout": cannot parse "-Inf" to a valid duration. It overflows int64',
+  '/query?query=1%zz': 'invalid parameter "query": unknown position: parse error: no expression found in input',
+  '/query?query=1;time=1': 'invalid parameter "query": unknown position: parse error: no expression found in input',
+  '/query?query=%22%FF%22': 'invalid parameter "query": 1:1: parse error: invalid UTF-8 rune',
+  '/query_range?query=up&start=1&end=60&step=0.0009':
+    'exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)',
   '/query_range?query=up&start=2&end=1&step=1': 'invalid parameter "end": end timestamp must not be before start time',
   '/query_range?query=up&start=0&end=11001&step=1':
     'exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)',
@@ -30,6 +37,10 @@ export const REFUSED: Readonly<Record<string, string>> = {
   '/series?match[]=up%20offset%205m': 'invalid parameter "match[]": 1:4: parse error: unexpected <offset>',
   '/series?match[]=%7Ba%3D%22%22%7D':
     'invalid parameter "match[]": match[] must contain at least one non-empty matcher',
+  '/series?match[]=%zz': 'error parsing form values: invalid URL escape "%zz"',
+  '/series?match[]=up&a=1;b=2': 'error parsing form values: invalid semicolon separator in query',
+  '/label/%FF/values': 'invalid label name: "\\xff"',
+  '/label/U__/values': 'invalid label name: ""',
   '/labels?match[]=up%7B': '1:4: parse error: unexpected end of input inside braces',
   '/label/a/values?start=5&end=x': `invalid parameter "end": invalid time value for 'end': cannot parse "x" to a valid timestamp`,
   '/metadata?limit=x': 'limit must be a number',
@@ -41,6 +52,8 @@ export const REFUSED: Readonly<Record<string, string>> = {
   '/rules?type=x': 'invalid parameter "type": not supported value "x"',
   '/rules?match[]=%7B': '1:2: parse error: unexpected end of input inside braces',
   '/rules?group_limit=0': 'invalid parameter "group_limit": group_limit needs to be greater than 0',
+  '/rules?group_limit=9223372036854775807':
+    'invalid parameter "group_limit": group_limit needs to be a valid number: strconv.ParseInt: parsing "9223372036854775807": value out of range',
   '/rules?group_next_token=a':
     'invalid parameter "group_next_token": group_limit needs to be present in order to paginate over the groups',
   '/scrape_pools/config': 'no scrapePool parameter provided',
@@ -60,10 +73,15 @@ export const EMPTY: Readonly<Record<string, unknown>> = {
   '/notifications': [],
   '/status/walreplay': { min: 0, max: 0, current: 0 },
   '/metadata': {},
+  '/status/tsdb/blocks': { blocks: [] },
   '/labels': [],
+  '/labels?match[]=a;b&limit=%zz': [],
   '/series?match[]=up': [],
   '/query_exemplars?query=1': [],
   '/query?query=up': { resultType: 'vector', result: [] },
+  '/query?query=time()&time=1_0.5': { resultType: 'scalar', result: [10.5, '10.5'] },
+  '/query?query=time()&time=0x1.8p4': { resultType: 'scalar', result: [24, '24'] },
+  '/query?query=1&time=2&query=3&time=4': { resultType: 'scalar', result: [2, '1'] },
   [`/query_range?${RANGE}&step=1s`]: { resultType: 'matrix', result: [] },
   '/format_query?query=sum(a)by(b)': 'sum by (b) (a)',
   '/parse_query?query=1': { type: 'numberLiteral', val: '1' },

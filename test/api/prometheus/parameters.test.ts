@@ -58,10 +58,12 @@ test('the status shows the settings that are true', async () => {
 });
 
 test('paths and methods that are not there are refused as by Prometheus', async () => {
-  for (const path of ['/nope', '/', '/label//values', '/query/', '/constructor', '/label/%ff/values']) {
+  for (const path of ['/nope', '/', '/label//values', '/query/', '/constructor']) {
     const { status, text } = await get(base, path);
     assert.deepEqual({ path, status, text }, { path, status: 404, text: '404 page not found\n' });
   }
+  const broken = await get(base, '/label/%zz/values');
+  assert.deepEqual([broken.status, broken.text], [400, '400 Bad Request\n']);
   const put = await fetch(`${base}/query`, { method: 'PUT' });
   assert.equal(put.status, 405);
   assert.equal(put.headers.get('allow'), 'GET, HEAD, OPTIONS, POST');
@@ -76,6 +78,16 @@ test('a form that is too large is refused', async () => {
   const query = 'x'.repeat(LIMITS.prometheusFormBytesMax + 1);
   const { status, body } = await post(base, '/query', { query });
   assert.deepEqual([status, body.error], [400, 'error parsing form values: http: request body too large']);
+});
+
+test('a form of too many parameters is not read', async () => {
+  const query = `query=1${'&a'.repeat(LIMITS.prometheusParametersMax)}`;
+  assert.equal((await get(base, `/query?${query.slice(0, -2)}`)).status, 200);
+  const { status, body } = await get(base, `/series?match[]=up&${query}`);
+  assert.deepEqual(
+    [status, body.error],
+    [400, 'error parsing form values: number of URL query parameters exceeded limit'],
+  );
 });
 
 test('results are cut at the limit with a warning', async () => {
@@ -144,7 +156,18 @@ test('times are seconds or RFC 3339, as far out as they go', () => {
   assert.equal(at('-292273086-05-16T16:47:06Z'), TIME_MIN_MS);
   assert.equal(at('292277025-08-18T07:12:54.999999999Z'), TIME_MAX_MS);
   assert.equal(at('1795347120000'), 1_795_347_120_000_000);
-  for (const wrong of ['NaN', 'x', '2026-02-30T00:00:00Z', '2026-11-22', '2026-11-22T24:00:00Z', '1 '])
+  for (const wrong of [
+    'NaN',
+    'x',
+    '2026-02-30T00:00:00Z',
+    '2026-11-22',
+    '2026-11-22T24:00:00Z',
+    '1 ',
+    '1__0',
+    '_1',
+    '0x10',
+    '1e_',
+  ])
     assert.throws(() => at(wrong), /to a valid timestamp/);
 });
 
