@@ -32,13 +32,13 @@ export interface Server {
   resetRssPeak(): void;
   /** Of the resident bytes those of files: programs and libraries, which others share. */
   rssFileBytes(): number;
-  /** Stops the server, lets `atRest` look at the data directory, and removes it. */
+  /** Stops the server, lets `atRest` look at the data directory, and removes it if it was made by the start. */
   stop(atRest?: () => void): Promise<void>;
 }
 
-/** Starts the built server on a fresh directory beside the repository's own disk, never on a tmpfs that /tmp may be. */
-export async function startServer(flags: readonly string[] = []): Promise<Server> {
-  const data = mkdtempSync(join(root, 'treasury-data-bench-'));
+/** Starts the built server on `kept`, or on a fresh directory on the repository's own disk, never on a tmpfs that /tmp may be. */
+export async function startServer(flags: readonly string[] = [], kept?: string): Promise<Server> {
+  const data = kept ?? mkdtempSync(join(root, 'treasury-data-bench-'));
   const started = performance.now();
   const child = spawn(
     process.execPath,
@@ -76,7 +76,7 @@ export async function startServer(flags: readonly string[] = []): Promise<Server
       child.kill('SIGTERM');
       await once(child, 'exit');
       atRest?.();
-      rmSync(data, { recursive: true, force: true });
+      if (kept === undefined) rmSync(data, { recursive: true, force: true });
     },
   };
 }
