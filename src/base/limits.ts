@@ -383,6 +383,12 @@ export const LIMITS = {
   prometheusAsksMax: 8,
   /** Bytes of one answer between that thread and a slow client. */
   prometheusBufferedBytesMax: 1 * MIB,
+  /** The same of all answers: many clients that do not read take no more than this, and a chunk each. */
+  prometheusBufferedTotalBytesMax: 64 * MIB,
+  /** Results in memory whose answers wait for their readers: their requests leave their places to others. Larger ones keep them. */
+  prometheusHeldBytesMax: 256 * MIB,
+  /** How long such a larger one may wait for its reader while others wait for its place: what a gateway grants an answer. */
+  prometheusUnreadMaxMs: 60_000,
   /** JavaScript heap of that thread in MiB: labels of a million series; samples lie outside of it. */
   prometheusHeapMibMax: 1536,
   /** That thread ends, and its index of series goes, when nobody asked for this long: dashboards come back every few seconds or minutes. */

@@ -12,6 +12,7 @@ import { quoteText } from '../query/promql/quote.ts';
 import type { Limited, MetricsView } from '../query/prometheus/metrics-view.ts';
 import { cardinalityOf } from './cardinality.ts';
 import { failureOf, invalidParameter, RequestFailure } from './failure.ts';
+import { listBytes, valueBytes } from './held-bytes.ts';
 import type { JsonOutput } from './json-output.ts';
 import type { PrometheusRequest, PrometheusSettings, QueryRequest, SeriesRequest } from './types.ts';
 import { seriesCount, writeLabels, writeList, writeValue } from './value-json.ts';
@@ -26,6 +27,8 @@ export interface AnswerContext {
   /** When the request came and when work on it began, by `performance.now()`. */
   readonly arrivedMs: number;
   readonly begunMs: number;
+  /** Told before anything is written: what follows waits for the reader alone, and holds about this many bytes. */
+  readonly found: (bytes: number) => void;
 }
 
 /** Writes the answer to a request. What fails is thrown before the first byte. */
@@ -38,9 +41,9 @@ export async function writeAnswer(
     case 'query':
       return writeQuery(output, request, context);
     case 'format':
-      return writeData(output, prettify(parse(request.query, context)));
+      return writeData(output, prettify(parse(request.query, context)), context);
     case 'parse':
-      return writeData(output, expressionJson(parse(request.query, context)));
+      return writeData(output, expressionJson(parse(request.query, context)), context);
     case 'exemplars':
       return writeExemplars(output, request, context);
     case 'series':
@@ -49,12 +52,13 @@ export async function writeAnswer(
       return writeSeriesLists(output, request, context);
     case 'metadata': {
       const metadata = await context.view.metadata(request, context.signal);
-      return writeData(output, Object.fromEntries(metadata));
+      return writeData(output, Object.fromEntries(metadata), context);
     }
     case 'cardinality':
-      return writeData(output, await cardinalityOf(context.view, request.limit, context.signal));
+      return writeData(output, await cardinalityOf(context.view, request.limit, context.signal), context);
     case 'check':
       readSelectors(request.matchers, request.parameter);
+      context.found(0);
       output.ascii(HEAD);
       output.bytes(Buffer.from(request.data, 'utf8'));
       return output.ascii('}');
@@ -66,7 +70,9 @@ const TRUNCATED = 'results truncated due to limit';
 /** Annotations of one kind in an answer, as upstream has it. */
 const ANNOTATIONS_MAX = 10;
 
-function writeData(output: JsonOutput, data: unknown): void {
+/** Data that is small enough to be written at once. */
+function writeData(output: JsonOutput, data: unknown, { found }: AnswerContext): void {
+  found(0);
   output.ascii(HEAD);
   output.value(data);
   output.ascii('}');
@@ -139,6 +145,7 @@ async function writeQuery(output: JsonOutput, request: QueryRequest, context: An
   if (limit > 0 && seriesCount(value) > limit) warnings.push(TRUNCATED);
   const statsWarning = warningOfStats(stats);
   if (statsWarning !== null) warnings.push(statsWarning);
+  context.found(valueBytes(value));
   output.ascii(`${HEAD}{"resultType":"${value.type}","result":`);
   await writeValue(output, value, limit);
   if (stats !== '') {
@@ -181,6 +188,7 @@ async function writeExemplars(
   const { view, settings, signal } = context;
   const selectors = selectorsOf(parseExpression(query, settings.syntax));
   const found = selectors.length === 0 ? [] : await view.exemplars({ selectors, fromMs, untilMs, limit: 0 }, signal);
+  context.found(listBytes(found.flatMap(({ exemplars }) => exemplars)));
   output.ascii(HEAD);
   await writeList(output, found, 0, async ({ labels, exemplars }) => {
     output.ascii('{"seriesLabels":');
@@ -214,12 +222,14 @@ async function writeSeriesLists(
   const wanted = { ...range, selectors: readSelectors(matchers, kind === 'series' ? 'match[]' : undefined) };
   if (kind === 'series') {
     const { items, isCut } = await view.series(wanted, signal);
+    context.found(listBytes(items));
     output.ascii(HEAD);
     await writeList(output, items, 0, async (labels) => writeLabels(output, labels));
     return writeTail(output, context, isCut ? [TRUNCATED] : []);
   }
   const texts: Limited<string> =
     kind === 'labels' ? await view.labelNames(wanted, signal) : await view.labelValues(name, wanted, signal);
+  context.found(listBytes(texts.items));
   output.ascii(HEAD);
   await writeList(output, texts.items, 0, async (text) => output.text(text));
   return writeTail(output, context, texts.isCut ? [TRUNCATED] : []);

@@ -1,11 +1,12 @@
 /** Requests in the thread: admission, answers held back by credit, time limits, cancellation. */
 import { performance } from 'node:perf_hooks';
-import PQueue from 'p-queue';
-import { createWake, LIMITS, type Wake } from '../../base/index.ts';
+import { LIMITS } from '../../base/index.ts';
 import type { MetricsView } from '../query/prometheus/metrics-view.ts';
 import { writeAnswer } from './answers.ts';
 import { failureOf, RequestFailure } from './failure.ts';
 import { JsonOutput } from './json-output.ts';
+import { createOutflow } from './outflow.ts';
+import { createPlaces, type Place } from './places.ts';
 import type { PrometheusEvent, PrometheusRequest, PrometheusSettings, ThreadLimits } from './types.ts';
 
 export interface Calls {
@@ -25,19 +26,19 @@ export interface CallsOptions {
 }
 
 interface Call {
+  readonly request: PrometheusRequest;
   readonly abort: AbortController;
-  readonly wake: Wake;
   readonly arrivedMs: number;
-  /** Posted and not yet taken by the client. */
-  bufferedBytes: number;
-  isBegun: boolean;
-  /** Of the time limit, which ends with the first byte: how fast an answer is read is not the query's doing. */
+  place: Place | undefined;
+  state: 'waiting' | 'working' | 'writing';
+  /** Of the time limit. */
   timer: NodeJS.Timeout | undefined;
 }
 
 export function createCalls({ view, lacking, settings, limits, post }: CallsOptions): Calls {
   const calls = new Map<number, Call>();
-  const queue = new PQueue({ concurrency: limits.concurrencyMax });
+  const places = createPlaces(limits);
+  const outflow = createOutflow(limits);
 
   function fail(id: number, error: unknown): void {
     if (!calls.delete(id)) return;
@@ -45,26 +46,28 @@ export function createCalls({ view, lacking, settings, limits, post }: CallsOpti
     post({ type: 'failure', id, failure, ...(detail === undefined ? {} : { detail }) });
   }
 
-  async function execute(id: number, call: Call, request: PrometheusRequest): Promise<void> {
+  async function execute(id: number, call: Call): Promise<void> {
+    const { request, arrivedMs } = call;
     const { signal } = call.abort;
     if (signal.aborted) return;
-    call.isBegun = true;
+    call.state = 'working';
     let workedSinceMs = performance.now();
     const begunMs = workedSinceMs;
     const output = new JsonOutput(async (bytes) => {
       signal.throwIfAborted();
-      clearTimeout(call.timer);
-      call.bufferedBytes += bytes.byteLength;
+      // Counted at once: it may be taken while this waits for its turn.
+      const goOn = outflow.sent(id, bytes.byteLength, signal);
       post({ type: 'chunk', id, bytes }, [bytes.buffer]);
       if (performance.now() - workedSinceMs >= LIMITS.promqlSliceMs) {
         await turn();
         workedSinceMs = performance.now();
       }
-      while (call.bufferedBytes >= limits.bufferedBytesMax && !signal.aborted) await call.wake.wait();
+      await goOn;
       signal.throwIfAborted();
     });
+    const found = (bytes: number) => beginWriting(id, call, bytes);
     try {
-      await writeAnswer(output, request, { view, lacking, settings, signal, arrivedMs: call.arrivedMs, begunMs });
+      await writeAnswer(output, request, { view, lacking, settings, signal, arrivedMs, begunMs, found });
       await output.flush();
       if (calls.delete(id)) post({ type: 'end', id });
     } catch (error) {
@@ -72,46 +75,56 @@ export function createCalls({ view, lacking, settings, limits, post }: CallsOpti
     } finally {
       // What was asked of the store and not read to its end.
       call.abort.abort(ENDED);
+      call.place?.end();
     }
+  }
+
+  /** How fast an answer is read is not the query's doing, unless nobody else gets a place for it. */
+  function beginWriting(id: number, call: Call, bytes: number): void {
+    call.state = 'writing';
+    clearTimeout(call.timer);
+    call.place?.leave(bytes);
+    if (call.place?.isKept === true && !call.abort.signal.aborted)
+      call.timer = setInterval(() => {
+        if (places.waiting > 0 && call.place?.isKept === true) end(id, 'timeout');
+      }, limits.unreadMaxMs);
   }
 
   /** The answer goes out at once, whatever the work on it is doing. */
   function end(id: number, type: 'timeout' | 'canceled'): void {
     const call = calls.get(id);
     if (call === undefined) return;
-    const place = call.isBegun ? 'expression evaluation' : 'query queue';
+    const where = PLACES_OF_STATES[call.state];
     const reason = new RequestFailure(
       type,
-      type === 'timeout' ? `query timed out in ${place}` : `query was canceled in ${place}`,
+      type === 'timeout' ? `query timed out in ${where}` : `query was canceled in ${where}`,
     );
     call.abort.abort(reason);
-    call.wake.wake();
     fail(id, reason);
+    // Work keeps its place until it lets go of it.
+    if (call.state === 'waiting') call.place?.end();
   }
 
   return {
     start(id, request) {
       const call: Call = {
+        request,
         abort: new AbortController(),
-        wake: createWake(),
         arrivedMs: performance.now(),
-        bufferedBytes: 0,
-        isBegun: false,
+        place: undefined,
+        state: 'waiting',
         timer: undefined,
       };
       calls.set(id, call);
-      if (calls.size > limits.concurrencyMax + limits.queueMax) return fail(id, busy(limits.queueMax));
       const timeoutMs = timeoutOf(request, settings);
       if (timeoutMs <= 0) return end(id, 'timeout');
+      call.place = places.take(() => queueMicrotask(() => void execute(id, call)));
+      if (call.place === undefined) return fail(id, busy(limits.queueMax));
       call.timer = setTimeout(() => end(id, 'timeout'), timeoutMs);
       call.abort.signal.addEventListener('abort', () => clearTimeout(call.timer), { once: true });
-      void queue.add(() => execute(id, call, request));
     },
     credit(id, bytes) {
-      const call = calls.get(id);
-      if (call === undefined) return;
-      call.bufferedBytes -= bytes;
-      call.wake.wake();
+      outflow.taken(id, bytes);
     },
     cancel(id) {
       end(id, 'canceled');
@@ -121,10 +134,16 @@ export function createCalls({ view, lacking, settings, limits, post }: CallsOpti
 
 const ENDED = new RequestFailure('canceled', 'query was canceled in query execution');
 
+/** In upstream's words. */
+const PLACES_OF_STATES: Readonly<Record<Call['state'], string>> = {
+  waiting: 'query queue',
+  working: 'expression evaluation',
+  writing: 'query execution',
+};
+
 /** How long a request may take, whatever it asks for. */
 function timeoutOf(request: PrometheusRequest, { queryTimeoutMs }: PrometheusSettings): number {
-  const wantedMs = request.kind === 'query' ? Math.min(request.timeoutMs, queryTimeoutMs) : queryTimeoutMs;
-  return Math.max(0, wantedMs);
+  return request.kind === 'query' ? Math.min(request.timeoutMs, queryTimeoutMs) : queryTimeoutMs;
 }
 
 function turn(): Promise<void> {

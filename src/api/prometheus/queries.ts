@@ -48,15 +48,19 @@ export function createPrometheusQueries({
     concurrencyMax = LIMITS.prometheusConcurrencyMax,
     queueMax = LIMITS.prometheusQueueMax,
     bufferedBytesMax = LIMITS.prometheusBufferedBytesMax,
+    bufferedTotalBytesMax = LIMITS.prometheusBufferedTotalBytesMax,
+    heldBytesMax = LIMITS.prometheusHeldBytesMax,
+    unreadMaxMs = LIMITS.prometheusUnreadMaxMs,
     idleMaxMs = LIMITS.prometheusIdleMaxMs,
   } = limits;
+  const threadLimits = { concurrencyMax, queueMax, bufferedBytesMax, bufferedTotalBytesMax, heldBytesMax, unreadMaxMs };
   let thread: QueryThread | null = null;
   let isStopped = false;
 
   function threadNow(): QueryThread {
     if (isStopped) throw unavailable('the server stops');
     thread ??= createQueryThread(
-      startWorker({ settings, limits: { concurrencyMax, queueMax, bufferedBytesMax } }),
+      startWorker({ settings, limits: threadLimits }),
       { engine, logger, idleMaxMs, queryTimeoutMs: settings.queryTimeoutMs },
       (ended) => {
         if (thread === ended) thread = null;
@@ -118,8 +122,13 @@ function createQueryThread(
 
   function onEvent(event: PrometheusEvent): void {
     switch (event.type) {
-      case 'chunk':
-        return calls.get(event.id)?.answer.push(event.bytes);
+      case 'chunk': {
+        const call = calls.get(event.id);
+        // What comes behind a cancellation is taken, too: the thread counts it.
+        if (call === undefined) return send({ type: 'credit', id: event.id, bytes: event.bytes.byteLength });
+        call.unread.bytes += event.bytes.byteLength;
+        return call.answer.push(event.bytes);
+      }
       case 'end':
         return takeCall(event.id)?.end();
       case 'failure': {
@@ -180,8 +189,13 @@ function createQueryThread(
         answer.fail(failure);
       };
       const cancel = () => leave(new RequestFailure('canceled', 'query was canceled in query execution'));
-      const answer = createChunkQueue<RequestFailure>((bytes) => send({ type: 'credit', id, bytes }), cancel);
-      calls.set(id, { answer, forgetSignal: () => signal.removeEventListener('abort', cancel) });
+      const unread = { bytes: 0 };
+      const credit = (bytes: number) => {
+        unread.bytes -= bytes;
+        if (bytes > 0) send({ type: 'credit', id, bytes });
+      };
+      const answer = createChunkQueue<RequestFailure>(credit, cancel);
+      calls.set(id, { answer, unread, forgetSignal: () => signal.removeEventListener('abort', cancel) });
       send({ type: 'call', id, request });
       signal.addEventListener('abort', cancel, { once: true });
       // The thread keeps the time itself, but for work that does not let go of it.
@@ -195,7 +209,7 @@ function createQueryThread(
       } finally {
         clearTimeout(late);
       }
-      return answer.chunks;
+      return withEnd(answer.chunks, () => credit(unread.bytes));
     },
     end,
   };
@@ -204,6 +218,8 @@ function createQueryThread(
 
 interface Call {
   readonly answer: AnswerQueue;
+  /** What came and was not taken. */
+  readonly unread: { bytes: number };
   /** The signal of its client may live longer. */
   readonly forgetSignal: () => void;
 }
@@ -212,4 +228,12 @@ type AnswerQueue = ChunkQueue<RequestFailure>;
 
 function unavailable(reason: string): RequestFailure {
   return new RequestFailure('unavailable', `Cannot answer queries: ${reason}`);
+}
+
+async function* withEnd(chunks: AsyncIterable<Uint8Array>, onEnd: () => void): AsyncGenerator<Uint8Array> {
+  try {
+    yield* chunks;
+  } finally {
+    onEnd();
+  }
 }

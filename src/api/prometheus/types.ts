@@ -81,6 +81,9 @@ export interface ThreadLimits {
   readonly concurrencyMax: number;
   readonly queueMax: number;
   readonly bufferedBytesMax: number;
+  readonly bufferedTotalBytesMax: number;
+  readonly heldBytesMax: number;
+  readonly unreadMaxMs: number;
 }
 
 /** To the thread. `id` names a call, or (`store-`) what the thread asked the store; never used again. */

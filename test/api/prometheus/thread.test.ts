@@ -217,6 +217,30 @@ test('an answer that is not read stops where its bound is, lets others pass, and
   assert.deepEqual(data.result[3]!.values[10_999], [10_999, '10999']);
 });
 
+test('an answer that is not read leaves its place to others, and is whole when it is read', async (t) => {
+  const { queries } = startThreads(t, { limits: { concurrencyMax: 1, bufferedBytesMax: 65_536 } });
+  const unread = await Promise.all([queries.ask(large(8), NEVER), queries.ask(large(9), NEVER)]);
+  assert.match(await textOf(queries, instant('1')), /success/);
+  for (const [at, chunks] of unread.entries()) {
+    const parts: Uint8Array[] = [];
+    for await (const chunk of chunks) parts.push(chunk);
+    const { data } = JSON.parse(Buffer.concat(parts).toString()) as { data: { result: unknown[] } };
+    assert.equal(data.result.length, 8 + at);
+  }
+});
+
+test('a result too large to wait keeps its place, and is cut when others want it and nobody reads', async (t) => {
+  const limits = { concurrencyMax: 1, bufferedBytesMax: 65_536, heldBytesMax: 1000, unreadMaxMs: 20 };
+  const { queries } = startThreads(t, { limits });
+  const unread = await queries.ask(large(8), NEVER);
+  assert.match(await textOf(queries, instant('1')), /success/);
+  const readToEnd = async () => {
+    for await (const chunk of unread) assert.ok(chunk.length > 0);
+  };
+  await assert.rejects(readToEnd, isFailure('timeout', /^query timed out in query execution$/));
+  assert.match(await textOf(queries, large(1)), /success/);
+});
+
 test('a large answer over HTTP is the same plain and with gzip, to readers of any speed', async (t) => {
   const { queries } = startThreads(t);
   const { base, listener } = await startHttpHarness({ prometheus: queries });
