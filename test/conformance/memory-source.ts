@@ -4,47 +4,45 @@ import type { Labels } from '../../src/api/query/promql/labels.ts';
 import { matcherTest } from '../../src/api/query/promql/regular-expression.ts';
 import type { SampleSource, SelectedSeries, Selection } from '../../src/api/query/promql/source.ts';
 import { markStale } from '../../src/api/query/promql/stale.ts';
-import { nhcbSeries } from './nhcb.ts';
+import { LoadedState } from './loaded-state.ts';
+import type { ScriptStorage } from './run-script.ts';
 import type { LoadCommand, LoadedSeries, ScriptSample } from './script.ts';
 import { isStaleNumber } from './stale-number.ts';
 
-interface StoredSeries {
-  readonly labels: Labels;
-  readonly samples: Map<number, ScriptSample>;
-}
-
 /** Series in memory, as a script loads them. Hints of histograms are what Prometheus' storage would give back. */
-export class MemorySource implements SampleSource {
-  readonly #series = new Map<string, StoredSeries>();
+export class MemorySource implements ScriptStorage {
+  readonly #loaded = new LoadedState();
+  #series: readonly LoadedSeries[] = [];
+  readonly source: SampleSource = { select: (selection) => Promise.resolve(this.#select(selection)) };
+
+  begin(): Promise<void> {
+    this.clear();
+    return Promise.resolve();
+  }
 
   load(command: LoadCommand): void {
-    for (const series of command.series) this.#store(series);
-    if (command.withNhcb) for (const series of nhcbSeries(command.series)) this.#store(series);
+    this.#loaded.load(command);
+    this.#series = this.#loaded.series().map(({ labels, samples }) => ({ labels, samples: withHints(samples) }));
   }
 
   clear(): void {
-    this.#series.clear();
+    this.#loaded.clear();
+    this.#series = [];
   }
 
-  select(selection: Selection): Promise<SelectedSeries[]> {
-    const tests = selection.matchers.map((matcher) => ({ name: matcher.name, test: matcherTest(matcher) }));
+  takeUnsayable(): readonly string[] {
+    return [];
+  }
+
+  #select({ matchers, fromMs, untilMs, withStartTimes }: Selection): SelectedSeries[] {
+    const tests = matchers.map((matcher) => ({ name: matcher.name, test: matcherTest(matcher) }));
     const selected: SelectedSeries[] = [];
-    for (const { labels, samples } of this.#series.values()) {
+    for (const { labels, samples } of this.#series) {
       if (!tests.every(({ name, test }) => test(labels.get(name)))) continue;
-      const ordered = withHints([...samples.values()].sort((left, right) => left.timeMs - right.timeMs));
-      const inRange = ordered.filter(({ timeMs }) => timeMs >= selection.fromMs && timeMs <= selection.untilMs);
-      if (inRange.length > 0) selected.push(columns(labels, inRange, selection.withStartTimes));
+      const inRange = samples.filter(({ timeMs }) => timeMs >= fromMs && timeMs <= untilMs);
+      if (inRange.length > 0) selected.push(columns(labels, inRange, withStartTimes));
     }
-    return Promise.resolve(selected);
-  }
-
-  #store({ labels, samples }: LoadedSeries): void {
-    let stored = this.#series.get(labels.key);
-    if (stored === undefined) {
-      stored = { labels, samples: new Map() };
-      this.#series.set(labels.key, stored);
-    }
-    for (const sample of samples) stored.samples.set(sample.timeMs, sample);
+    return selected;
   }
 }
 

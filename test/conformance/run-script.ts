@@ -7,13 +7,17 @@ import { printExpression } from '../../src/api/query/promql/printer.ts';
 import type { SampleSource } from '../../src/api/query/promql/source.ts';
 import { atTime } from './at-time.ts';
 import { mismatch } from './compare.ts';
-import { type EvalCommand, type Expectation, type LoadCommand, parseScript } from './script.ts';
+import { type EvalCommand, type Expectation, type LoadCommand, parseScript, type ScriptCommand } from './script.ts';
 
 /** Where a script's series go, and its expressions read from. */
 export interface ScriptStorage {
   readonly source: SampleSource;
-  load(command: LoadCommand): Promise<void>;
-  clear(): Promise<void>;
+  /** A script of these commands begins, with nothing loaded. */
+  begin(commands: readonly ScriptCommand[]): Promise<void>;
+  load(command: LoadCommand): void;
+  clear(): void;
+  /** Why selections since the last call lack series that are loaded; empty when they lack none. */
+  takeUnsayable(): readonly string[];
 }
 
 export interface ScriptFailure {
@@ -24,6 +28,8 @@ export interface ScriptFailure {
 export interface ScriptOutcome {
   readonly passed: number;
   readonly failures: readonly ScriptFailure[];
+  /** Evaluations that asked for series which the storage cannot be given, and why. */
+  readonly unsayable: readonly ScriptFailure[];
 }
 
 /** Settings of the engine in upstream's own runs (promqltest.NewTestEngine). */
@@ -46,18 +52,22 @@ const MINUTE_MS = 60_000;
  */
 export async function runScript(text: string, storage: ScriptStorage): Promise<ScriptOutcome> {
   const failures: ScriptFailure[] = [];
+  const unsayable: ScriptFailure[] = [];
   let passed = 0;
-  await storage.clear();
-  for (const command of parseScript(text)) {
-    if (command.kind === 'clear') await storage.clear();
-    else if (command.kind === 'load') await storage.load(command);
+  const commands = parseScript(text);
+  await storage.begin(commands);
+  for (const command of commands) {
+    if (command.kind === 'clear') storage.clear();
+    else if (command.kind === 'load') storage.load(command);
     else {
       const reason = await failureOf(command, storage.source);
-      if (reason === undefined) passed++;
+      const lacking = storage.takeUnsayable();
+      if (lacking.length > 0) unsayable.push({ line: command.line, reason: lacking.join(', ') });
+      else if (reason === undefined) passed++;
       else failures.push({ line: command.line, reason });
     }
   }
-  return { passed, failures };
+  return { passed, failures, unsayable };
 }
 
 async function failureOf(command: EvalCommand, source: SampleSource): Promise<string | undefined> {

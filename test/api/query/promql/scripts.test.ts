@@ -16,12 +16,7 @@ const skip = scripts === undefined && "Prometheus' scripts are not beside the pr
 
 for (const path of scripts ?? []) {
   test(`${basename(path)} passes`, async () => {
-    const source = new MemorySource();
-    const { passed, failures } = await runScript(readFileSync(path, 'utf8'), {
-      source,
-      load: (command) => Promise.resolve(source.load(command)),
-      clear: () => Promise.resolve(source.clear()),
-    });
+    const { passed, failures } = await runScript(readFileSync(path, 'utf8'), new MemorySource());
     assert.deepEqual(failures, []);
     assert.ok(passed >= (PASSES[basename(path)] ?? 1), `${passed} evaluations passed`);
   });
