@@ -20,7 +20,8 @@ import { createCounters } from './materializer-counters.ts';
 import { createPulse } from './pulse.ts';
 import { createSqlRequests } from './sql-requests.ts';
 import { isDamagedFile } from './store-failures.ts';
-import { createRetentionFigures, retentionStatus } from './table-retention-figures.ts';
+import { countTableChanges } from './table-changes.ts';
+import { createRetentionFigures, deletedRows, retentionStatus } from './table-retention-figures.ts';
 import type { EngineStatus, IncompleteTables } from './types.ts';
 import type { UserProjections } from './user-projections/user-projections.ts';
 import { followTables, lackingTables } from './user-projections/follow-tables.ts';
@@ -50,6 +51,9 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
   const retentionFigures = createRetentionFigures(options.retentionAgeMs ?? null);
   const { retentionClockUnixMs: startMs } = options;
   const start = startMs === undefined ? undefined : BigInt(Math.floor(startMs)) * 1_000_000n;
+  const changes = countTableChanges(options.tableChanges);
+  let commitsTold = 0;
+  let deletedTold = 0;
   const retentionClock = createRetentionClock(systemClock, logger, start);
   const isMaterializing = options.materialize ?? true;
   let rebuild = options.rebuild ?? [];
@@ -100,8 +104,14 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
       counters,
       retentionFigures,
       retentionNow: () => retentionClock.now(),
-      onProgress: () => users?.advanced(),
-      onNewVersions: () => users?.viewsChanged(),
+      onProgress() {
+        tellChanges();
+        users?.advanced();
+      },
+      onNewVersions() {
+        changes.removed();
+        users?.viewsChanged();
+      },
       logger,
       clock: systemClock,
     });
@@ -126,8 +136,17 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
     next.tracks.advance(durable);
     if (stopping) next.tracks.stop();
     session = next;
+    changes.removed();
     lastSession = next;
     return next;
+  }
+
+  function tellChanges(): void {
+    if (counters.commits !== commitsTold) changes.appended();
+    commitsTold = counters.commits;
+    const deleted = deletedRows(retentionFigures);
+    if (deleted !== deletedTold) changes.removed();
+    deletedTold = deleted;
   }
 
   /** Queries tell by themselves what is wrong with the database. */
@@ -230,6 +249,7 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
   async function close(): Promise<void> {
     const open = session;
     session = null;
+    changes.removed();
     const usersEnded = users?.stop();
     await requests.close();
     await usersEnded;

@@ -15,6 +15,8 @@ export interface HostOptions extends EngineOptions {
   readonly processLife: string;
   /** Of `watchPulse`. */
   readonly pulse: SharedArrayBuffer;
+  /** Of `createTableChangesMemory`. */
+  readonly tableChanges?: SharedArrayBuffer;
 }
 
 /** To the engine's thread. `id` names a call: chosen by the main thread, never used again. */

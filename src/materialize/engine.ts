@@ -5,6 +5,7 @@ import { errorMessage, LIMITS, type Logger, TreasuryError } from '../base/index.
 import type { DurablePosition } from '../log/index.ts';
 import type { EngineCommand, EngineEvent, EngineWorkerData } from './engine-protocol.ts';
 import { watchPulse } from './pulse.ts';
+import { countTableChanges, createTableChangesMemory } from './table-changes.ts';
 import { createIncomingAnswer, type IncomingAnswer } from './sql-answer.ts';
 import type { Engine, EngineOptions, EngineStatus } from './types.ts';
 import type { UserProjectionScan } from './user-projections/types.ts';
@@ -43,6 +44,9 @@ interface StatusCall {
 
 const PROCESS_LIFE = randomUUID();
 
+/** By folder of tables. */
+const tableChangesMemories = new Map<string, SharedArrayBuffer>();
+
 /** Replace single ones of `LIMITS`. */
 type WatchLimits = { readonly [name in 'entryWorkMaxMs' | 'engineWatchIntervalMs']: number };
 
@@ -55,7 +59,11 @@ export async function startEngineWorker(
 ): Promise<Engine> {
   const { entryWorkMaxMs, engineWatchIntervalMs }: WatchLimits = { ...LIMITS, ...limits };
   const pulse = watchPulse();
-  const workerData: EngineWorkerData = { options: { ...options, processLife: PROCESS_LIFE, pulse: pulse.memory } };
+  const tableChanges = tableChangesMemories.get(options.tablesDirectory) ?? createTableChangesMemory();
+  tableChangesMemories.set(options.tablesDirectory, tableChanges);
+  const workerData: EngineWorkerData = {
+    options: { ...options, processLife: PROCESS_LIFE, pulse: pulse.memory, tableChanges },
+  };
   const worker = new Worker(FROM_SOURCES ? sourcesLoader(module) : module, {
     workerData,
     name: 'engine',
@@ -178,6 +186,8 @@ export async function startEngineWorker(
   function endBy(cause: Error): void {
     if (death !== null) return;
     death = unavailable(stopping === null ? errorMessage(cause) : 'it was stopped', cause);
+    // Who keeps something of the tables is to ask, and to be told.
+    countTableChanges(tableChanges).removed();
     for (const id of sqlCalls.keys()) takeCall(id)?.answer.fail(death, true);
     for (const calls of [statusCalls, orders, scans]) {
       for (const call of calls.values()) call.reject(death);
@@ -246,6 +256,7 @@ export async function startEngineWorker(
     rebuildProjection: (name) => order('rebuild', name),
     cancelRebuild: (name) => order('cancel-rebuild', name),
     failed: failed.promise,
+    tableChanges,
     hasCommitted: () => pulse.commits > 0,
     stop() {
       stopping ??= stop();

@@ -27,9 +27,11 @@ export {
   superviseEngine,
   type SupervisedEngine,
 } from './supervised-engine.ts';
+export { seeTableChanges } from './table-changes.ts';
 export type { FlushedFiles, TableFolder, TableFolderFormat, TableFolderState } from './table-folder.ts';
 export { openTableFolder, readTableFolder } from './table-folders.ts';
 export { createMetricScans } from './scan/metric-scans.ts';
+export { createUnaskedScans } from './scan/unasked-scans.ts';
 export { UNKNOWN_ORDINAL } from './scan/types.ts';
 export type {
   ActivityChunk,

@@ -39,6 +39,7 @@ type RestartLimits = {
 export async function superviseEngine({ start, logger, ...options }: SuperviseOptions): Promise<SupervisedEngine> {
   const limits: RestartLimits = { ...LIMITS, ...options.limits };
   let engine: Engine | null = await start();
+  const { tableChanges } = engine;
   let startedAtMs = performance.now();
   let deathsInRow = 0;
   let restarts = 0;
@@ -112,6 +113,7 @@ export async function superviseEngine({ start, logger, ...options }: SuperviseOp
     scanProjections: async () => running().scanProjections(),
     rebuildProjection: async (name) => running().rebuildProjection(name),
     cancelRebuild: async (name) => running().cancelRebuild(name),
+    tableChanges,
     hasCommitted: () => engine?.hasCommitted() ?? false,
     health: () => ({ running: engine !== null, restarts, reason }),
     async stop() {

@@ -41,6 +41,11 @@ export function countDeleted(figures: RetentionFigures, table: string, rows: num
   figures.rowsDeleted[name] = (figures.rowsDeleted[name] ?? 0) + rows;
 }
 
+/** Rows deleted of all tables. */
+export function deletedRows({ rowsDeleted }: RetentionFigures): number {
+  return Object.values(rowsDeleted).reduce((sum, rows) => sum + rows, 0);
+}
+
 /** The name of a physical table without its version. */
 export function unversioned(table: string): string {
   return table.replace(/_v\d+(__next)?$/, '');

@@ -205,6 +205,8 @@ export interface Engine {
   cancelRebuild(name: string): Promise<void>;
   /** The worker's death: rejects no calls by itself, every pending call rejects with TREASURY_ENGINE_UNAVAILABLE. */
   readonly failed: Promise<Error>;
+  /** Where changes of the tables are counted (`seeTableChanges`), by all engines of this process on the same folder of tables. Undefined: they are not. */
+  readonly tableChanges?: SharedArrayBuffer | undefined;
   /** Whether a transaction was committed since it was started; also of one that is dead. */
   hasCommitted(): boolean;
   /** Commits what is materialized and ends the worker. */

@@ -28,7 +28,7 @@ export interface PrometheusQueries {
 }
 
 export interface PrometheusQueriesOptions {
-  readonly engine: Pick<Engine, 'sql'>;
+  readonly engine: Pick<Engine, 'sql' | 'tableChanges'>;
   readonly settings: PrometheusSettings;
   readonly logger: Logger;
   readonly limits?: Partial<ThreadLimits & { readonly idleMaxMs: number }>;
@@ -53,14 +53,25 @@ export function createPrometheusQueries({
     unreadMaxMs = LIMITS.prometheusUnreadMaxMs,
     idleMaxMs = LIMITS.prometheusIdleMaxMs,
   } = limits;
-  const threadLimits = { concurrencyMax, queueMax, bufferedBytesMax, bufferedTotalBytesMax, heldBytesMax, unreadMaxMs };
+  const threadLimits = {
+    concurrencyMax,
+    queueMax,
+    bufferedBytesMax,
+    bufferedTotalBytesMax,
+    heldBytesMax,
+    unreadMaxMs,
+  };
   let thread: QueryThread | null = null;
   let isStopped = false;
 
   function threadNow(): QueryThread {
     if (isStopped) throw unavailable('the server stops');
     thread ??= createQueryThread(
-      startWorker({ settings, limits: threadLimits }),
+      startWorker({
+        settings,
+        limits: threadLimits,
+        tableChanges: engine.tableChanges ?? null,
+      }),
       { engine, logger, idleMaxMs, queryTimeoutMs: settings.queryTimeoutMs },
       (ended) => {
         if (thread === ended) thread = null;

@@ -74,6 +74,8 @@ export interface Failure {
 export interface PrometheusWorkerData {
   readonly settings: PrometheusSettings;
   readonly limits: ThreadLimits;
+  /** Where the engine counts changes of its tables, null: nowhere. */
+  readonly tableChanges: SharedArrayBuffer | null;
 }
 
 /** Those of `LIMITS` that tests make small. */

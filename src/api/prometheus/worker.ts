@@ -1,18 +1,25 @@
 /** The thread of the Prometheus API: keeps the view of metrics, evaluates, and writes answers, for all clients. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { collectAtRest } from '../../base/index.ts';
-import { createMetricScans } from '../../materialize/index.ts';
+import { createMetricScans, createUnaskedScans, seeTableChanges } from '../../materialize/index.ts';
 import { createMetricsView } from '../query/prometheus/create-view.ts';
 import { createCalls } from './calls.ts';
 import { createStoreAsks } from './store-asks.ts';
 import type { PrometheusCommand, PrometheusEvent, PrometheusWorkerData } from './types.ts';
 
 const port = parentPort!;
-const { settings, limits } = workerData as PrometheusWorkerData;
+const { settings, limits, tableChanges } = workerData as PrometheusWorkerData;
 const post = (event: PrometheusEvent, transfer: readonly ArrayBuffer[] = []) => port.postMessage(event, transfer);
 const store = createStoreAsks(post);
+const scans = createMetricScans((request, signal) => store.ask(request, signal));
 const view = createMetricsView(
-  createMetricScans((request, signal) => store.ask(request, signal)),
+  tableChanges === null
+    ? scans
+    : createUnaskedScans(
+        scans,
+        () => seeTableChanges(tableChanges),
+        () => store.lacking() === null,
+      ),
   settings.view,
 );
 const calls = createCalls({ view, lacking: () => store.lacking(), settings, limits, post });

@@ -6,7 +6,7 @@
 import type { DuckDBConnection, DuckDBPreparedStatement, DuckDBValue } from '@duckdb/node-api';
 import { errorMessage } from '../../base/index.ts';
 import { StatementType } from '../duckdb.ts';
-import type { SqlParam, SqlRequest } from '../types.ts';
+import { COLUMNS_FORMAT, type SqlParam, type SqlRequest } from '../types.ts';
 import { invalidQuery } from './sql-errors.ts';
 
 /**
@@ -15,14 +15,16 @@ import { invalidQuery } from './sql-errors.ts';
  */
 export async function prepareReadOnly(
   connection: DuckDBConnection,
-  { query, params }: Pick<SqlRequest, 'query' | 'params'>,
+  { query, params, format }: Pick<SqlRequest, 'query' | 'params' | 'format'>,
 ): Promise<DuckDBPreparedStatement> {
   const statement = await prepareOne(connection, query);
   try {
     const type = statement.statementType;
     if (type === StatementType.EXPLAIN) await checkReads(connection, explained(query), params);
-    else if (type === StatementType.SELECT) await checkPlan(connection, query, params);
-    else throw invalidQuery(`Cannot run the statement: only queries are accepted, this is ${kindName(type)}`);
+    else if (type !== StatementType.SELECT)
+      throw invalidQuery(`Cannot run the statement: only queries are accepted, this is ${kindName(type)}`);
+    // Users cannot ask for columns: such a query is this program's own, and explaining it takes longer than many of them run.
+    else if (format !== COLUMNS_FORMAT) await checkPlan(connection, query, params);
     bind(statement, params);
     return statement;
   } catch (error) {

@@ -33,6 +33,7 @@ export async function startPrometheusServer(
   const asked: string[] = [];
   const queries = createPrometheusQueries({
     engine: {
+      tableChanges: store.engine.tableChanges,
       sql: (request, signal) => {
         asked.push(request.query);
         return store.engine.sql(request, signal);
