@@ -1,5 +1,5 @@
 /** The composition root: builds the server from its rooms, starts them in order and stops them in reverse. */
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import {
   createAdmission,
@@ -23,7 +23,14 @@ import {
 } from './api/index.ts';
 import { checkLimits, collectAtRest, errorMessage, LIMITS, type Logger, VERSION } from './base/index.ts';
 import type { Config } from './config.ts';
-import { acquireDataDirectoryLock, type Cursors, type Log, openCursors, openLog } from './log/index.ts';
+import {
+  acquireDataDirectoryLock,
+  type Cursors,
+  type Log,
+  makeDurableDirectory,
+  openCursors,
+  openLog,
+} from './log/index.ts';
 import { startEngine, superviseEngine, type SupervisedEngine } from './materialize/index.ts';
 import { createTablesHold } from './tables-hold.ts';
 import { letHeapsGrow } from './v8-flags.ts';
@@ -90,7 +97,7 @@ export async function startTreasury(config: Config, logger: Logger): Promise<Tre
     const folders = dataFolders(config.data);
     const lock = acquireDataDirectoryLock(resolve(config.data));
     started.push({ name: 'lock', stop: () => lock.release() });
-    await Promise.all([mkdir(folders.log, { recursive: true }), mkdir(folders.tables, { recursive: true })]);
+    for (const folder of [folders.log, folders.tables]) makeDurableDirectory(folder);
     // Of a rebuild that was killed.
     await rm(folders.rebuild, { recursive: true, force: true });
     const retention = { ageMaxMs: config.retentionAgeMs, bytesMax: config.retentionBytes };

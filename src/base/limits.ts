@@ -94,6 +94,8 @@ export const LIMITS = {
   /** A segment is sealed at this size or age, whichever comes first. */
   segmentBytesMax: 64 * MIB,
   segmentAgeMaxMs: 10 * 60_000,
+  /** How often the log looks for segments that lack their seal, or are old enough for it while nobody sends: a backup waits for no more. */
+  sealIntervalMs: 10_000,
   /** STATE entries of a segment that do not count towards its size: those of all streams once. */
   segmentStateBytesMax: 64 * MIB,
   /** Time from a durable frame to its row in the log's index: few transactions, and little to scan after a crash. */

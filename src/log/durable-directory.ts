@@ -29,6 +29,7 @@ const realDisk: DirectoryDisk = {
   exists: existsSync,
   make(path) {
     try {
+      // Not `recursive`: that says of a full disk that there is no such folder.
       mkdirSync(path);
     } catch (error) {
       if (hasCode(error, 'EEXIST') && statSync(path).isDirectory()) return;

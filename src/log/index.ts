@@ -9,6 +9,7 @@ export {
 export { refuseOffset } from './cursor-slot.ts';
 export { isCursorName } from './cursor-file.ts';
 export { acquireDataDirectoryLock, type DataDirectoryLock } from './data-directory-lock.ts';
+export { makeDurableDirectory } from './durable-directory.ts';
 export { type EntryGap } from './entry-note.ts';
 export { type EntryPull, type EntryPullOptions, openEntryPull, type PullStep } from './entry-pull.ts';
 export { createEntryStreamReader, type EntryStreamReader } from './entry-stream.ts';

@@ -19,6 +19,7 @@ import {
   type PendingFrame,
   type QueuedStream,
 } from './append-queue.ts';
+import { encodeHeaders, ownUpdate, stateFlags } from './append-row.ts';
 import { CommitWatch } from './commit-watch.ts';
 import { type DirectoryGuard, guardDirectory } from './directory-guard.ts';
 import { diskTakes } from './disk-probe.ts';
@@ -30,12 +31,12 @@ import { openRetention, type Retention, type RetentionSettings } from './retenti
 import { type RecoveredLog, recoverLog } from './recovery.ts';
 import { type OffsetRange, openSegmentIndex, type SegmentIndex, type SegmentRow } from './segment-index.ts';
 import type { DamagedRange, FrameFacts } from './segment-scan.ts';
+import { SegmentSealer } from './segment-sealer.ts';
 import { SegmentWriter } from './segment-writer.ts';
 import {
   type Appended,
   type AppendOptions,
   type DurablePosition,
-  ENTRY_FLAGS,
   ENTRY_KINDS,
   type HoldOptions,
   type LogHold,
@@ -71,11 +72,10 @@ const LIMIT_NAMES = [
   'inFlightBytesMax',
   'logProbeIntervalMs',
   'retentionIntervalMs',
+  'sealIntervalMs',
   'segmentAgeMaxMs',
   'segmentBytesMax',
 ] as const;
-
-const NO_BYTES = new Uint8Array();
 
 /**
  * Opens the log of a directory, recovering what an earlier process left. The caller holds the data directory's lock. Throws
@@ -116,6 +116,7 @@ class GroupCommitLog implements RetainedLog {
   readonly #options: LogSettings;
   readonly #recovered: RecoveredLog;
   readonly #writer: SegmentWriter;
+  readonly #sealer: SegmentSealer;
   readonly #feeder: IndexFeeder;
   readonly #queue = new AppendQueue();
   readonly #streams = new Set<QueuedStream>();
@@ -134,6 +135,7 @@ class GroupCommitLog implements RetainedLog {
   #frames = 0;
   #appendFailures = 0;
   #refusing: string | null = null;
+  #framesRefused = 0;
   #written: { readonly frame: PendingFrame; readonly baseOffset: bigint } | null = null;
   #pump: Promise<void> | null = null;
   #closed: Promise<void> | null = null;
@@ -171,7 +173,21 @@ class GroupCommitLog implements RetainedLog {
         await retention.beforeSegment();
       },
       onWritten: (segment, frame) => this.#onWritten(segment, frame),
+      onLeft: (segment) => this.#sealer.add(segment),
     });
+    this.#sealer = new SegmentSealer({
+      directory,
+      fileSystem,
+      logger,
+      intervalMs: limits.sealIntervalMs,
+      onInterval: () => {
+        // Without traffic nothing else would end a segment that is old enough.
+        if (this.#pump === null) this.#writer.rest();
+      },
+      isKept: (baseOffset) => segments.has(baseOffset),
+      onSealed: (segment) => this.#onWritten(segment, null),
+    });
+    this.#sealer.start(recovered.unsealed);
     retention.start((firstOffset) => this.#onDeleted(firstOffset));
     guard.start();
   }
@@ -249,6 +265,7 @@ class GroupCommitLog implements RetainedLog {
     while (this.#pump !== null) await this.#pump;
     if (this.#waitTimer !== null) clearTimeout(this.#waitTimer);
     await this.#writer.seal();
+    await this.#sealer.stop();
     this.#feeder.close();
   }
 
@@ -389,6 +406,7 @@ class GroupCommitLog implements RetainedLog {
     const reason = errorMessage(error);
     if (this.#refusing === null) this.#options.logger.error('The log refuses entries', { error: reason });
     this.#refusing = reason;
+    this.#framesRefused++;
     for (const { entry } of frame.entries) {
       entry.reject(new LogUnavailableError(`Cannot append: ${reason}`, error));
     }
@@ -447,9 +465,11 @@ class GroupCommitLog implements RetainedLog {
     this.#probeTimer = setTimeout(() => {
       const { clock, limits } = this.#options;
       const startedAtMs = clock.monotonicMs();
+      const framesRefused = this.#framesRefused;
       void diskTakes({ ...this.#options, guard: this.#guard }).then((isWell) => {
         this.#probeTimer = null;
-        if (isWell) {
+        // What was refused meanwhile tells more of the disk than a trial that began before.
+        if (isWell && framesRefused === this.#framesRefused) {
           this.#refusing = null;
           this.#commits.taken();
         }
@@ -473,23 +493,4 @@ function segmentBytesMax({ limits, retention }: LogSettings): number {
   if (retention.bytesMax === null) return limits.segmentBytesMax;
   const share = Math.floor(retention.bytesMax / LIMITS.retainedSegmentsMin);
   return Math.min(limits.segmentBytesMax, Math.max(limits.frameBytesMax, share));
-}
-
-/** A copy of an update that does not keep the whole received message in memory. */
-function ownUpdate(update: StateUpdate): StateUpdate {
-  const isOwn = update.bytes.length === update.bytes.buffer.byteLength;
-  return isOwn ? update : { ...update, bytes: new Uint8Array(update.bytes) };
-}
-
-function stateFlags(stateUpdates: readonly StateUpdate[]): number {
-  let flags = 0;
-  for (const { kind } of stateUpdates) {
-    flags |= kind === 'schema' ? ENTRY_FLAGS.HAS_SCHEMA : ENTRY_FLAGS.HAS_DICTIONARY;
-  }
-  return flags;
-}
-
-function encodeHeaders(headers: ReadonlyMap<string, string> | undefined): Uint8Array {
-  if (headers === undefined || headers.size === 0) return NO_BYTES;
-  return Buffer.from(JSON.stringify(Object.fromEntries(headers)), 'utf8');
 }

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
-import { errorMessage, LIMITS, type Logger, LogUnavailableError, TreasuryError } from '../base/index.ts';
+import { errorMessage, LIMITS, type Logger, TreasuryError } from '../base/index.ts';
 import type { LogFile, LogFileSystem } from './file-system.ts';
 import { parseFrame } from './frame.ts';
 import { END_OF_STREAM, indexPath, quarantinePath, segmentFileName, segmentPath } from './layout.ts';
@@ -13,6 +13,7 @@ import { segmentBytes } from './segment-bytes.ts';
 import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import { indexInMemory, isNoRoom, type SegmentIndex, type SegmentRow } from './segment-index.ts';
 import { type DamagedRange, type SegmentScan, scanSegment } from './segment-scan.ts';
+import { copyTail, hasNoRoomForTail } from './torn-tail.ts';
 import type { DurablePosition } from './types.ts';
 
 export interface RecoveryOptions {
@@ -36,6 +37,8 @@ export interface RecoveredLog {
   readonly streamIdNext: bigint;
   readonly segments: number;
   readonly bytes: number;
+  /** Segments without a seal whose ends are beyond doubt, oldest first. */
+  readonly unsealed: readonly SegmentRow[];
 }
 
 /** Recovers a log directory, or makes it. Throws TREASURY_LOG_CORRUPT for a foreign segment, else what the disk throws. */
@@ -161,17 +164,19 @@ async function recover(options: RecoveryOptions, files: SegmentFile[], index: Se
       logger.error('Log segment is damaged', { ...range, segment: segmentFileName(range.segment) });
     }
   }
-  return describe({ files, index, indexEnd, logUuid, last });
+  return describe({ files, rest, index, indexEnd, logUuid, last });
 }
 
 function describe(found: {
   files: readonly SegmentFile[];
+  /** Those that are left. */
+  rest: readonly SegmentFile[];
   index: SegmentIndex;
   indexEnd: bigint;
   logUuid: string;
   last: SegmentScan | null;
 }): RecoveredLog {
-  const { files, index, logUuid, last } = found;
+  const { files, rest, index, logUuid, last } = found;
   const rows = index.segments();
   const lastRow = rows.at(-1);
   const lastFrame = index.lastFrame();
@@ -193,7 +198,27 @@ function describe(found: {
     streamIdNext: max(1n, index.streamIdMax() + 1n, ...streamIds),
     segments: rows.length,
     bytes: rows.reduce((bytes, row) => bytes + row.bytes, 0),
+    unsealed: rows.filter(
+      (row) => !row.sealed && isEndCertain(row, rest, last !== null && isTornEnd(last, found.indexEnd)),
+    ),
   };
+}
+
+/**
+ * Whether it is beyond doubt that a segment ends where its row says, whatever stands behind it: the next one says the same, or it is the
+ * last one and lacks nothing.
+ */
+function isEndCertain(row: SegmentRow, files: readonly SegmentFile[], isLastWhole: boolean): boolean {
+  if (row.previousEnd === null) return false;
+  const at = files.findIndex(({ baseOffset }) => baseOffset === row.baseOffset);
+  if (at === files.length - 1) return isLastWhole;
+  const next = files.slice(at + 1).find(({ header }) => header !== null)?.header ?? null;
+  return next !== null && next.previousEnd === row.endOffset && next.previousCrc === row.lastCrc;
+}
+
+/** Whether what is bad at the end of the last segment is a torn write: no entry is missing that was known to be durable. */
+function isTornEnd(scan: SegmentScan, indexEnd: bigint): boolean {
+  return scan.endOffset >= indexEnd && !scan.sealed;
 }
 
 /** Retention deletes the oldest segments first and tells the index later: rows that begin below the first file are of those. */
@@ -293,8 +318,7 @@ async function settleLastSegment(
   const { directory, fileSystem, logger } = options;
   const path = segmentPath(directory, scan.baseOffset);
   const hasEntries = scan.endOffset > scan.baseOffset;
-  // Entries that were known to be durable are missing: this is no torn write.
-  const isTorn = scan.endOffset >= indexEnd && !scan.sealed;
+  const isTorn = isTornEnd(scan, indexEnd);
   const isEmpty = scan.fileBytes <= SEGMENT_HEADER_BYTES || (scan.isTailBlank && scan.header !== null);
   if (!hasEntries && isTorn && isEmpty) {
     if (scan.header === null && scan.fileBytes > 0) {
@@ -340,7 +364,7 @@ async function tryCopyTail(options: RecoveryOptions, scan: SegmentScan): Promise
     await copyTail(options, scan);
     return true;
   } catch (error) {
-    if (!isNoRoom(error) && !(error instanceof LogUnavailableError)) throw error;
+    if (!hasNoRoomForTail(error)) throw error;
     options.logger.warn('A torn write stays in the log until there is room for a copy', { error: error.message });
     return false;
   }
@@ -372,39 +396,6 @@ async function writeAgain(
   } finally {
     source.close();
   }
-}
-
-async function copyTail({ directory, fileSystem }: RecoveryOptions, scan: SegmentScan): Promise<void> {
-  const source = fileSystem.openForReading(segmentPath(directory, scan.baseOffset));
-  const tail = Buffer.alloc(scan.fileBytes - scan.bytes);
-  try {
-    source.read(tail, scan.bytes);
-  } finally {
-    source.close();
-  }
-  const folder = quarantinePath(directory);
-  const taken = new Set(fileSystem.list(folder));
-  let name = `${segmentFileName(scan.baseOffset)}.${scan.bytes}.torn`;
-  for (let i = 2; taken.has(name); i++) name = `${segmentFileName(scan.baseOffset)}.${scan.bytes}.${i}.torn`;
-  const copy = await fileSystem.create(join(folder, name));
-  try {
-    const written = await copy.write([tail], 0);
-    // The tail is cut only once all of it is kept: a full disk must not take it.
-    if (written !== tail.length) throw fullDisk(name, written, tail.length);
-    await copy.dataSync();
-  } catch (error) {
-    await fileSystem.remove(join(folder, name)).catch(() => {});
-    throw error;
-  } finally {
-    await copy.close();
-  }
-  await fileSystem.syncDirectory(folder);
-}
-
-function fullDisk(name: string, written: number, bytes: number): LogUnavailableError {
-  return new LogUnavailableError(
-    `Cannot keep a copy of a torn write in ${name}: ${written} of ${bytes} bytes were taken`,
-  );
 }
 
 function segmentRow(scan: SegmentScan): SegmentRow {

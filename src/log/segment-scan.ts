@@ -182,7 +182,7 @@ class Scan {
       }
       if (this.#sealAt(this.#position)) return this.#result(null, true);
       if (this.#isBlankFrom(this.#position)) return this.#result(frame, false, true);
-      if (frame === RECORDS_CUT_OFF && this.#isUnsynced()) return this.#endWith(frame);
+      if (frame === RECORDS_CUT_OFF && this.#isUnsynced()) return this.#result(frame, false);
       const next = findFrame(this.#source, this.#position + 1, this.#endOffset);
       if (next === null || !this.#isBelowLimit(next)) return this.#endWith(frame);
       this.#addDamage(this.#position, next - this.#position, frame);
@@ -232,8 +232,11 @@ class Scan {
   #isTorn(frame: FrameView): boolean {
     const { tornFrom } = this.#options;
     if (tornFrom === undefined || frame.baseOffset < tornFrom) return false;
-    if (this.#sealAt(this.#fileBytes - END_OF_STREAM.length)) return false;
-    return findFrame(this.#source, this.#position + frame.bytes, frame.baseOffset) === null;
+    const end = this.#position + frame.bytes;
+    const seal = this.#fileBytes - END_OF_STREAM.length;
+    // Not one that the frame's last record ends with: every Arrow stream does.
+    if (seal >= end && this.#sealAt(seal)) return false;
+    return findFrame(this.#source, end, frame.baseOffset) === null;
   }
 
   /**

@@ -31,6 +31,8 @@ export interface SegmentWriterOptions {
   readonly beforeSegment: () => Promise<void>;
   /** Called when a frame is durable or a segment was sealed, with what the index is to know. */
   readonly onWritten: (segment: SegmentRow, frame: FrameFacts | null) => void;
+  /** Called when a segment with entries was left without a seal, with where it ends. */
+  readonly onLeft: (segment: SegmentRow) => void;
 }
 
 interface ActiveSegment {
@@ -172,9 +174,17 @@ export class SegmentWriter {
     await this.#sealing;
   }
 
+  /** Leaves the active segment when it is time to. Not while a frame is written. */
+  rest(): void {
+    const active = this.#active;
+    if (active === null || !this.#isDue(active)) return;
+    this.#active = null;
+    this.#leave(active);
+  }
+
   /** Begins to seal a segment that no frame goes to any more. */
   #leave(left: ActiveSegment): void {
-    const row = this.#row(left, true);
+    const row = this.#row(left, false);
     this.#sealing = this.#sealing.then(() => this.#seal(left, row));
   }
 
@@ -188,10 +198,11 @@ export class SegmentWriter {
       const written = await active.file.write([END_OF_STREAM], active.position);
       if (written !== END_OF_STREAM.length) throw new Error(`Cannot write the seal: ${written} bytes were taken`);
       await active.file.dataSync();
-      this.#options.onWritten({ ...row, bytes: row.bytes + END_OF_STREAM.length }, null);
+      this.#options.onWritten({ ...row, bytes: row.bytes + END_OF_STREAM.length, sealed: true }, null);
     } catch (error) {
       await this.#giveUp('cut an unsealed segment back', active.file.truncate(active.position));
       this.#warn('Cannot seal a segment', active.baseOffset, error);
+      this.#options.onLeft(row);
     } finally {
       await this.#giveUp('close a segment', active.file.close());
     }
@@ -276,6 +287,7 @@ export class SegmentWriter {
     await this.#giveUp('cut an abandoned segment back', active.file.truncate(active.position));
     await this.#giveUp('close an abandoned segment', active.file.close());
     this.#options.logger.warn('Abandoned a log segment', { segment: segmentFileName(active.baseOffset) });
+    if (active.position > SEGMENT_HEADER_BYTES) this.#options.onLeft(this.#row(active, false));
   }
 
   /** Waits for something that is tried but not needed. */

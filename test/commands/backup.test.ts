@@ -96,6 +96,31 @@ test('sealed segments copied from a running server are a whole log, and a second
   assert.deepEqual([after.code, after.stdout], [0, 'The log is whole\n']);
 });
 
+test('segment that kill -9 left is in the backup after the next start, and is restored with the others', async (context) => {
+  const [data, backup, restored] = [1, 2, 3].map(() => temporaryDirectory(context)) as [string, string, string];
+  const first = await startServer(context, data, SMALL_SEGMENTS);
+  for (let i = 0; i < 3; i++) await send(first.otlpHttp, `${i} short`);
+  first.child.kill('SIGKILL');
+  await first.finished;
+  const second = await startServer(context, data, SMALL_SEGMENTS);
+  const segments = () => listSegments(join(data, 'log'));
+  while (!segments()[0]!.sealed) await sleep(20);
+  // The one being written is not part of it.
+  await send(second.otlpHttp, 'behind');
+  const copied = await runShell(commandsOf('Back up', `DATA=${data} TO=${backup}`));
+  assert.deepEqual([copied.code, copied.stdout], [0, 'The log is whole\n'], copied.stderr);
+  const restoring = await runShell(commandsOf('Restore', `DATA=${restored} FROM=${backup}`));
+  assert.deepEqual([restoring.code, restoring.stdout], [0, 'The log is whole\n'], restoring.stderr);
+  const server = await startServer(context, restored, SMALL_SEGMENTS);
+  await send(server.otlpHttp, 'new');
+  server.child.kill('SIGTERM');
+  assert.equal((await server.finished).code, 0);
+  const bodies = [...readEntries(join(restored, 'log'), { from: 0n })].map(
+    ({ record }) => /"body":\{"stringValue":"([^"]*)"/.exec(Buffer.from(record).toString())![1],
+  );
+  assert.deepEqual(bodies, ['0 short', '1 short', '2 short', 'new']);
+});
+
 test('backup without its first segments says so once and is served from there', async (context) => {
   const data = temporaryDirectory(context);
   const server = await startServer(context, data, ['--retention-bytes', '32MB', '--materialize', 'off']);

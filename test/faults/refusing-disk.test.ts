@@ -15,9 +15,16 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runTreasury } from '../commands/process.ts';
+import { loaderFlags } from '../helpers/checkout.ts';
 import { FaultLoad, SentUnits } from '../helpers/fault-load.ts';
 import { faultShim } from '../helpers/fault-shim.ts';
-import { fetchSql, scratchDirectory, type ServerProcess, startServerProcess } from '../helpers/server-process.ts';
+import {
+  fetchSql,
+  scratchDirectory,
+  type ServerProcess,
+  type ServerStartError,
+  startServerProcess,
+} from '../helpers/server-process.ts';
 
 /** Segments of such a log are as small as frames can be. */
 const SMALL_SEGMENTS = ['--retention-bytes', '64MiB'];
@@ -229,6 +236,24 @@ test('server on a full or read-only disk that leaves no room for its lock ends w
   }
 });
 
+test('server whose disk has no room for a folder says so, and starts when there is room', async (t) => {
+  const shim = faultShim(t);
+  if (shim === null) return;
+  const data = scratchDirectory(t);
+  for (const folder of ['log', 'tables']) {
+    shim.set([{ calls: ['mkdir'], path: join(data, folder), error: 'ENOSPC' }]);
+    const refused = startServerProcess(data, '127.0.0.1:0', [], shim.env);
+    await assert.rejects(refused, ({ code, stderr }: ServerStartError) => {
+      assert.deepEqual([code, stderr.trimEnd().split('\n').length], [1, 1], stderr);
+      assert.match(stderr, new RegExp(`ENOSPC: no space left on device, mkdir '${join(data, folder)}'`));
+      return true;
+    });
+  }
+  shim.clear();
+  const server = await startServerProcess(data, '127.0.0.1:0', [], shim.env);
+  assert.equal(await server.end('SIGTERM'), 0);
+});
+
 const PORTS = ['--grpc', '--otlp-http', '--http'].flatMap((flag) => [flag, '127.0.0.1:0']);
 
 async function assertRefusesToStart(data: string, reason: RegExp): Promise<void> {
@@ -277,11 +302,13 @@ function run(command: string, args: readonly string[]): void {
   assert.equal(status, 0, stderr);
 }
 
-/** Somebody without the rights of root, who may read these sources. */
+const SERVER_CODE = new URL('../../src/treasury.ts', import.meta.url).href;
+
+/** Somebody without the rights of root, who may read the code of a server and its packages. */
 function unprivileged(t: TestContext): { uid: number; gid: number } | null {
   const nobody = { uid: 65_534, gid: 65_534 };
-  const { status } =
-    process.getuid?.() === 0 ? spawnSync(process.execPath, ['--import', 'tsx', '-e', ''], nobody) : { status: 1 };
+  const loading = [...loaderFlags, '-e', `import(${JSON.stringify(SERVER_CODE)})`];
+  const { status } = process.getuid?.() === 0 ? spawnSync(process.execPath, loading, nobody) : { status: 1 };
   if (status === 0) return nobody;
   t.skip('cannot run a server as another user here');
   return null;

@@ -11,6 +11,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openLog } from '../../src/log/index.ts';
 import { readIndex, rebuildIndex } from '../../src/log/offline.ts';
+import { loaderFlags } from '../helpers/checkout.ts';
 import { decodeSegments, readAll, scratch } from './log-helpers.ts';
 
 const ROUNDS = 4;
@@ -20,7 +21,7 @@ test(`kill -9 while appending, ${ROUNDS} rounds, loses no acknowledged entry`, {
   const directory = join(scratch(t), 'log');
   const acked = new Map<bigint, string>();
   for (let round = 0; round < ROUNDS; round++) {
-    const child = spawn(process.execPath, ['--import', 'tsx', CHILD, directory, String(round)], {
+    const child = spawn(process.execPath, [...loaderFlags, CHILD, directory, String(round)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let output = '';

@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { createLogger, LIMITS, type Logger, silentLogger } from '../../src/base/index.ts';
 import { type Cursors, openCursors, openLog, type RetainedLog } from '../../src/log/index.ts';
+import { loaderFlags } from '../helpers/checkout.ts';
 import { makeScratch, scratch } from './log-helpers.ts';
 import { appendText, appendTexts, ONE_ENTRY_A_SEGMENT } from './retention-helpers.ts';
 
@@ -335,7 +336,7 @@ test('what flush resolved is there after kill -9', async (t) => {
   const child = fileURLToPath(new URL('cursor-child.ts', import.meta.url));
   const data = scratch(t);
   for (let round = 0; round < 3; round++) {
-    const process_ = spawn(process.execPath, ['--import', 'tsx', child, data], {
+    const process_ = spawn(process.execPath, [...loaderFlags, child, data], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const ended = once(process_, 'exit');

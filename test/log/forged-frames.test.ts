@@ -41,6 +41,32 @@ test('frame within the records of a torn frame is not an entry', async (t) => {
   await recovered.close();
 });
 
+test('torn frame that ends like a segment with its seal is torn as a whole', async (t) => {
+  const directory = scratch(t);
+  const source = join(directory, 'source');
+  const log = await openLog({ directory: source });
+  await log.appendOtlp(1, { batchId: 0n, record: [Buffer.from('genuine')] });
+  // As records do that end with an Arrow stream, and hold another.
+  const part = Buffer.concat([Buffer.alloc(4096, 7), END_OF_STREAM]);
+  await log.appendOtlp(1, { batchId: 0n, record: [part, part] });
+  await log.close();
+  const [name] = readdirSync(source).filter((file) => file.endsWith('.arrows'));
+  const bytes = readFileSync(join(source, name!)).subarray(0, -END_OF_STREAM.length);
+  const inner = bytes.indexOf(END_OF_STREAM, bytes.indexOf(Buffer.alloc(64, 7)));
+  const cutOff = bytes.subarray(0, inner + END_OF_STREAM.length);
+  const holed = Buffer.from(bytes).fill(0, inner - 1000, inner - 900);
+  for (const [kind, left] of [cutOff, holed].entries()) {
+    assert.ok(left.subarray(-END_OF_STREAM.length).equals(END_OF_STREAM));
+    const torn = join(directory, `torn-${kind}`);
+    mkdirSync(torn);
+    writeFileSync(join(torn, name!), left);
+    const recovered = await openLog({ directory: torn });
+    assert.deepEqual(kept(recovered, torn), [[0n, 'genuine']]);
+    assert.deepEqual([recovered.status().nextOffset, recovered.status().quarantinedRanges], [1n, 0]);
+    await recovered.close();
+  }
+});
+
 /** An unsealed segment: a genuine entry, then one with a whole frame in its record. */
 async function segmentWithForgedFrame(t: TestContext): Promise<{ name: string; bytes: Buffer; directory: string }> {
   const directory = scratch(t);

@@ -261,6 +261,44 @@ test('log finds out without traffic that its disk is well again', async (t) => {
   await log.close();
 });
 
+test('trial of the disk that began before a refusal does not end it', async (t) => {
+  const directory = scratch(t);
+  const fileSystem = new MemoryFileSystem();
+  const log = await openLog({ directory, fileSystem, limits: { logProbeIntervalMs: 1 } });
+  const send = () => log.appendOtlp(1, { batchId: 0n, record: [Buffer.from('x')] });
+  fileSystem.fault = (operation) => (operation === 'create' ? 'fail' : 'none');
+  await assert.rejects(send(), LogUnavailableError);
+  let isTried = false;
+  let release = () => {};
+  fileSystem.hold = new Promise((resolve) => {
+    release = resolve;
+  });
+  fileSystem.fault = (operation, path) => {
+    isTried ||= operation === 'dataSync' || (operation === 'write' && path.endsWith('probe'));
+    return 'none';
+  };
+  const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
+  while (!isTried) await turn();
+  fileSystem.fault = (operation) => (operation === 'create' ? 'fail' : 'none');
+  await assert.rejects(send(), LogUnavailableError);
+  let trials = 0;
+  fileSystem.fault = (operation) => {
+    if (operation === 'create') trials++;
+    return operation === 'create' ? 'fail' : 'none';
+  };
+  fileSystem.hold = null;
+  release();
+  // The next trial, which fails, is the one that counts.
+  while (trials === 0) {
+    assert.notEqual(log.status().refusing, null);
+    await turn();
+  }
+  assert.notEqual(log.status().refusing, null);
+  fileSystem.fault = () => 'none';
+  while (log.status().refusing !== null) await turn();
+  await log.close();
+});
+
 test('reader follows the durable position into new segments', async (t) => {
   const directory = scratch(t);
   const log = await openLog({ directory, limits: { segmentBytesMax: 1 } });

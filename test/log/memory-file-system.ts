@@ -44,6 +44,11 @@ export class MemoryFileSystem implements LogFileSystem {
     return new MemoryFileSystem(files);
   }
 
+  /** The disk as it is for the next process, when the one that used it was killed. */
+  afterKill(): MemoryFileSystem {
+    return new MemoryFileSystem(new Map([...this.#files].map(([path, file]) => [path, { ...file }])));
+  }
+
   /** The bytes of a file. */
   bytes(path: string): Buffer {
     return this.#file(path).data;

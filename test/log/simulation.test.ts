@@ -10,6 +10,7 @@ import { execFile } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { loaderFlags } from '../helpers/checkout.ts';
 import { runSeed } from './simulation/replay.ts';
 
 const SEEDS = 2_000;
@@ -18,7 +19,7 @@ const SOAK = fileURLToPath(new URL('../../scripts/soak-log.ts', import.meta.url)
 
 /** Runs seeds in a process; resolves with the entries acknowledged and the restarts. */
 function soak(from: number, seeds: number): Promise<{ acked: number; restarts: number }> {
-  const arguments_ = ['--import', 'tsx', SOAK, '--from', String(from), '--seeds', String(seeds)];
+  const arguments_ = [...loaderFlags, SOAK, '--from', String(from), '--seeds', String(seeds)];
   return new Promise((resolve, reject) => {
     execFile(process.execPath, arguments_, (error, stdout, stderr) => {
       const [, acked, restarts] = /(\d+) entries acknowledged, .* (\d+) restarts/.exec(stdout) ?? [];

@@ -7,6 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openSqlite } from '../../src/log/sqlite.ts';
+import { loaderFlags } from '../helpers/checkout.ts';
 import { scratch } from './log-helpers.ts';
 
 test('openSqlite makes each statement once and refuses pragma()', () => {
@@ -18,7 +19,7 @@ test('openSqlite makes each statement once and refuses pragma()', () => {
 
 test('a process that opens, reads and closes log indexes survives the collection of garbage', (t) => {
   const child = fileURLToPath(new URL('collect-child.ts', import.meta.url));
-  const result = spawnSync(process.execPath, ['--import', 'tsx', child, scratch(t)], {
+  const result = spawnSync(process.execPath, [...loaderFlags, child, scratch(t)], {
     encoding: 'utf8',
     timeout: 60_000,
   });

@@ -23,6 +23,7 @@ import {
 } from '../../../src/log/index.ts';
 import { indexPath, segmentBaseOffsets, segmentPath } from '../../../src/log/layout.ts';
 import { rebuildIndex } from '../../../src/log/offline.ts';
+import type { IndexContent } from '../../../src/log/segment-index.ts';
 import { type Random, seededRandom } from '../../helpers/random.ts';
 import { type Attempt, LogModel } from './log-model.ts';
 import { type IndexFate, type ProcessEnd, type Schedule, type Step, stepText } from './schedule.ts';
@@ -64,6 +65,20 @@ interface Process {
   durable: DurablePosition;
   unanswered: number;
   isOver: boolean;
+}
+
+/** How the opening of a log goes on. */
+interface Opening {
+  log?: RetainedLog;
+  error?: unknown;
+  index?: IndexAtOpen | null;
+  /** Called in the moment in which the log is open. */
+  look?: () => IndexAtOpen | null;
+}
+
+interface IndexAtOpen {
+  readonly content: IndexContent;
+  readonly rebuilt: IndexContent;
 }
 
 type RestartStep = Extract<Step, { type: 'restart' }>;
@@ -360,9 +375,11 @@ class Simulation {
     for (let opening = 0; ; opening++) {
       if (opening === OPENINGS_MAX) this.disk.setWeather(FAIR);
       const { fileSystem, result } = this.#start();
+      // At once: what an earlier process left without a seal gets it soon, and the index a little later.
+      result.look = () => this.#lookAtIndex(fileSystem);
       await this.#until(() => result.log !== undefined || result.error !== undefined, 'the log is open');
       if (result.log !== undefined) {
-        this.#begin(result.log, fileSystem);
+        this.#begin(result.log, fileSystem, result.index ?? null);
         return;
       }
       const isExpected = (isInjected(result.error) || isUnavailable(result.error)) && opening < OPENINGS_MAX;
@@ -372,9 +389,9 @@ class Simulation {
     }
   }
 
-  #start(): { fileSystem: LogFileSystem; result: { log?: RetainedLog; error?: unknown } } {
+  #start(): { fileSystem: LogFileSystem; result: Opening } {
     const fileSystem = this.disk.mount();
-    const result: { log?: RetainedLog; error?: unknown } = {};
+    const result: Opening = {};
     openLog({
       directory: this.#directory,
       clock: this.time,
@@ -384,6 +401,7 @@ class Simulation {
       retention: this.#schedule.retention,
     }).then(
       (log) => {
+        result.index = result.look?.() ?? null;
         result.log = log;
       },
       (error: unknown) => {
@@ -425,7 +443,14 @@ class Simulation {
     return process;
   }
 
-  #begin(log: RetainedLog, fileSystem: LogFileSystem): void {
+  /** The index of a log that was just opened, and what it should be. Not each time: it reads everything once more. */
+  #lookAtIndex(fileSystem: LogFileSystem): IndexAtOpen | null {
+    if (this.#random.below(2) === 0) return null;
+    const content = this.index.current!.content();
+    return { content, rebuilt: this.disk.calmly(() => rebuildIndex(this.#directory, { fileSystem })) };
+  }
+
+  #begin(log: RetainedLog, fileSystem: LogFileSystem, index: IndexAtOpen | null): void {
     const { durableOffset, segment, segmentBytes } = log.status();
     const process = this.#newProcess(log, fileSystem, { durableOffset, segment, segmentBytes });
     this.#process = process;
@@ -437,16 +462,9 @@ class Simulation {
       }),
     );
     this.#checkAll(process);
-    // Not each time: it reads everything once more.
-    if (this.#random.below(2) === 0) return;
     // With an index that runs ahead, what is left of a torn write is damage to recovery and none to a rebuild.
-    if (this.#model.expectsFindings) return;
-    const content = this.index.current!.content();
-    assert.deepEqual(
-      content,
-      this.disk.calmly(() => rebuildIndex(this.#directory, { fileSystem })),
-      'index',
-    );
+    if (index === null || this.#model.expectsFindings) return;
+    assert.deepEqual(index.content, index.rebuilt, 'index');
   }
 
   #checkAll({ log, fileSystem, durable, holders }: Process): void {
