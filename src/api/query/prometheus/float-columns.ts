@@ -1,6 +1,6 @@
 import type { PointColumns } from '../../../materialize/index.ts';
-import { markStale } from '../promql/stale.ts';
 import type { FloatColumn } from '../promql/source.ts';
+import { markStale } from '../promql/stale.ts';
 import type { PointTable } from './point-table.ts';
 
 /** Bit of the flags of a data point: the series has ended here, the point has no value. */
@@ -31,7 +31,6 @@ export function floatColumn<Chunk extends PointColumns>(
   let size = 0;
   let total = 0;
   for (let place = from; place < until; place++) {
-    if (points.isRepeated(place, until)) continue;
     const chunk = points.chunkAt(place);
     const row = points.rowAt(place);
     const isEnd = (chunk.flags[row]! & NO_RECORDED_VALUE) !== 0;
@@ -39,7 +38,7 @@ export function floatColumn<Chunk extends PointColumns>(
     // An end, too, is one of those series only that the point has, as Prometheus' receiver has it.
     if (value === undefined) continue;
     if (!isEnd) total += value;
-    const timeMs = chunk.timesMs[row]!;
+    const timeMs = points.timesMs[place]!;
     if (timeMs < options.fromMs) continue;
     timesMs[size] = timeMs;
     if (isEnd) markStale(values, size);

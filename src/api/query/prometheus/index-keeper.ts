@@ -41,12 +41,12 @@ export class IndexKeeper {
 
   async #refresh(): Promise<StoredIndex> {
     await this.#takeChanges();
-    if (this.#index.stored.length <= SERIES_MAX) return this.#index;
+    if (this.#index.kinds.length <= SERIES_MAX) return this.#index;
     // Series whose points are gone by now are still counted: look at those that are left.
     this.#scans.forget();
     this.#index = new StoredIndex(this.#settings);
     await this.#takeChanges();
-    if (this.#index.stored.length > SERIES_MAX) throw tooManySeries();
+    if (this.#index.kinds.length > SERIES_MAX) throw tooManySeries();
     return this.#index;
   }
 

@@ -1,78 +1,47 @@
 import type { PointColumns } from '../../../materialize/index.ts';
-import { TreasuryError } from '../../../base/index.ts';
+import { tooManySamples } from '../promql/promql-errors.ts';
+import type { PointSlots } from './point-slots.ts';
 
 /** The most chunks of a scan that are held: positions are kept in 16 bits each. */
 const CHUNKS_MAX = 65_536;
 
 /**
- * The points of some stored series, by series ("slot": the position of its ordinal among those asked for) and by time. Columns stay in the chunks they came in; only
- * where each point stands is sorted. Of points of one series at one millisecond, the last one read stays.
+ * The points of some stored series by series and by time; of those of one series at one millisecond only the last that was read. Columns stay in the chunks they
+ * came in; only where each point stands is sorted.
  */
 export class PointTable<Chunk extends PointColumns> {
+  /** By place. */
+  readonly timesMs: Float64Array;
   readonly #chunks: readonly Chunk[];
-  readonly #offsets: Uint32Array;
   readonly #chunkOf: Uint16Array;
   readonly #rowOf: Uint32Array;
+  readonly #offsets: Uint32Array;
+  readonly #ends: Uint32Array;
 
-  private constructor(chunks: readonly Chunk[], offsets: Uint32Array, chunkOf: Uint16Array, rowOf: Uint32Array) {
+  constructor(chunks: readonly Chunk[], slots: PointSlots) {
+    if (chunks.length > CHUNKS_MAX) throw tooManySamples();
+    const offsets = new Uint32Array(slots.count + 1);
+    for (const { ordinals } of chunks) {
+      for (let row = 0; row < ordinals.length; row++) {
+        const slot = slots.of(ordinals[row]!);
+        if (slot !== -1) offsets[slot + 1]!++;
+      }
+    }
+    for (let slot = 0; slot < slots.count; slot++) offsets[slot + 1]! += offsets[slot]!;
+    const points = offsets.at(-1)!;
     this.#chunks = chunks;
     this.#offsets = offsets;
-    this.#chunkOf = chunkOf;
-    this.#rowOf = rowOf;
-  }
-
-  /** Reads all chunks. Throws TREASURY_QUERY_LIMIT as soon as there are more than `pointsMax` points. */
-  static async read<Chunk extends PointColumns>(
-    scan: AsyncIterable<Chunk>,
-    ordinals: Uint32Array,
-    pointsMax: number,
-  ): Promise<PointTable<Chunk>> {
-    const chunks: Chunk[] = [];
-    let points = 0;
-    for await (const chunk of scan) {
-      chunks.push(chunk);
-      points += chunk.ordinals.length;
-      if (points > pointsMax || chunks.length > CHUNKS_MAX) throw tooManyPoints();
-    }
-    return PointTable.#ordered(chunks, ordinals);
-  }
-
-  static #ordered<Chunk extends PointColumns>(chunks: readonly Chunk[], ordinals: Uint32Array): PointTable<Chunk> {
-    const slotOf = new Int32Array(ordinals.length === 0 ? 0 : ordinals.at(-1)! + 1).fill(-1);
-    ordinals.forEach((ordinal, slot) => {
-      slotOf[ordinal] = slot;
-    });
-    const offsets = new Uint32Array(ordinals.length + 1);
-    let kept = 0;
-    for (const chunk of chunks) {
-      for (const ordinal of chunk.ordinals) {
-        const slot = slotOf[ordinal] ?? -1;
-        if (slot === -1) continue;
-        offsets[slot + 1]!++;
-        kept++;
-      }
-    }
-    for (let slot = 0; slot < ordinals.length; slot++) offsets[slot + 1]! += offsets[slot]!;
-    const next = offsets.slice();
-    const chunkOf = new Uint16Array(kept);
-    const rowOf = new Uint32Array(kept);
-    chunks.forEach((chunk, index) => {
-      for (let row = 0; row < chunk.ordinals.length; row++) {
-        const slot = slotOf[chunk.ordinals[row]!] ?? -1;
-        if (slot === -1) continue;
-        const place = next[slot]!++;
-        chunkOf[place] = index;
-        rowOf[place] = row;
-      }
-    });
-    const table = new PointTable(chunks, offsets, chunkOf, rowOf);
-    for (let slot = 0; slot < ordinals.length; slot++) table.#sortSlot(slot);
-    return table;
+    this.#ends = offsets.slice(0, -1);
+    this.timesMs = new Float64Array(points);
+    this.#chunkOf = new Uint16Array(points);
+    this.#rowOf = new Uint32Array(points);
+    for (const [index, chunk] of chunks.entries()) this.#place(index, chunk, slots);
+    for (let slot = 0; slot < slots.count; slot++) this.#arrange(slot);
   }
 
   /** Where the points of a slot begin and end. */
   range(slot: number): readonly [from: number, until: number] {
-    return [this.#offsets[slot]!, this.#offsets[slot + 1]!];
+    return [this.#offsets[slot]!, this.#ends[slot]!];
   }
 
   chunkAt(place: number): Chunk {
@@ -83,35 +52,49 @@ export class PointTable<Chunk extends PointColumns> {
     return this.#rowOf[place]!;
   }
 
-  timeAt(place: number): number {
-    return this.chunkAt(place).timesMs[this.rowAt(place)]!;
-  }
-
-  /** Whether the next place of the slot has the same time, so that this one is passed over. */
-  isRepeated(place: number, until: number): boolean {
-    return place + 1 < until && this.timeAt(place) === this.timeAt(place + 1);
+  /** `#ends` tells how far each slot is filled. */
+  #place(index: number, { ordinals, timesMs }: Chunk, slots: PointSlots): void {
+    for (let row = 0; row < ordinals.length; row++) {
+      const slot = slots.of(ordinals[row]!);
+      if (slot === -1) continue;
+      const place = this.#ends[slot]!++;
+      this.timesMs[place] = timesMs[row]!;
+      this.#chunkOf[place] = index;
+      this.#rowOf[place] = row;
+    }
   }
 
   /** Points come in order nearly always: they are only looked at, then. */
-  #sortSlot(slot: number): void {
-    const [from, until] = this.range(slot);
-    let isSorted = true;
-    for (let place = from + 1; place < until && isSorted; place++)
-      isSorted = this.timeAt(place - 1) <= this.timeAt(place);
-    if (isSorted) return;
-    const places = Array.from({ length: until - from }, (_, at) => from + at);
-    places.sort((left, right) => this.timeAt(left) - this.timeAt(right) || left - right);
-    const chunkOf = Uint16Array.from(places, (place) => this.#chunkOf[place]!);
-    const rowOf = Uint32Array.from(places, (place) => this.#rowOf[place]!);
-    this.#chunkOf.set(chunkOf, from);
-    this.#rowOf.set(rowOf, from);
+  #arrange(slot: number): void {
+    const { timesMs } = this;
+    const from = this.#offsets[slot]!;
+    const until = this.#ends[slot]!;
+    let rising = from + 1;
+    while (rising < until && timesMs[rising - 1]! < timesMs[rising]!) rising++;
+    if (rising >= until) return;
+    const order = timeOrder(timesMs.subarray(from, until));
+    const { length } = order;
+    timesMs.set(
+      Float64Array.from(order, (at) => timesMs[from + at]!),
+      from,
+    );
+    this.#chunkOf.set(
+      Uint16Array.from(order, (at) => this.#chunkOf[from + at]!),
+      from,
+    );
+    this.#rowOf.set(
+      Uint32Array.from(order, (at) => this.#rowOf[from + at]!),
+      from,
+    );
+    this.#ends[slot] = from + length;
   }
 }
 
-function tooManyPoints(): TreasuryError {
-  return new TreasuryError(
-    'TREASURY_QUERY_LIMIT',
-    'query processing would load too many samples into memory in query execution',
-    { facts: { language: 'promql' } },
-  );
+/** Positions of times, ascending; of equal times only the last position. */
+export function timeOrder(timesMs: Float64Array): Uint32Array {
+  const order = Uint32Array.from(timesMs, (_, at) => at);
+  let isRising = true;
+  for (let at = 1; at < timesMs.length && isRising; at++) isRising = timesMs[at - 1]! <= timesMs[at]!;
+  if (!isRising) order.sort((left, right) => timesMs[left]! - timesMs[right]! || left - right);
+  return order.filter((at, place) => place + 1 === order.length || timesMs[at] !== timesMs[order[place + 1]!]);
 }

@@ -1,57 +1,77 @@
-import { type ActivityChunk, type StoredSeries, UNKNOWN_ORDINAL } from '../../../materialize/index.ts';
-import { formatFloat } from '../promql/format-float.ts';
-import { Labels } from '../promql/labels.ts';
-import { storedMetricName } from './metric-name.ts';
+import {
+  type ActivityChunk,
+  type StoredResource,
+  type StoredSeries,
+  UNKNOWN_ORDINAL,
+} from '../../../materialize/index.ts';
+import type { Labels } from '../promql/labels.ts';
+import { BoundLists } from './bound-lists.ts';
+import { LabelSets } from './label-sets.ts';
+import { MetricFamilies } from './metric-families.ts';
 import { SeriesLabels } from './series-labels.ts';
+import { TimeSpans } from './time-spans.ts';
 import type { ViewSettings } from './view-settings.ts';
 
-/** Which Prometheus series of a stored one: its numbers, its native histograms, or one of the series of a classic histogram or a summary. */
-export type SeriesPart = 'value' | 'native' | 'bucket' | 'quantile' | 'sum' | 'count';
+/**
+ * Which Prometheus series of a stored one: its numbers, its native histograms, or one of the series of a classic histogram or a summary. `info` is the `target_info`
+ * of resources and no stored series.
+ */
+export type SeriesPart = 'value' | 'native' | 'bucket' | 'quantile' | 'sum' | 'count' | 'info';
 
 /** A stored series under one of the names that it has for Prometheus. Buckets and quantiles are one entry: their bounds are known from points only. */
 export interface SeriesEntry {
+  /** Of a `target_info`: its number among those. */
   readonly ordinal: number;
   readonly part: SeriesPart;
-  readonly name: string;
-  /** All labels but name, `le` and `quantile`. */
-  readonly base: Labels;
+  /** All labels but `le` of buckets and `quantile` of quantiles. */
+  readonly labels: Labels;
 }
 
-/** What is known of the points of a stored series. */
-export interface SeriesActivity {
-  readonly firstMs: number;
-  readonly lastMs: number;
-  /** Texts of `le` without +Inf, or of `quantile`: all that any point had. */
-  readonly bounds: readonly string[];
+/** What there is to know of a stored series to read its points. */
+export interface SeriesKind {
+  readonly type: StoredSeries['type'];
+  /** Points are changes since the one before. */
+  readonly isDelta: boolean;
+  readonly isMonotonic: boolean;
 }
 
-/**
- * The stored series in memory: entries by ordinal, and for each label and value the entries that have it. Kept up by adding what is new.
- */
+/** The stored series in memory, kept up by adding what is new, so that no call looks at every series. */
 export class StoredIndex {
+  /** By ordinal. Attributes are not kept: labels are made of them. */
+  readonly kinds: SeriesKind[] = [];
+  readonly #resources: StoredResource[] = [];
+  readonly #kindByKey = new Map<string, SeriesKind>();
+  /** By position. */
   readonly entries: SeriesEntry[] = [];
-  readonly stored: StoredSeries[] = [];
-  readonly #settings: ViewSettings;
+  /** Labels of the entries. */
+  readonly sets = new LabelSets();
+  readonly families: MetricFamilies;
   readonly #labels: SeriesLabels;
-  readonly #postings = new Map<string, Map<string, number[]>>();
-  readonly #activity: (SeriesActivity | undefined)[] = [];
-  readonly #strings = new Map<string, string>();
+  readonly #spans = new TimeSpans();
+  readonly #infoSpans = new TimeSpans();
+  readonly #bounds: (readonly string[] | undefined)[] = [];
+  readonly #boundLists = new BoundLists();
+  readonly #infoOf = new WeakMap<StoredResource, number>();
+  readonly #infoByKey = new Map<string, number>();
+  /** Metrics of whose names there are both buckets (or quantiles) and series with a `le` (or `quantile`) of their own: labels may come out equal. */
+  readonly #boundNames = new Map<string, number>();
 
   constructor(settings: ViewSettings) {
-    this.#settings = settings;
     this.#labels = new SeriesLabels(settings);
+    this.families = new MetricFamilies(settings.strategy);
   }
 
   /** Adds the series with the next ordinals. */
   addSeries(series: readonly StoredSeries[]): void {
     for (const stored of series) {
-      const ordinal = this.stored.length;
-      this.stored.push(stored);
-      const name = storedMetricName(stored, this.#settings.strategy);
+      const ordinal = this.kinds.length;
+      this.kinds.push(this.#kindOf(stored));
+      this.#resources.push(stored.resource);
+      const name = this.families.nameOf(stored);
       if (name === undefined) continue;
-      const base = this.#shared(this.#labels.base(stored));
+      const base = this.#labels.base(stored);
       for (const [part, suffix] of PARTS[stored.type])
-        this.#addEntry({ ordinal, part, name: this.#shareText(name + suffix), base });
+        this.#addEntry(ordinal, part, base.with('__name__', name + suffix));
     }
   }
 
@@ -59,79 +79,91 @@ export class StoredIndex {
     for (let row = 0; row < ordinals.length; row++) {
       const ordinal = ordinals[row]!;
       if (ordinal === UNKNOWN_ORDINAL) continue;
-      const before = this.#activity[ordinal];
-      const texts = new Set(before?.bounds);
-      for (let at = boundOffsets[row]!; at < boundOffsets[row + 1]!; at++)
-        texts.add(this.#shareText(formatFloat(bounds[at]!)));
-      const isSame = before !== undefined && texts.size === before.bounds.length;
-      this.#activity[ordinal] = {
-        firstMs: Math.min(before?.firstMs ?? Number.POSITIVE_INFINITY, firstTimesMs[row]!),
-        lastMs: Math.max(before?.lastMs ?? Number.NEGATIVE_INFINITY, lastTimesMs[row]!),
-        bounds: isSame ? before.bounds : [...texts],
-      };
+      const info = this.#infoNumber(this.#resources[ordinal]!);
+      this.#spans.add(ordinal, firstTimesMs[row]!, lastTimesMs[row]!);
+      if (info !== -1) this.#infoSpans.add(info, firstTimesMs[row]!, lastTimesMs[row]!);
+      const texts = this.#boundLists.texts(bounds, boundOffsets[row]!, boundOffsets[row + 1]!);
+      if (texts.length > 0) this.#bounds[ordinal] = this.#boundLists.union(this.#bounds[ordinal] ?? NO_TEXTS, texts);
     }
   }
 
-  /** Undefined for a series without a point. */
-  activity(ordinal: number): SeriesActivity | undefined {
-    return this.#activity[ordinal];
+  /** Texts of `le` without +Inf, or of `quantile`: all that any point of the series had. */
+  bounds(ordinal: number): readonly string[] {
+    return this.#bounds[ordinal] ?? NO_TEXTS;
   }
 
-  /** Whether a series may have points in the range. */
-  isActive(ordinal: number, fromMs: number, untilMs: number): boolean {
-    const activity = this.#activity[ordinal];
-    return activity !== undefined && activity.firstMs <= untilMs && activity.lastMs >= fromMs;
+  /** What tells the series of an entry of buckets or quantiles apart: every `le`, or every `quantile`. */
+  boundsOf({ ordinal, part }: SeriesEntry): readonly string[] {
+    const bounds = this.bounds(ordinal);
+    return part === 'bucket' ? this.#boundLists.withInfinity(bounds) : bounds;
   }
 
-  /** Values of a label with the entries that have each, by position in `entries`, ascending; `le` and `quantile` of buckets and quantiles are not among them. */
-  values(name: string): ReadonlyMap<string, readonly number[]> {
-    return this.#postings.get(name) ?? NO_VALUES;
+  /** The first point of an entry; Infinity when there is none. */
+  firstMs({ ordinal, part }: SeriesEntry): number {
+    return this.#spansOf(part).firstMs(ordinal);
   }
 
-  /** Names of labels that any entry has, but for `le` and `quantile` as above. */
-  names(): IterableIterator<string> {
-    return this.#postings.keys();
+  lastMs({ ordinal, part }: SeriesEntry): number {
+    return this.#spansOf(part).lastMs(ordinal);
   }
 
-  targetInfo(ordinal: number): Labels | undefined {
-    return this.#labels.targetInfo(this.stored[ordinal]!.resource);
+  /** Whether the entry at a position may have points in the range. */
+  isActive(position: number, fromMs: number, untilMs: number): boolean {
+    const { ordinal, part } = this.entries[position]!;
+    return this.#spansOf(part).overlaps(ordinal, fromMs, untilMs);
   }
 
-  #addEntry(entry: SeriesEntry): void {
-    const position = this.entries.length;
-    this.entries.push(entry);
-    this.#post('__name__', entry.name, position);
-    for (const [name, value] of entry.base.pairs()) this.#post(name, value, position);
+  /** Whether a series of the entry at a position may have the labels of one of another entry. */
+  mayRepeat(position: number): boolean {
+    if (this.sets.hasTwin(position)) return true;
+    if (this.#boundNames.size === 0) return false;
+    return this.#boundNames.get(this.entries[position]!.labels.get('__name__')) === (HAS_BOUNDS | HAS_BOUND_LABEL);
   }
 
-  #post(name: string, value: string, position: number): void {
-    let values = this.#postings.get(name);
-    if (values === undefined) {
-      values = new Map();
-      this.#postings.set(name, values);
+  #kindOf({ type, temporality, isMonotonic }: StoredSeries): SeriesKind {
+    const key = `${type} ${temporality} ${isMonotonic}`;
+    let kind = this.#kindByKey.get(key);
+    if (kind === undefined) {
+      const isDelta = temporality === 'delta' && type !== 'gauge' && type !== 'summary';
+      this.#kindByKey.set(key, (kind = { type, isDelta, isMonotonic }));
     }
-    const positions = values.get(value);
-    if (positions === undefined) values.set(value, [position]);
-    else positions.push(position);
+    return kind;
   }
 
-  #shared(labels: Labels): Labels {
-    return Labels.ofSorted(
-      labels.names.map((name) => this.#shareText(name)),
-      labels.values.map((value) => this.#shareText(value)),
-    );
+  #spansOf(part: SeriesPart): TimeSpans {
+    return part === 'info' ? this.#infoSpans : this.#spans;
   }
 
-  /** One string for equal texts: labels of many series hold the same few. */
-  #shareText(text: string): string {
-    const shared = this.#strings.get(text);
-    if (shared !== undefined) return shared;
-    this.#strings.set(text, text);
-    return text;
+  #addEntry(ordinal: number, part: SeriesPart, labels: Labels): void {
+    const shared = this.sets.add(labels);
+    this.entries.push({ ordinal, part, labels: shared });
+    const isBound = part === 'bucket' || part === 'quantile';
+    if (!isBound && shared.get('le') === '' && shared.get('quantile') === '') return;
+    const name = shared.get('__name__');
+    this.#boundNames.set(name, (this.#boundNames.get(name) ?? 0) | (isBound ? HAS_BOUNDS : HAS_BOUND_LABEL));
+  }
+
+  /** The number of a resource's `target_info`, which has its entry from the first point on; -1 for a resource without one. */
+  #infoNumber(resource: StoredResource): number {
+    const known = this.#infoOf.get(resource);
+    if (known !== undefined) return known;
+    const labels = this.#labels.targetInfo(resource);
+    let number = -1;
+    if (labels !== undefined) {
+      number = this.#infoByKey.get(labels.key) ?? this.#infoByKey.size;
+      if (number === this.#infoByKey.size) {
+        this.#infoByKey.set(labels.key, number);
+        this.#addEntry(number, 'info', labels);
+      }
+    }
+    this.#infoOf.set(resource, number);
+    return number;
   }
 }
 
-const NO_VALUES: ReadonlyMap<string, readonly number[]> = new Map();
+const HAS_BOUNDS = 1;
+const HAS_BOUND_LABEL = 2;
+const NO_TEXTS: readonly string[] = [];
 
 const PARTS: Readonly<Record<StoredSeries['type'], readonly (readonly [SeriesPart, suffix: string])[]>> = {
   gauge: [['value', '']],

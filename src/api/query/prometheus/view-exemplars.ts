@@ -46,14 +46,14 @@ export async function readExemplars(
 }
 
 function bearsExemplars(index: StoredIndex, ordinal: number, part: MatchedSeries['entry']['part']): boolean {
-  return part === 'native' || part === 'bucket' || (part === 'value' && index.stored[ordinal]!.isMonotonic);
+  return part === 'native' || part === 'bucket' || (part === 'value' && index.kinds[ordinal]!.isMonotonic);
 }
 
 /** The text of the lowest bound that is not below `value`. */
 function bucketOf(index: StoredIndex, { entry }: MatchedSeries, value: number): string {
   let lowest = Number.POSITIVE_INFINITY;
   let text = '+Inf';
-  for (const bound of index.activity(entry.ordinal)?.bounds ?? []) {
+  for (const bound of index.bounds(entry.ordinal)) {
     const number = Number(bound);
     if (number < value || number >= lowest) continue;
     lowest = number;

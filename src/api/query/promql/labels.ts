@@ -46,32 +46,32 @@ export class Labels {
 
   /** Only the labels whose names are in `kept`. */
   keep(kept: ReadonlySet<string>): Labels {
-    return this.#filter((name) => kept.has(name));
+    return this.#filter(kept, true);
   }
 
   /** All labels but those whose names are in `dropped`. */
   drop(dropped: ReadonlySet<string>): Labels {
-    return this.#filter((name) => !dropped.has(name));
+    return this.#filter(dropped, false);
   }
 
   /** With `name` set to `value`; '' takes the label away. */
   with(name: string, value: string): Labels {
-    return Labels.of([...this.pairs(), [name, value]]);
+    const at = this.names.indexOf(name);
+    if (value === '') return at === -1 ? this : this.drop(new Set([name]));
+    if (at !== -1) return new Labels(this.names, this.values.with(at, value));
+    const { names, at: place } = withName(this.names, name);
+    return new Labels(names, this.values.toSpliced(place, 0, value));
   }
 
   *pairs(): Generator<readonly [name: string, value: string]> {
     for (let index = 0; index < this.names.length; index++) yield [this.names[index]!, this.values[index]!];
   }
 
-  #filter(isKept: (name: string) => boolean): Labels {
-    if (this.names.every(isKept)) return this;
-    const names: string[] = [];
+  #filter(listed: ReadonlySet<string>, isKept: boolean): Labels {
+    const { places, names } = picked(this.names, listed, isKept);
+    if (names === this.names) return this;
     const values: string[] = [];
-    for (let index = 0; index < this.names.length; index++) {
-      if (!isKept(this.names[index]!)) continue;
-      names.push(this.names[index]!);
-      values.push(this.values[index]!);
-    }
+    for (const place of places) values.push(this.values[place]!);
     return new Labels(names, values);
   }
 }
@@ -92,6 +92,7 @@ export function compareStrings(left: string, right: string): number {
 
 /** Orders label sets as upstream does: by the first pair that differs, names before values. */
 export function compareLabels(left: Labels, right: Labels): number {
+  if (left.names === right.names) return compareValues(left.values, right.values);
   const length = Math.min(left.names.length, right.names.length);
   for (let index = 0; index < length; index++) {
     const byName = compareStrings(left.names[index]!, right.names[index]!);
@@ -100,6 +101,61 @@ export function compareLabels(left: Labels, right: Labels): number {
     if (byValue !== 0) return byValue;
   }
   return left.names.length - right.names.length;
+}
+
+function compareValues(left: readonly string[], right: readonly string[]): number {
+  for (let index = 0; index < left.length; index++) {
+    if (left[index] === right[index]) continue;
+    return compareStrings(left[index]!, right[index]!);
+  }
+  return 0;
+}
+
+/** Some names out of a list of them: which places, and as a list. */
+interface PickedNames {
+  readonly from: readonly string[];
+  readonly listed: ReadonlySet<string>;
+  readonly isKept: boolean;
+  readonly places: readonly number[];
+  /** `from` itself when none is left out. */
+  readonly names: readonly string[];
+}
+
+interface AddedName {
+  readonly from: readonly string[];
+  readonly name: string;
+  readonly names: readonly string[];
+  readonly at: number;
+}
+
+/** Label sets of one metric share their list of names, so what was worked out for one nearly always serves the next. */
+const REMEMBERED = 8;
+const pickedBefore: PickedNames[] = [];
+const addedBefore: AddedName[] = [];
+
+function picked(from: readonly string[], listed: ReadonlySet<string>, isKept: boolean): PickedNames {
+  for (const before of pickedBefore)
+    if (before.from === from && before.listed === listed && before.isKept === isKept) return before;
+  const places: number[] = [];
+  for (let place = 0; place < from.length; place++) if (listed.has(from[place]!) === isKept) places.push(place);
+  const names = places.length === from.length ? from : places.map((place) => from[place]!);
+  const found = { from, listed, isKept, places, names };
+  remember(pickedBefore, found);
+  return found;
+}
+
+function withName(from: readonly string[], name: string): AddedName {
+  for (const before of addedBefore) if (before.from === from && before.name === name) return before;
+  let at = 0;
+  while (at < from.length && compareStrings(from[at]!, name) < 0) at++;
+  const found = { from, name, names: from.toSpliced(at, 0, name), at };
+  remember(addedBefore, found);
+  return found;
+}
+
+function remember<T>(before: T[], found: T): void {
+  before.unshift(found);
+  if (before.length > REMEMBERED) before.pop();
 }
 
 /** Surrogates stand for code points above all others, though their own numbers lie below U+E000. */

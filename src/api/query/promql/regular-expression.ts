@@ -1,6 +1,7 @@
 import { RE2JS } from 're2js';
 import { TreasuryError } from '../../../base/index.ts';
 import type { LabelMatcher } from './ast.ts';
+import { simplePatternTest } from './simple-pattern.ts';
 
 /** Expressions kept compiled; a dashboard asks the same few again and again. Compiled ones take some kilobytes each. */
 const CACHED_MAX = 256;
@@ -28,9 +29,13 @@ export function regularExpression(pattern: string): RE2JS {
 export function matcherTest({ operator, value }: LabelMatcher): (candidate: string) => boolean {
   if (operator === '=') return (candidate) => candidate === value;
   if (operator === '!=') return (candidate) => candidate !== value;
-  const expression = regularExpression(value);
-  if (operator === '=~') return (candidate) => expression.testExact(candidate);
-  return (candidate) => !expression.testExact(candidate);
+  const test = simplePatternTest(value) ?? exactTest(value);
+  return operator === '=~' ? test : (candidate) => !test(candidate);
+}
+
+function exactTest(pattern: string): (candidate: string) => boolean {
+  const expression = regularExpression(pattern);
+  return (candidate) => expression.testExact(candidate);
 }
 
 function compile(pattern: string): RE2JS {
