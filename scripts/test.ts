@@ -1,6 +1,7 @@
 /**
  * Runs test files on node:test: all of test/, or those whose path contains one of the arguments. Fails when no file matches and
- * when a listed file ran no test, so that a green run means that every file was there and tested something.
+ * when a listed file ran no test, so that a green run means that every file was there and tested something. Runs what is built of the
+ * files as they are at the start; names, lines and stack traces are those of the sources.
  *
  *   npm test                       everything
  *   npm test -- log/ otap/hpack    files whose path contains one of these
@@ -12,6 +13,7 @@ import { join, relative } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
+import { buildTests } from './built-tests.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** The slowest file (kill -9 rounds) takes a few minutes on two cores; a hang ends here. */
@@ -30,9 +32,27 @@ if (files.length === 0) {
   process.exit(1);
 }
 
+const stopped = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopped.abort());
+const built = buildTests(root);
+process.once('exit', () => built.remove());
+if (built.errors !== '') {
+  // A half-written file elsewhere need not hold up a test, but such a run is not green.
+  console.error(`Cannot build all of the sources:\n${built.errors}`);
+  process.exitCode = 1;
+}
+const builtFiles = files.map((file) => join(built.directory, relative(root, file).replace(/\.ts$/, '.js')));
+
 const testsByFile = new Map<string, number>();
 const totals = { passed: 0, failed: 0, skipped: 0 };
-const stream = run({ files, concurrency: availableParallelism(), timeout: FILE_TIMEOUT_MS });
+// Test files get these flags: not the loader that this file needs.
+process.execArgv.splice(0, process.execArgv.length, '--enable-source-maps');
+const stream = run({
+  files: builtFiles,
+  concurrency: availableParallelism(),
+  timeout: FILE_TIMEOUT_MS,
+  signal: stopped.signal,
+});
 stream.on('test:fail', (event) => count(event, false));
 stream.on('test:pass', (event) => count(event, true));
 stream.compose(new spec()).pipe(process.stdout);
@@ -54,7 +74,7 @@ interface TestEvent {
 }
 
 function count(event: TestEvent, passed: boolean): void {
-  const isFileItself = event.file === undefined || event.name === event.file || files.includes(event.name);
+  const isFileItself = event.file === undefined || event.name === event.file || builtFiles.includes(event.name);
   if (!passed) totals.failed += 1;
   if (isFileItself || event.details.type === 'suite') return;
   testsByFile.set(event.file!, (testsByFile.get(event.file!) ?? 0) + 1);

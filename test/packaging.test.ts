@@ -4,13 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
-
-const root = fileURLToPath(new URL('..', import.meta.url));
+import { root } from './helpers/checkout.ts';
 
 interface Manifest {
   readonly dependencies: Readonly<Record<string, string>>;
@@ -74,9 +72,10 @@ test('the runner is red when no file is asked for', (t) => {
 function runTests(t: TestContext, files: Readonly<Record<string, string>>, wanted: readonly string[] = []) {
   const directory = mkdtempSync(join(tmpdir(), 'treasury-runner-'));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
-  for (const folder of ['scripts', 'test/folder']) mkdirSync(join(directory, folder), { recursive: true });
+  mkdirSync(join(directory, 'test/folder'), { recursive: true });
+  for (const name of ['scripts', 'tsconfig.json']) cpSync(join(root, name), join(directory, name), { recursive: true });
+  symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
   const runner = join(directory, 'scripts/test.ts');
-  copyFileSync(join(root, 'scripts/test.ts'), runner);
   writeFileSync(join(directory, 'package.json'), '{"type":"module"}');
   for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, 'test', name), text);
   // Files of a runner within a runner would report to the outer one.

@@ -6,9 +6,8 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative, sep } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { root } from './helpers/checkout.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
 const SRC_LINES_MAX = 500;
 const TEST_LINES_MAX = 800;
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { loaderFlags } from './helpers/checkout.ts';
 
 /** Flags are of a whole process: it is one of its own. It holds as many things as told while millions pass by. */
 const PROCESS = `
@@ -53,7 +54,7 @@ async function highestHeapBytes(things: number): Promise<number> {
 
 async function resultOf<Result>(program: string, ...values: string[]): Promise<Result> {
   const cwd = new URL('..', import.meta.url);
-  const flags = ['--import', 'tsx', '--input-type=module', '-e', program, ...values];
+  const flags = [...loaderFlags, '--input-type=module', '-e', program, ...values];
   const { stdout } = await promisify(execFile)(process.execPath, flags, { cwd });
   return JSON.parse(stdout) as Result;
 }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { loaderFlags } from '../helpers/checkout.ts';
 import { serverEnvironment } from '../helpers/server-process.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -39,7 +40,7 @@ export function runTreasury(argv: readonly string[]): Promise<Finished> {
 
 /** Runs a shell script in which `"$@"` is `treasury`. The exit code is the script's. */
 export function runShell(script: string): Promise<Finished> {
-  const command = [process.execPath, '--import', import.meta.resolve('tsx'), MAIN];
+  const command = [process.execPath, ...loaderFlags, MAIN];
   const child = spawn('sh', ['-c', script, 'sh', ...command], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: serverEnvironment(),
@@ -73,7 +74,7 @@ export async function startServer(
 }
 
 function start(argv: readonly string[]): ChildProcess {
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), MAIN, ...argv], {
+  const child = spawn(process.execPath, [...loaderFlags, MAIN, ...argv], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: serverEnvironment(),
   });

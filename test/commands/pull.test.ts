@@ -16,6 +16,7 @@ import { tableFromIPC } from 'apache-arrow';
 import { createEntryStreamReader } from '../../src/log/index.ts';
 import { readTableFolder } from '../../src/materialize/index.ts';
 import { captureNames, readArrowStreams } from '../helpers/captures.ts';
+import { loaderFlags } from '../helpers/checkout.ts';
 import { appendCapture, openTestLog } from '../helpers/engine-log.ts';
 import { pythonMissing, runPythonJson } from '../helpers/python.ts';
 import { seededRandom } from '../helpers/random.ts';
@@ -297,7 +298,7 @@ function pull(server: ServerProcess, argv: readonly string[]) {
 }
 
 function start(server: ServerProcess, argv: readonly string[], node: readonly string[] = []): ChildProcess {
-  const argument = ['--import', 'tsx', ...node, MAIN, 'pull', '--server', `http://${server.http}`, ...argv];
+  const argument = [...loaderFlags, ...node, MAIN, 'pull', '--server', `http://${server.http}`, ...argv];
   return spawn(process.execPath, argument, { stdio: ['ignore', 'pipe', 'pipe'], env: serverEnvironment() });
 }
 

@@ -22,6 +22,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { switchTables } from '../../src/commands/tables-switch.ts';
+import { loaderFlags } from '../helpers/checkout.ts';
 import { appendCapture } from '../helpers/engine-log.ts';
 import { serverEnvironment } from '../helpers/server-process.ts';
 import { ONE_ENTRY_A_SEGMENT, openLogOf, segmentOf } from './log-directories.ts';
@@ -118,7 +119,7 @@ test('rebuild killed at any moment leaves tables, and a start that works', async
   const wholeMs = Date.now() - before;
   const killed: boolean[] = [];
   for (const part of [0.4, 0.7, 0.9]) {
-    const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), MAIN, 'rebuild', '--data', data], {
+    const child = spawn(process.execPath, [...loaderFlags, MAIN, 'rebuild', '--data', data], {
       stdio: 'ignore',
       env: serverEnvironment(),
     });

@@ -1,11 +1,8 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { root } from '../helpers/checkout.ts';
 
-const FOLDER = join(
-  process.env['TREASURY_SHARED'] ?? fileURLToPath(new URL('../../../shared/', import.meta.url)),
-  'conformance/promql',
-);
+const FOLDER = join(process.env['TREASURY_SHARED'] ?? join(root, '../shared'), 'conformance/promql');
 
 /** Prometheus' own test data that lies beside the project: paths of the files with this ending, `undefined` where there is none. */
 export function sharedPromqlFiles(ending: string): string[] | undefined {

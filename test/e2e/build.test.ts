@@ -1,6 +1,6 @@
 /**
- * Goal: what is installed works as the sources do, its threads included.
- * Method: builds into a scratch directory and runs the server from there.
+ * Goal: what is installed works, and so do the sources by themselves (`npm run dev`), threads included.
+ * Method: builds into a scratch directory as for a package and runs the server from there; runs another from the sources.
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
@@ -9,10 +9,8 @@ import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { root } from '../helpers/checkout.ts';
 import { scratchDirectory, serverEnvironment } from '../helpers/server-process.ts';
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
 
 test('the built server answers SQL and PromQL', async (t) => {
   const directory = scratchDirectory(t);
@@ -23,12 +21,20 @@ test('the built server answers SQL and PromQL', async (t) => {
   for (const name of ['node_modules', 'migrations', 'package.json'])
     symlinkSync(join(root, name), join(directory, name));
 
+  await assertAnswers(directory, [join(directory, 'dist/main.js')]);
+});
+
+test('a server from the sources answers SQL and PromQL', async (t) => {
+  await assertAnswers(scratchDirectory(t), ['--import', import.meta.resolve('tsx'), join(root, 'src/main.ts')]);
+});
+
+/** Starts the server that Node runs with these arguments, and asks its threads. */
+async function assertAnswers(directory: string, main: readonly string[]): Promise<void> {
   const ports = ['--grpc', '127.0.0.1:0', '--otlp-http', '127.0.0.1:0', '--http', '127.0.0.1:0'];
-  const server = spawn(
-    process.execPath,
-    [join(directory, 'dist/main.js'), 'serve', '--data', join(directory, 'data'), ...ports],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: serverEnvironment() },
-  );
+  const server = spawn(process.execPath, [...main, 'serve', '--data', join(directory, 'data'), ...ports], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: serverEnvironment(),
+  });
   const exited = once(server, 'exit');
   let errors = '';
   server.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
@@ -51,4 +57,4 @@ test('the built server answers SQL and PromQL', async (t) => {
     server.kill('SIGKILL');
     await exited;
   }
-});
+}

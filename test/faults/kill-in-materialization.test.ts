@@ -21,6 +21,7 @@ import { silentLogger, systemClock } from '../../src/base/index.ts';
 import { type LogStatus, openLog } from '../../src/log/index.ts';
 import { startEngine } from '../../src/materialize/engine.ts';
 import type { Engine } from '../../src/materialize/types.ts';
+import { loaderFlags } from '../helpers/checkout.ts';
 import { appendCapture, durableOf, engineOptions, engineUntil, tableHashes } from '../helpers/engine-log.ts';
 import { type FaultRule, faultShim, type FaultShim } from '../helpers/fault-shim.ts';
 import { seededRandom } from '../helpers/random.ts';
@@ -170,7 +171,7 @@ async function runKilled(
 
 /** Runs the process to its end: null when it was not killed. */
 async function run(shim: FaultShim, scenario: Scenario, facts: Facts): Promise<NodeJS.Signals | null> {
-  const child = spawn(process.execPath, ['--import', 'tsx', ...scenario.argv(facts)], {
+  const child = spawn(process.execPath, [...loaderFlags, ...scenario.argv(facts)], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...serverEnvironment(), ...shim.env },
   });

@@ -22,6 +22,7 @@ import { superviseEngine } from '../../src/materialize/supervised-engine.ts';
 import type { Engine } from '../../src/materialize/types.ts';
 import { initZstd } from '../../src/otap/index.ts';
 import { readArrowStreams, readCapture } from '../helpers/captures.ts';
+import { loaderFlags } from '../helpers/checkout.ts';
 import {
   appendCapture,
   durableOf,
@@ -314,7 +315,7 @@ async function keptRows(data: string, without: readonly bigint[]): Promise<unkno
 /** Runs an engine in a process until it has caught up (true) or dies. */
 async function runVictim(facts: Readonly<Record<string, unknown>>): Promise<boolean> {
   const argument = JSON.stringify(facts, (_key, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value));
-  const child = spawn(process.execPath, ['--import', 'tsx', VICTIM, argument], {
+  const child = spawn(process.execPath, [...loaderFlags, VICTIM, argument], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import type { Signal } from '../../src/base/index.ts';
+import { root } from './checkout.ts';
 
 /** One record of a capture file: the header's fields (which of them depends on `t`) and the body. */
 export interface CaptureRecord {
@@ -34,10 +35,7 @@ export interface CapturedStream {
 }
 
 const OWN_DIRECTORY = fileURLToPath(new URL('../fixtures/otap/', import.meta.url));
-const SHARED_DIRECTORY = join(
-  process.env['TREASURY_SHARED'] ?? fileURLToPath(new URL('../../../shared/', import.meta.url)),
-  'fixtures/otap',
-);
+const SHARED_DIRECTORY = join(process.env['TREASURY_SHARED'] ?? join(root, '../shared'), 'fixtures/otap');
 
 /** The names of the captures in the repository (`shared` false) or in the shared collection; empty when that is absent. */
 export function captureNames(options: { shared: boolean }): string[] {

@@ -4,13 +4,12 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Signal } from '../../src/base/index.ts';
 import { SIGNALS } from '../../src/base/index.ts';
+import { root } from './checkout.ts';
 import { expectedRows, type ExpectedRowsOptions } from './expected-rows.ts';
 import type { TelemetryRow } from './telemetry-rows.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
 const BIN = join(root, '.interop');
 /** A cold build takes six minutes on two cores. */
 const BUILD_MAX_MS = 25 * 60_000;

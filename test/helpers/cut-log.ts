@@ -10,6 +10,7 @@ import { createLogger } from '../../src/base/index.ts';
 import { checkLog, type LogEntry, type LogFinding, openLog, openLogReader } from '../../src/log/index.ts';
 import { readIndex, rebuildIndex } from '../../src/log/offline.ts';
 import { drain, readAll } from '../log/log-helpers.ts';
+import { loaderFlags } from './checkout.ts';
 import type { CutWriterOptions } from './cut-writer.ts';
 import { foundEntries, type NumberedEntry, numberedBody, numberedState } from './numbered-entries.ts';
 
@@ -33,7 +34,7 @@ export interface CutWriter {
 }
 
 export function startCutWriter(options: CutWriterOptions): CutWriter {
-  const child = spawn(process.execPath, ['--import', 'tsx', WRITER, JSON.stringify(options)], {
+  const child = spawn(process.execPath, [...loaderFlags, WRITER, JSON.stringify(options)], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const closed = once(child, 'close');

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { loaderFlags } from './checkout.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 /** A start takes a second; on a machine busy with other tests much longer. */
@@ -39,8 +40,7 @@ export async function startServerProcess(
   const child = spawn(
     process.execPath,
     [
-      '--import',
-      'tsx',
+      ...loaderFlags,
       MAIN,
       'serve',
       '--data',

@@ -9,6 +9,7 @@ import { ENTRY_KINDS, readEntries } from '../../src/log/index.ts';
 import { createStreamInspector } from '../../src/otap/index.ts';
 import { statusDetails } from '../api/grpc/otlp-messages.ts';
 import { readArrowStreams } from './captures.ts';
+import { loaderFlags } from './checkout.ts';
 import { connectOtap, type OtapClient } from './otap-client.ts';
 import { createOtlpHttpClient, exportGrpc, type OtlpHttpClient } from './otlp-client.ts';
 import { OTLP_REQUEST_SCHEMAS } from './otlp-json.ts';
@@ -16,7 +17,7 @@ import type { ServerProcess } from './server-process.ts';
 
 /** For `startServerProcess`: a server that rotates, deletes and flushes after a few requests. */
 export const SMALL_LIMITS_ENV = {
-  NODE_OPTIONS: `--import ${import.meta.resolve('tsx')} --import ${fileURLToPath(new URL('./small-limits.ts', import.meta.url))}`,
+  NODE_OPTIONS: [...loaderFlags, '--import', fileURLToPath(new URL('./small-limits.ts', import.meta.url))].join(' '),
 };
 
 /** How an entry was answered. `gone`: the connection broke. */

@@ -12,6 +12,7 @@ import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Log } from '../../src/log/index.ts';
 import type { Engine } from '../../src/materialize/types.ts';
+import { loaderFlags } from '../helpers/checkout.ts';
 import {
   appendCapture,
   durableOf,
@@ -151,7 +152,7 @@ async function runVictim(
   const script = fileURLToPath(new URL('../helpers/engine-victim.ts', import.meta.url));
   const facts = { directory, uuid: status.uuid, ...durableOf(status) };
   const argument = JSON.stringify(facts, (_key, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value));
-  const child = spawn(process.execPath, ['--import', 'tsx', script, argument], {
+  const child = spawn(process.execPath, [...loaderFlags, script, argument], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));

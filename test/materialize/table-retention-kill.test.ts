@@ -15,6 +15,7 @@ import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { loaderFlags } from '../helpers/checkout.ts';
 import { seededRandom } from '../helpers/random.ts';
 import { brokenReferences, visibleNames } from '../helpers/retained-batches.ts';
 import { openRetainedTables } from '../helpers/retained-tables.ts';
@@ -32,7 +33,7 @@ after(() => rmSync(directory, { recursive: true }));
 /** Runs a victim until some time after its first commits; returns how many entries it said were committed. */
 async function killOne(file: string, nextOffset: number, delayMs: number): Promise<number> {
   const facts = JSON.stringify({ file, nextOffset });
-  const child = spawn(process.execPath, ['--import', 'tsx', VICTIM, facts], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [...loaderFlags, VICTIM, facts], { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
   let committed = nextOffset;
   let isKilling = false;

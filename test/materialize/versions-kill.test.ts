@@ -14,6 +14,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { DuckDBInstance } from '@duckdb/node-api';
+import { loaderFlags } from '../helpers/checkout.ts';
 import { seededRandom } from '../helpers/random.ts';
 import { smallMigrations, smallProjection } from '../helpers/small-engine.ts';
 import type { VersionsVictim } from '../helpers/versions-victim.ts';
@@ -69,7 +70,7 @@ test('kill -9 during builds and switches of versions loses and repeats nothing',
 });
 
 function start(victim: VersionsVictim) {
-  const child = spawn(process.execPath, ['--import', 'tsx', VICTIM, JSON.stringify(victim)], {
+  const child = spawn(process.execPath, [...loaderFlags, VICTIM, JSON.stringify(victim)], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let text = '';

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { after, test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { loaderFlags } from '../../helpers/checkout.ts';
 import { seededRandom } from '../../helpers/random.ts';
 import { openUserTables, projectionUntil, type UserTables } from '../../helpers/user-projections.ts';
 
@@ -29,7 +30,7 @@ const folder = mkdtempSync(join(tmpdir(), 'user-projections-kill-'));
 after(() => rmSync(folder, { recursive: true }));
 
 async function killOne(text: string, delayMs: number): Promise<void> {
-  const child = spawn(process.execPath, ['--import', 'tsx', VICTIM, folder, text], {
+  const child = spawn(process.execPath, [...loaderFlags, VICTIM, folder, text], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');
