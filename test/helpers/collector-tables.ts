@@ -41,21 +41,21 @@ export function assertSameRows(actual: readonly TelemetryRow[], expected: readon
 /** All rows that were sent are there, none that was not; at most `repeatedMax` came more than once. */
 export function assertNothingLost(
   t: TestContext,
-  signal: Signal,
+  what: string,
   actual: readonly TelemetryRow[],
   sent: readonly TelemetryRow[],
   repeatedMax: number,
 ): void {
   const { missing, surplus } = rowDifference(actual, sent);
-  assert.ok(sent.length > 0, `${signal}: nothing was sent`);
-  assert.deepEqual(missing.slice(0, 2), [], `${signal}: records that were lost`);
-  t.diagnostic(`${signal}: ${sent.length} rows sent, ${surplus.length} rows came twice`);
+  assert.ok(sent.length > 0, `${what}: nothing was sent`);
+  assert.deepEqual(missing.slice(0, 2), [], `${what}: records that were lost`);
+  t.diagnostic(`${what}: ${sent.length} rows sent, ${surplus.length} rows came twice`);
   assert.ok(
     surplus.length <= repeatedMax,
-    `${signal}: ${surplus.length} rows came twice, ${repeatedMax} can have been in flight`,
+    `${what}: ${surplus.length} rows came twice, ${repeatedMax} can have been in flight`,
   );
   const known = new Set(canonicalLines(sent));
-  assert.deepEqual(surplus.filter((line) => !known.has(line)).slice(0, 2), [], `${signal}: rows that were never sent`);
+  assert.deepEqual(surplus.filter((line) => !known.has(line)).slice(0, 2), [], `${what}: rows that were never sent`);
 }
 
 /** Waits until no entry has come in for longer than the exporter's batcher holds records back. */
