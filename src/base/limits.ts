@@ -401,6 +401,9 @@ export const LIMITS = {
   prometheusRetryAfterSeconds: 1,
   /** Form of a request: what Go's servers read, Prometheus too. */
   prometheusFormBytesMax: 10 * MIB,
+  /** All forms in memory at a time, but for small ones: what is larger than any dashboard's does not add up. */
+  prometheusFormsBytesMax: 64 * MIB,
+  prometheusSmallFormBytesMax: 64 * KIB,
   /** Parameters of a request: what Go's servers read. */
   prometheusParametersMax: 10_000,
   /** Points of a series in an answer to a range query: Prometheus' own bound. */

@@ -1,6 +1,7 @@
 /** Parameters of a request: those of its form, then those of its URL. */
 import type { IncomingMessage } from 'node:http';
 import { errorMessage, LIMITS } from '../../base/index.ts';
+import type { HeldBytes } from '../held-bytes.ts';
 import { quoteText } from '../query/promql/quote.ts';
 import { RequestFailure } from './failure.ts';
 import { escapeFault, unescapedBytes } from './percent.ts';
@@ -35,11 +36,11 @@ export class Form {
   }
 }
 
-/** Reads a request's parameters; `url` is what stands behind `?`. Throws RequestFailure. */
-export async function readForm(request: IncomingMessage, url: string): Promise<Form> {
+/** Reads a request's parameters; `url` is what stands behind `?`, `held` counts what large forms take. Throws RequestFailure. */
+export async function readForm(request: IncomingMessage, url: string, held: HeldBytes): Promise<Form> {
   const [type = ''] = (request.headers['content-type'] ?? '').split(';');
   const isForm = type.trim().toLowerCase() === 'application/x-www-form-urlencoded';
-  return new Form(request.method === 'POST' && isForm ? await readBody(request) : '', url);
+  return new Form(request.method === 'POST' && isForm ? await readBody(request, held) : '', url);
 }
 
 interface Fields {
@@ -82,20 +83,24 @@ function unescaped(text: string): string {
   return unescapedBytes(text.replaceAll('+', ' ')).toString('utf8');
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
+async function readBody(request: IncomingMessage, held: HeldBytes): Promise<string> {
   const parts: Buffer[] = [];
   let bytes = 0;
+  let hasRoom = true;
   try {
     for await (const part of request as AsyncIterable<Buffer>) {
       bytes += part.length;
-      // What is too much is read on for a while: a client that still sends would find a broken connection and no answer.
+      // What is refused is read on for a while: a client that still sends would find a broken connection and no answer.
       if (bytes > 2 * LIMITS.prometheusFormBytesMax) break;
-      if (bytes <= LIMITS.prometheusFormBytesMax) parts.push(part);
+      if (bytes > LIMITS.prometheusSmallFormBytesMax) hasRoom &&= held.take(part.length);
+      if (hasRoom && bytes <= LIMITS.prometheusFormBytesMax) parts.push(part);
+      else parts.length = 0;
     }
   } catch (error) {
     throw new RequestFailure('bad_data', `error parsing form values: ${errorMessage(error)}`);
   }
   if (bytes > LIMITS.prometheusFormBytesMax)
     throw new RequestFailure('bad_data', 'error parsing form values: http: request body too large');
+  if (!hasRoom) throw new RequestFailure('unavailable', 'Cannot read the form: other large ones are being read');
   return Buffer.concat(parts).toString('latin1');
 }

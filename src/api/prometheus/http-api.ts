@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorMessage, LIMITS, type Logger } from '../../base/index.ts';
 import { textOfBytes } from '../query/promql/stray-bytes.ts';
+import { holdBytes } from '../held-bytes.ts';
 import { FAILURE_STATUSES, failureOf } from './failure.ts';
 import { type Form, readForm } from './form.ts';
 import { escapeFault, unescapedBytes } from './percent.ts';
@@ -49,16 +50,20 @@ export async function servePrometheus(
   if (!methods.includes(method)) return sendText(response, 405, 'Method Not Allowed\n', { Allow: methods.join(', ') });
   const leave = new AbortController();
   response.once('close', () => leave.abort());
+  const held = holdBytes(services.prometheus.forms);
   try {
-    const form = await readForm(request, query);
+    const form = await readForm(request, query, held);
     const { answer } = route;
     const found = answer(form, services);
     const chunks = 'kind' in found ? await services.prometheus.ask(found, leave.signal) : bodyOf(found);
+    held.giveAll();
     await sendJson(request, response, 200, chunks);
   } catch (error) {
     if (!response.headersSent) return sendFailure(request, response, error, services.logger);
     if (!leave.signal.aborted)
       services.logger.warn('Query failed while its answer was sent', { error: errorMessage(error) });
+  } finally {
+    held.giveAll();
   }
 }
 

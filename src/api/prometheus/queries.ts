@@ -2,6 +2,7 @@
 import type { Worker } from 'node:worker_threads';
 import { errorMessage, LIMITS, type Logger } from '../../base/index.ts';
 import type { Engine } from '../../materialize/index.ts';
+import { type Admission, createAdmission } from '../admission.ts';
 import { type ChunkQueue, createChunkQueue } from '../pull/chunk-queue.ts';
 import { startThread } from '../thread.ts';
 import { RequestFailure } from './failure.ts';
@@ -18,6 +19,8 @@ import type {
 /** Requests to the thread of one server. */
 export interface PrometheusQueries {
   readonly settings: PrometheusSettings;
+  /** What large forms take until their requests are answered. */
+  readonly forms: Admission;
   /**
    * Resolves when the first bytes of the answer's JSON are there. Rejects with RequestFailure; the chunks throw one when the answer breaks off.
    * Leaving the chunks ends the request.
@@ -82,6 +85,7 @@ export function createPrometheusQueries({
 
   return {
     settings,
+    forms: createAdmission(LIMITS.prometheusFormsBytesMax, LIMITS.prometheusFormsBytesMax),
     ask: async (request, signal) => threadNow().ask(request, signal),
     async stop() {
       isStopped = true;

@@ -80,6 +80,28 @@ test('a form that is too large is refused', async () => {
   assert.deepEqual([status, body.error], [400, 'error parsing form values: http: request body too large']);
 });
 
+test('large forms share their room, and small ones need none', async (t) => {
+  const queries = createPrometheusQueries({
+    engine: { sql: async () => ({ chunks: (async function* none() {})() }) },
+    settings: PROMETHEUS_SETTINGS,
+    logger: silentLogger,
+  });
+  const harness = await startHttpHarness({ prometheus: queries });
+  t.after(() => queries.stop());
+  t.after(() => harness.listener.stop());
+  const ask = (comment: string) => post(`${harness.base}/api/v1`, '/query', { query: `1 # ${comment}` });
+  const large = 'x'.repeat(LIMITS.prometheusSmallFormBytesMax + 1);
+  assert.equal((await ask(large)).status, 200);
+  assert.equal(queries.forms.inFlightBytes, 0);
+  queries.forms.admit(LIMITS.prometheusFormsBytesMax);
+  assert.equal((await ask('small')).status, 200);
+  const { status, body } = await ask(large);
+  assert.deepEqual(
+    [status, body.errorType, body.error],
+    [503, 'unavailable', 'Cannot read the form: other large ones are being read'],
+  );
+});
+
 test('a form of too many parameters is not read', async () => {
   const query = `query=1${'&a'.repeat(LIMITS.prometheusParametersMax)}`;
   assert.equal((await get(base, `/query?${query.slice(0, -2)}`)).status, 200);
