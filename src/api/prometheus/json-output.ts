@@ -1,10 +1,11 @@
 /** JSON as bytes, handed on in chunks while it is written: no answer is ever whole in memory. */
+import { CLOSE, COMMA, NUMBER_BYTES_MAX, OPEN, putAscii, putFloat, putPlainText, putTime } from './json-bytes.ts';
 import { withoutStrayBytes } from '../query/promql/stray-bytes.ts';
 
 /** Takes a chunk over; settles when more may come. */
 export type Emit = (chunk: Uint8Array<ArrayBuffer>) => Promise<void>;
 
-const CHUNK_BYTES = 65_536;
+const CHUNK_BYTES = 131_072;
 /** What a chunk may grow beyond that between two looks at `isFull`: a number or short text fits without a check. */
 const SLACK_BYTES = 512;
 
@@ -36,7 +37,7 @@ export class JsonOutput {
   /** Text of ASCII that is JSON already. */
   ascii(text: string): void {
     this.#reserve(text.length);
-    for (let at = 0; at < text.length; at++) this.#bytes[this.#length++] = text.charCodeAt(at);
+    this.#length = putAscii(this.#bytes, this.#length, text);
   }
 
   /** Bytes that are JSON already. */
@@ -48,7 +49,10 @@ export class JsonOutput {
 
   /** A string. */
   text(text: string): void {
-    this.bytes(Buffer.from(JSON.stringify(withoutStrayBytes(text)), 'utf8'));
+    this.#reserve(text.length + 2);
+    const end = putPlainText(this.#bytes, this.#length, text);
+    if (end === -1) this.bytes(Buffer.from(JSON.stringify(withoutStrayBytes(text)), 'utf8'));
+    else this.#length = end;
   }
 
   /** Anything small. */
@@ -58,28 +62,33 @@ export class JsonOutput {
 
   /** Milliseconds as seconds, with three digits behind the point or none. */
   time(timeMs: number): void {
-    this.#reserve(32);
-    let rest = Math.trunc(timeMs);
-    if (rest < 0) {
-      this.#bytes[this.#length++] = MINUS;
-      rest = -rest;
-    }
-    const seconds = Math.floor(rest / 1000);
-    const fraction = rest % 1000;
-    this.ascii(seconds < 1e21 ? String(seconds) : BigInt(seconds).toString());
-    if (fraction === 0) return;
-    this.#bytes[this.#length++] = POINT;
-    this.#bytes[this.#length++] = ZERO + Math.floor(fraction / 100);
-    this.#bytes[this.#length++] = ZERO + (Math.floor(fraction / 10) % 10);
-    this.#bytes[this.#length++] = ZERO + (fraction % 10);
+    this.#reserve(NUMBER_BYTES_MAX);
+    this.#length = putTime(this.#bytes, this.#length, timeMs);
   }
 
   /** A sample's value: a string. Very small and very large ones have an exponent, as upstream writes JSON. */
   float(value: number): void {
-    this.#reserve(32);
-    this.#bytes[this.#length++] = QUOTE;
-    this.ascii(floatText(value));
-    this.#bytes[this.#length++] = QUOTE;
+    this.#reserve(NUMBER_BYTES_MAX);
+    this.#length = putFloat(this.#bytes, this.#length, value);
+  }
+
+  /** Pairs of time and value from one position on, with commas between, until all are written or this is full. Returns the next position. */
+  points(timesMs: Float64Array, values: Float64Array, from: number): number {
+    this.#reserve(2 * NUMBER_BYTES_MAX);
+    const bytes = this.#bytes;
+    const fullAt = bytes.length - 2 * NUMBER_BYTES_MAX;
+    let length = this.#length;
+    let at = from;
+    for (; at < timesMs.length && length <= fullAt; at++) {
+      if (at > 0) bytes[length++] = COMMA;
+      bytes[length++] = OPEN;
+      length = putTime(bytes, length, timesMs[at]!);
+      bytes[length++] = COMMA;
+      length = putFloat(bytes, length, values[at]!);
+      bytes[length++] = CLOSE;
+    }
+    this.#length = length;
+    return at;
   }
 
   #reserve(bytes: number): void {
@@ -88,19 +97,6 @@ export class JsonOutput {
     this.#bytes.copy(larger, 0, 0, this.#length);
     this.#bytes = larger;
   }
-}
-
-const QUOTE = 0x22;
-const MINUS = 0x2d;
-const POINT = 0x2e;
-const ZERO = 0x30;
-
-/** Go and JavaScript take exponents from the same numbers on; Go's have two digits at least. */
-function floatText(value: number): string {
-  if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf';
-  if (value === 0) return Object.is(value, -0) ? '-0' : '0';
-  const text = String(value);
-  return text.at(-3) === 'e' ? `${text.slice(0, -1)}0${text.at(-1)}` : text;
 }
 
 function trimmed(chunk: Buffer<ArrayBuffer>): Uint8Array<ArrayBuffer> {

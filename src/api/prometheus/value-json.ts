@@ -78,24 +78,33 @@ function writeElement(output: JsonOutput, { labels, value, histogram }: VectorEl
 async function writeSeries(output: JsonOutput, { labels, floats, histograms }: MatrixSeries): Promise<void> {
   output.ascii('{"metric":');
   writeLabels(output, labels);
-  await writePoints(output, 'values', floats.timesMs, (at) => output.float(floats.values[at]!));
-  await writePoints(output, 'histograms', histograms.timesMs, (at) => writeHistogram(output, histograms.values[at]!));
+  await writeFloats(output, floats.timesMs, floats.values);
+  await writeHistograms(output, histograms.timesMs, histograms.values);
   output.ascii('}');
 }
 
-async function writePoints(
+async function writeFloats(output: JsonOutput, timesMs: Float64Array, values: Float64Array): Promise<void> {
+  if (timesMs.length === 0) return;
+  output.ascii(',"values":[');
+  for (let at = 0; at < timesMs.length; ) {
+    at = output.points(timesMs, values, at);
+    if (output.isFull) await output.flush();
+  }
+  output.ascii(']');
+}
+
+async function writeHistograms(
   output: JsonOutput,
-  name: string,
   timesMs: Float64Array,
-  writeAt: (at: number) => void,
+  values: readonly FloatHistogram[],
 ): Promise<void> {
   if (timesMs.length === 0) return;
-  output.ascii(`,"${name}":[`);
+  output.ascii(',"histograms":[');
   for (let at = 0; at < timesMs.length; at++) {
     output.ascii(at === 0 ? '[' : ',[');
     output.time(timesMs[at]!);
     output.ascii(',');
-    writeAt(at);
+    writeHistogram(output, values[at]!);
     output.ascii(']');
     if (output.isFull) await output.flush();
   }
