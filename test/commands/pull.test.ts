@@ -19,7 +19,7 @@ import { captureNames, readArrowStreams } from '../helpers/captures.ts';
 import { loaderFlags } from '../helpers/checkout.ts';
 import { appendCapture, openTestLog } from '../helpers/engine-log.ts';
 import { pythonMissing, runPythonJson } from '../helpers/python.ts';
-import { seededRandom } from '../helpers/random.ts';
+import { type Random, seededRandom } from '../helpers/random.ts';
 import {
   fetchSql,
   scratchDirectory,
@@ -102,16 +102,14 @@ test('a pull that is killed over and over misses no row and has none twice', asy
     let told = '';
     child.stderr!.setEncoding('utf8').on('data', (part: string) => (told += part));
     // The first rounds are killed early, so that some end is in sight on any machine.
-    const moment = round < 6 ? sleep(900 + random.below(900), 'kill') : new Promise<never>(() => {});
-    if ((await Promise.race([moment, ended])) === 'kill') {
-      child.kill('SIGKILL');
-      kills++;
-    }
+    if (round < 6) await killAmidFiles(child, directory, random);
     const [code] = await ended;
+    if (child.signalCode === 'SIGKILL') kills++;
     if (code === 0) break;
     assert.equal(code, null, `only a kill may end a pull early: ${told}`);
   }
   t.diagnostic(`${kills} kills`);
+  assert.ok(kills > 0, 'every pull was through before it was killed');
   await compared(t, server, directory);
 });
 
@@ -136,8 +134,7 @@ test('Delta tables of a pull that is killed over and over have each row once', {
     const child = start(server, ['--to', 'delta', directory], ['--import', SMALL_FLUSHES]);
     const ended = once(child, 'exit');
     child.stderr!.resume();
-    await Promise.race([ended, sleep(1_000 + random.below(800))]);
-    child.kill('SIGKILL');
+    await killAmidFiles(child, directory, random);
     await ended;
   }
   const done = await pull(server, ['--to', 'delta', directory]);
@@ -300,6 +297,18 @@ function pull(server: ServerProcess, argv: readonly string[]) {
 function start(server: ServerProcess, argv: readonly string[], node: readonly string[] = []): ChildProcess {
   const argument = [...loaderFlags, ...node, MAIN, 'pull', '--server', `http://${server.http}`, ...argv];
   return spawn(process.execPath, argument, { stdio: ['ignore', 'pipe', 'pipe'], env: serverEnvironment() });
+}
+
+/** Kills a pull when it has begun some more files; returns when it is killed or has ended. */
+async function killAmidFiles(child: ChildProcess, directory: string, random: Random): Promise<void> {
+  const wanted = filesIn(directory) + 1 + random.below(6);
+  while (child.exitCode === null && filesIn(directory) < wanted) await sleep(2);
+  await sleep(random.below(50));
+  child.kill('SIGKILL');
+}
+
+function filesIn(directory: string): number {
+  return existsSync(directory) ? readdirSync(directory, { recursive: true }).length : 0;
 }
 
 /** Pulls of the log since the server began. */
