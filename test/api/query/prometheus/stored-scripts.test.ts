@@ -4,17 +4,16 @@
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { MemorySource } from '../../../conformance/memory-source.ts';
 import { type MetricsServer, startMetricsServer } from '../../../conformance/metrics-server.ts';
 import { PASSES } from '../../../conformance/passes.ts';
 import { runScript } from '../../../conformance/run-script.ts';
 import { sharedPromqlFiles } from '../../../conformance/shared-files.ts';
 import { StoredSource } from '../../../conformance/stored-source.ts';
+import { root } from '../../../helpers/checkout.ts';
 
-const STORED = readFileSync(fileURLToPath(new URL('../../../fixtures/promql/stored.test', import.meta.url)), 'utf8');
+const STORED = readFileSync(join(root, 'test/fixtures/promql/stored.test'), 'utf8');
 const shared = sharedPromqlFiles('.test');
 const skip = shared === undefined && "Prometheus' scripts are not beside the project";
 
@@ -28,10 +27,6 @@ after(() => server.stop());
 
 test('Our script of what storage has to keep passes over storage', async () => {
   assert.deepEqual(await runScript(STORED, source), { passed: 39, failures: [], unsayable: [] });
-});
-
-test('Our script of what storage has to keep passes over memory', async () => {
-  assert.deepEqual(await runScript(STORED, new MemorySource()), { passed: 39, failures: [], unsayable: [] });
 });
 
 for (const name of ['start_timestamps.test', 'literals.test']) {

@@ -1,18 +1,29 @@
 /**
- * Goal: expressions give what they give in Prometheus. Method: every script of Prometheus' own tests that lies beside the project, over series in
- * memory. Invariant: no evaluation fails, and none is passed over.
+ * Goal: expressions give what they give in Prometheus. Method: every script of Prometheus' own tests that lies beside the project, and those of ours, in which a
+ * Prometheus found no fault, over series in memory. Invariant: no evaluation fails, and none is passed over.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { MemorySource } from '../../../conformance/memory-source.ts';
 import { PASSES } from '../../../conformance/passes.ts';
 import { runScript } from '../../../conformance/run-script.ts';
 import { sharedPromqlFiles } from '../../../conformance/shared-files.ts';
+import { root } from '../../../helpers/checkout.ts';
 
 const scripts = sharedPromqlFiles('.test');
 const skip = scripts === undefined && "Prometheus' scripts are not beside the project";
+
+const OURS = join(root, 'test/fixtures/promql');
+for (const name of readdirSync(OURS)) {
+  test(`Our ${name} passes`, async () => {
+    const text = readFileSync(join(OURS, name), 'utf8');
+    const { passed, failures } = await runScript(text, new MemorySource());
+    assert.deepEqual(failures, []);
+    assert.equal(passed, text.match(/^eval /gm)?.length);
+  });
+}
 
 for (const path of scripts ?? []) {
   test(`${basename(path)} passes`, async () => {
