@@ -379,8 +379,8 @@ export const LIMITS = {
   promqlSliceMs: 20,
   /** Requests of the Prometheus API that are worked on at a time: what Prometheus itself allows. */
   prometheusConcurrencyMax: 20,
-  /** Requests that wait for that; past it they get 503. A dashboard sends some dozens at once. */
-  prometheusQueueMax: 256,
+  /** Requests that wait for that; past it they get 503. A dashboard sends some dozens at once, and many may be opened at the hour. */
+  prometheusQueueMax: 1024,
   /** Questions of that thread to the store at a time: fewer than the engine queues, so that SQL of others finds room. */
   prometheusAsksMax: 8,
   /** Bytes of one answer between that thread and a slow client. */

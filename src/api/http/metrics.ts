@@ -6,6 +6,7 @@ import { type OtlpCounts, OTLP_TRANSPORTS } from '../otlp/otlp-intake.ts';
 import { PULL_KINDS, type PullCounts } from '../pull/pulls.ts';
 import { exporterFamilies } from './exporter-metrics.ts';
 import { healthReport } from './health.ts';
+import { prometheusFamilies } from './prometheus-metrics.ts';
 import type { HttpServices } from './services.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -22,6 +23,7 @@ export function metricsText(snapshot: Snapshot, services: HttpServices): string 
     ...otlpFamilies(snapshot),
     ...pullFamilies(services),
     ...exporterFamilies(snapshot.exporters),
+    ...prometheusFamilies(services.prometheus),
     ...engineFamilies(snapshot),
     ...tablesRetentionFamilies(snapshot),
   ];

@@ -22,6 +22,8 @@ export interface CallsOptions {
   readonly lacking: () => string | null;
   readonly settings: PrometheusSettings;
   readonly limits: ThreadLimits;
+  /** Told how many requests are worked on and how many wait. */
+  readonly onLoad: (running: number, waiting: number) => void;
   readonly post: (event: PrometheusEvent, transfer?: readonly ArrayBuffer[]) => void;
 }
 
@@ -35,9 +37,9 @@ interface Call {
   timer: NodeJS.Timeout | undefined;
 }
 
-export function createCalls({ view, lacking, settings, limits, post }: CallsOptions): Calls {
+export function createCalls({ view, lacking, settings, limits, onLoad, post }: CallsOptions): Calls {
   const calls = new Map<number, Call>();
-  const places = createPlaces(limits);
+  const places = createPlaces({ ...limits, onLoad });
   const outflow = createOutflow(limits);
 
   function fail(id: number, error: unknown): void {

@@ -51,6 +51,7 @@ export async function servePrometheus(
   const leave = new AbortController();
   response.once('close', () => leave.abort());
   const held = holdBytes(services.prometheus.forms);
+  const ended = services.prometheus.figures.begin(route.endpoint);
   try {
     const form = await readForm(request, query, held);
     const { answer } = route;
@@ -58,7 +59,9 @@ export async function servePrometheus(
     const chunks = 'kind' in found ? await services.prometheus.ask(found, leave.signal) : bodyOf(found);
     held.giveAll();
     await sendJson(request, response, 200, chunks);
+    ended(response.writableEnded ? 'success' : 'canceled');
   } catch (error) {
+    ended(failureOf(error).type);
     if (!response.headersSent) return sendFailure(request, response, error, services.logger);
     if (!leave.signal.aborted)
       services.logger.warn('Query failed while its answer was sent', { error: errorMessage(error) });
@@ -68,6 +71,8 @@ export async function servePrometheus(
 }
 
 interface Route {
+  /** For figures. */
+  readonly endpoint: string;
   readonly takesPost: boolean;
   readonly answer: (form: Form, services: PrometheusServices) => PrometheusRequest | StaticBody;
 }
@@ -96,14 +101,18 @@ const ROUTES: Readonly<Record<string, StoredRoute>> = {
 const VALUES_PATH = /^\/label\/(.+)\/values$/s;
 
 function findRoute(path: string): Route | undefined {
+  const endpoint = path.slice(1);
   const stored = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
-  if (stored !== undefined) return { takesPost: stored[0], answer: stored[1] };
+  if (stored !== undefined) return { endpoint, takesPost: stored[0], answer: stored[1] };
   const [, label] = VALUES_PATH.exec(path) ?? [];
   // Upstream takes no POST here; Grafana's suggestions send one, and show nothing then.
-  if (label !== undefined) return { takesPost: true, answer: (form) => valuesQuery(form, label) };
+  if (label !== undefined) {
+    return { endpoint: 'label/NAME/values', takesPost: true, answer: (form) => valuesQuery(form, label) };
+  }
   const fixed = Object.hasOwn(STATIC_ANSWERS, path) ? STATIC_ANSWERS[path] : undefined;
   if (fixed === undefined) return undefined;
   return {
+    endpoint,
     takesPost: false,
     answer: (form, { prometheus, version, startedAtUnixMs }) => ({
       data: fixed(form, { version, startedAtUnixMs, settings: prometheus.settings }),

@@ -21,9 +21,11 @@ export interface PlacesOptions {
   readonly queueMax: number;
   /** Of answers that left their places. */
   readonly heldBytesMax: number;
+  /** Told how many are taken and how many requests wait. */
+  readonly onLoad: (taken: number, waiting: number) => void;
 }
 
-export function createPlaces({ concurrencyMax, queueMax, heldBytesMax }: PlacesOptions): Places {
+export function createPlaces({ concurrencyMax, queueMax, heldBytesMax, onLoad }: PlacesOptions): Places {
   const waiting = new Set<TakenPlace>();
   /** Done, and too large to leave. */
   const keeping = new Set<TakenPlace>();
@@ -32,12 +34,13 @@ export function createPlaces({ concurrencyMax, queueMax, heldBytesMax }: PlacesO
 
   function beginNext(): void {
     for (const place of waiting) {
-      if (taken >= concurrencyMax) return;
+      if (taken >= concurrencyMax) break;
       waiting.delete(place);
       taken++;
       place.state = 'taken';
       place.begin();
     }
+    onLoad(taken, waiting.size);
   }
 
   function leave(place: TakenPlace, bytes: number): void {

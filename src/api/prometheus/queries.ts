@@ -6,6 +6,7 @@ import { type Admission, createAdmission } from '../admission.ts';
 import { type ChunkQueue, createChunkQueue } from '../pull/chunk-queue.ts';
 import { startThread } from '../thread.ts';
 import { RequestFailure } from './failure.ts';
+import { createRequestFigures, type RequestFigures } from './request-figures.ts';
 import { passToStore } from './store-passage.ts';
 import type {
   PrometheusCommand,
@@ -21,6 +22,9 @@ export interface PrometheusQueries {
   readonly settings: PrometheusSettings;
   /** What large forms take until their requests are answered. */
   readonly forms: Admission;
+  readonly figures: RequestFigures;
+  /** Requests that the thread works on, and that wait for it. */
+  load(this: void): { readonly running: number; readonly queued: number };
   /**
    * Resolves when the first bytes of the answer's JSON are there. Rejects with RequestFailure; the chunks throw one when the answer breaks off.
    * Leaving the chunks ends the request.
@@ -65,19 +69,21 @@ export function createPrometheusQueries({
     unreadMaxMs,
   };
   let thread: QueryThread | null = null;
+  let load: Int32Array = new Int32Array(2);
   let isStopped = false;
 
   function threadNow(): QueryThread {
     if (isStopped) throw unavailable('the server stops');
-    thread ??= createQueryThread(
-      startWorker({
-        settings,
-        limits: threadLimits,
-        tableChanges: engine.tableChanges ?? null,
-      }),
+    if (thread !== null) return thread;
+    const shared = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
+    load = new Int32Array(shared);
+    thread = createQueryThread(
+      startWorker({ settings, limits: threadLimits, load: shared, tableChanges: engine.tableChanges ?? null }),
       { engine, logger, idleMaxMs, queryTimeoutMs: settings.queryTimeoutMs },
       (ended) => {
-        if (thread === ended) thread = null;
+        if (thread !== ended) return;
+        thread = null;
+        load = new Int32Array(2);
       },
     );
     return thread;
@@ -86,6 +92,8 @@ export function createPrometheusQueries({
   return {
     settings,
     forms: createAdmission(LIMITS.prometheusFormsBytesMax, LIMITS.prometheusFormsBytesMax),
+    figures: createRequestFigures(),
+    load: () => ({ running: Atomics.load(load, 0), queued: Atomics.load(load, 1) }),
     ask: async (request, signal) => threadNow().ask(request, signal),
     async stop() {
       isStopped = true;

@@ -74,6 +74,8 @@ export interface Failure {
 export interface PrometheusWorkerData {
   readonly settings: PrometheusSettings;
   readonly limits: ThreadLimits;
+  /** Two 32-bit integers that the thread keeps: requests being worked on, and waiting. */
+  readonly load: SharedArrayBuffer;
   /** Where the engine counts changes of its tables, null: nowhere. */
   readonly tableChanges: SharedArrayBuffer | null;
 }

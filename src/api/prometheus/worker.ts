@@ -8,7 +8,7 @@ import { createStoreAsks } from './store-asks.ts';
 import type { PrometheusCommand, PrometheusEvent, PrometheusWorkerData } from './types.ts';
 
 const port = parentPort!;
-const { settings, limits, tableChanges } = workerData as PrometheusWorkerData;
+const { settings, limits, load, tableChanges } = workerData as PrometheusWorkerData;
 const post = (event: PrometheusEvent, transfer: readonly ArrayBuffer[] = []) => port.postMessage(event, transfer);
 const store = createStoreAsks(post);
 const scans = createMetricScans((request, signal) => store.ask(request, signal));
@@ -22,7 +22,9 @@ const view = createMetricsView(
       ),
   settings.view,
 );
-const calls = createCalls({ view, lacking: () => store.lacking(), settings, limits, post });
+const figures = new Int32Array(load);
+const onLoad = (...now: readonly number[]) => now.forEach((value, at) => Atomics.store(figures, at, value));
+const calls = createCalls({ view, lacking: () => store.lacking(), settings, limits, onLoad, post });
 collectAtRest();
 
 port.on('message', (command: PrometheusCommand) => {

@@ -4,8 +4,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { createPlaces, type Place } from '../../../src/api/prometheus/places.ts';
 
+const onLoad = (): void => {};
+
 test('a place that is given back goes to who came first', () => {
-  const places = createPlaces({ concurrencyMax: 1, queueMax: 2, heldBytesMax: 0 });
+  const places = createPlaces({ concurrencyMax: 1, queueMax: 2, heldBytesMax: 0, onLoad });
   const begun: number[] = [];
   const [first, second, third, fourth] = [1, 2, 3, 4].map((id) => places.take(() => begun.push(id)));
   assert.equal(fourth, undefined);
@@ -17,8 +19,29 @@ test('a place that is given back goes to who came first', () => {
   assert.ok(third!.isKept);
 });
 
+test('it is told how many are taken and wait', () => {
+  const loads: number[][] = [];
+  const places = createPlaces({
+    concurrencyMax: 1,
+    queueMax: 9,
+    heldBytesMax: 9,
+    onLoad: (...load) => loads.push(load),
+  });
+  const [first, second] = [places.take(() => {})!, places.take(() => {})!];
+  first.leave(1);
+  second.end();
+  first.end();
+  assert.deepEqual(loads, [
+    [1, 0],
+    [1, 1],
+    [1, 0],
+    [0, 0],
+    [0, 0],
+  ]);
+});
+
 test('one that gave up waiting makes room for another', () => {
-  const places = createPlaces({ concurrencyMax: 1, queueMax: 1, heldBytesMax: 0 });
+  const places = createPlaces({ concurrencyMax: 1, queueMax: 1, heldBytesMax: 0, onLoad });
   places.take(() => {});
   places.take(assert.fail)!.end();
   assert.notEqual(
@@ -28,7 +51,7 @@ test('one that gave up waiting makes room for another', () => {
 });
 
 test('results leave their places while they fit, and larger ones as soon as they do', () => {
-  const places = createPlaces({ concurrencyMax: 2, queueMax: 9, heldBytesMax: 10 });
+  const places = createPlaces({ concurrencyMax: 2, queueMax: 9, heldBytesMax: 10, onLoad });
   const [small, large] = [places.take(() => {})!, places.take(() => {})!];
   small.leave(6);
   large.leave(7);
@@ -41,7 +64,7 @@ test('whatever requests do, no more have places than there are, and none waits b
   const step = fc.record({ action: fc.constantFrom('take', 'leave', 'end'), of: fc.nat(30), bytes: fc.nat(8) });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-      const places = createPlaces({ concurrencyMax: 3, queueMax: 4, heldBytesMax: 10 });
+      const places = createPlaces({ concurrencyMax: 3, queueMax: 4, heldBytesMax: 10, onLoad });
       const requests: { place?: Place | undefined; isBegun: boolean; isOver: boolean }[] = [];
       for (const { action, of, bytes } of steps) {
         const existing = requests[of % Math.max(1, requests.length)];

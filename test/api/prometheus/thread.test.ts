@@ -200,6 +200,36 @@ test('more requests than may run wait, and more than may wait are refused', asyn
   assert.match(await textOf(queries, instant('1')), /success/);
 });
 
+test('figures tell what runs, what waits and how requests ended', async (t) => {
+  const signals: AbortSignal[] = [];
+  const { queries } = startThreads(t, { engine: silentEngine(signals), limits: { concurrencyMax: 1 } });
+  const { base, listener } = await startHttpHarness({ prometheus: queries });
+  t.after(() => listener.stop());
+  assert.deepEqual(queries.load(), { running: 0, queued: 0 });
+  const leave = new AbortController();
+  const url = `${base}/api/v1/label/job/values`;
+  const asked = [1, 2].map(() => fetch(url, { signal: leave.signal }));
+  for (const each of asked) each.catch(() => {});
+  await until(() => signals.length > 0 && queries.load().queued === 1);
+  assert.equal(queries.load().running, 1);
+  leave.abort();
+  await until(() => queries.load().running === 0 && queries.load().queued === 0);
+  await get(`${base}/api/v1`, '/query', { query: '1' });
+  await get(`${base}/api/v1`, '/query', { query: '1 +' });
+  await get(`${base}/api/v1`, '/status/buildinfo');
+  const ended = () => Object.fromEntries(queries.figures.list().map(({ endpoint, outcomes }) => [endpoint, outcomes]));
+  await until(() => ended()['label/NAME/values']?.canceled === 2);
+  assert.deepEqual(ended(), {
+    'label/NAME/values': { canceled: 2 },
+    query: { success: 1, bad_data: 1 },
+    'status/buildinfo': { success: 1 },
+  });
+  const text = await (await fetch(`${base}/metrics`)).text();
+  assert.match(text, /^treasury_prometheus_requests_total\{endpoint="query",outcome="bad_data"\} 1$/m);
+  assert.match(text, /^treasury_prometheus_request_seconds_total\{endpoint="status\/buildinfo"\} [\d.e-]+$/m);
+  assert.match(text, /^treasury_prometheus_queued 0$/m);
+});
+
 test('an answer that is not read stops where its bound is, lets others pass, and is whole in the end', async (t) => {
   const { queries, events } = startThreads(t, { limits: { bufferedBytesMax: ONE_MIB } });
   const sent = (id: number): number =>
