@@ -24,6 +24,7 @@ import { openInstance } from './duckdb-instance.ts';
 import { applyViews, migrate } from './migrator.ts';
 import type { EntryFacts, Projector } from './projection.ts';
 import { PROJECTIONS } from './projections/projections.ts';
+import { openSeriesNumbers, type SeriesNumbers } from './projections/series-numbers.ts';
 import { chooseWriter, openTableWriter } from './table-writer.ts';
 import type { TableWriter } from './vectors.ts';
 import { databaseOn } from './writing-connection.ts';
@@ -48,7 +49,7 @@ export async function openBatchTables(options: BatchTablesOptions): Promise<Batc
     const database = databaseOn(connection);
     await migrate(database);
     await applyViews(database);
-    const tables = new DuckDBBatchTables(instance, connection, database);
+    const tables = new DuckDBBatchTables(instance, connection, database, await openSeriesNumbers(database));
     await tables.start();
     return tables;
   } catch (error) {
@@ -100,16 +101,23 @@ class DuckDBBatchTables implements BatchTables {
   readonly #connection: DuckDBConnection;
   readonly database: Database;
   readonly #projectors = new Map<Signal, Projector>();
+  readonly #seriesNumbers: SeriesNumbers;
   readonly #deltaColumns = new Map<BatchTableName, ReturnType<typeof deltaColumns>>();
   /** Tables that rows go into, dimensions and maps of ids included. */
   readonly #tables: readonly string[] = PROJECTIONS.flatMap(({ tables }) => tables);
   #appends = 0;
   #failure: unknown = null;
 
-  constructor(instance: DuckDBInstance, connection: DuckDBConnection, database: Database) {
+  constructor(
+    instance: DuckDBInstance,
+    connection: DuckDBConnection,
+    database: Database,
+    seriesNumbers: SeriesNumbers,
+  ) {
     this.#instance = instance;
     this.#connection = connection;
     this.database = database;
+    this.#seriesNumbers = seriesNumbers;
   }
 
   async start(): Promise<void> {
@@ -130,6 +138,7 @@ class DuckDBBatchTables implements BatchTables {
       tableName: (table: string) => table,
       run: (sql: string) => this.database.run(sql),
       rows: (sql: string) => this.database.rows(sql),
+      seriesNumbers: this.#seriesNumbers,
     };
     for (const projection of PROJECTIONS) {
       this.#projectors.set(projection.signal, await projection.start(context));
@@ -221,6 +230,7 @@ class DuckDBBatchTables implements BatchTables {
     for (const table of this.#tables) await this.database.run(`DELETE FROM store.${sqlIdentifier(table)}`);
     await this.database.run('CHECKPOINT');
     for (const projector of this.#projectors.values()) projector.afterRollback();
+    this.#seriesNumbers.reset();
     this.rows = 0;
   }
 

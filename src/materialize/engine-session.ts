@@ -15,6 +15,7 @@ import type { FailedRange } from './failed-range.ts';
 import type { MaterializerCounters } from './materializer-counters.ts';
 import { applyViews, MIGRATIONS_DIRECTORY, migrate } from './migrator.ts';
 import type { ProjectionDefinition } from './projection.ts';
+import { renewNumbering } from './projections/series-numbers.ts';
 import { forgetProjections } from './forget-projections.ts';
 import type { SqlRunner } from './sql-requests.ts';
 import { storeFailure } from './store-failures.ts';
@@ -22,6 +23,7 @@ import { openTableRetention, type TableRetention } from './table-retention.ts';
 import type { RetentionFigures } from './table-retention-figures.ts';
 import { openTracks, type Tracks, type TracksOptions } from './tracks.ts';
 import type { TableWriter } from './vectors.ts';
+import { renewBuilds } from './version-tables.ts';
 import { WAL_SUFFIXES } from './write-ahead-log.ts';
 
 export const TABLES_FILE = 'treasury.duckdb';
@@ -130,6 +132,9 @@ async function openOnce(options: SessionOptions): Promise<Session> {
   const store = await openUsableStore(options);
   try {
     const directory = parts.migrationsDirectory ?? MIGRATIONS_DIRECTORY;
+    const renewed = await renewBuilds(store, parts.projections, options.logUuid);
+    if (renewed.length > 0)
+      options.logger.info('Rebuilds begin again with tables of this release', { projections: renewed });
     if (options.rebuild !== undefined) await forgetProjections(store, parts.projections, options.rebuild);
     const tracks = await openTracks({
       ...parts,
@@ -139,7 +144,10 @@ async function openOnce(options: SessionOptions): Promise<Session> {
       openRetention: (isShared) => openRetention(store, options, isShared),
       applyViews: () => applyViews(store, directory),
     });
-    if (tracks.isViewed) await inTransaction(store, () => applyViews(store, directory));
+    await inTransaction(store, async () => {
+      await renewNumbering(store);
+      if (tracks.isViewed) await applyViews(store, directory);
+    });
     const version = await store.rows('SELECT version() AS version');
     return {
       tracks,

@@ -4,6 +4,7 @@ import type { WriterDatabase } from './engine-session.ts';
 import { createMaterializer } from './materializer.ts';
 import type { Materializer, MaterializerOptions, RunningProjection } from './materializer-types.ts';
 import type { ProjectionDefinition, Projector } from './projection.ts';
+import type { SeriesNumbers } from './projections/series-numbers.ts';
 import { openQuarantine, type Quarantine } from './quarantine.ts';
 import type { TableRetention } from './table-retention.ts';
 
@@ -30,11 +31,16 @@ export type OpenLoop = (
   own: OwnLoopOptions,
 ) => Promise<Loop>;
 
+interface LoopOptions extends Omit<MaterializerOptions, 'database' | 'projections' | 'quarantine'> {
+  /** One for all loops of a database. */
+  readonly seriesNumbers: SeriesNumbers;
+}
+
 /** Starts the projectors and makes the loop, which does not run yet. */
 export async function openLoop(
   connection: WriterDatabase,
   checkpoints: readonly Checkpoint[],
-  options: Omit<MaterializerOptions, 'database' | 'projections' | 'quarantine'>,
+  options: LoopOptions,
 ): Promise<Loop> {
   const projections: RunningProjection[] = [];
   const listeners: ((isWaiting: boolean) => void)[] = [];
@@ -43,6 +49,7 @@ export async function openLoop(
       openWriter: (table) => connection.openWriter(table),
       run: (sql) => connection.run(sql),
       rows: (sql) => connection.rows(sql),
+      seriesNumbers: options.seriesNumbers,
     });
     projections.push({ checkpoint, projector });
   }

@@ -4,6 +4,7 @@
  */
 import type { Signal } from '../base/index.ts';
 import type { CanonicalBatch } from '../otap/index.ts';
+import type { SeriesNumbers } from './projections/series-numbers.ts';
 import type { TableWriter } from './vectors.ts';
 
 export interface ProjectionDefinition {
@@ -35,6 +36,16 @@ export interface AgingDimension {
   readonly table: string;
   readonly keyColumn: string;
   readonly referrers: readonly DimensionReferrer[];
+  /** Its keys are numbers given in passing: equal rows of two versions may have different ones. */
+  readonly numbers?: NumberedDimension;
+}
+
+/** What the numbers of a dimension stand for. */
+export interface NumberedDimension {
+  /** Its column with the lasting key. One key may have several numbers. */
+  readonly column: string;
+  /** Columns of referrers, where they have them, that hold the number less something else, modulo 2^32. */
+  readonly shifted: readonly string[];
 }
 
 export interface DimensionReferrer {
@@ -50,6 +61,8 @@ export interface ProjectionContext {
   openWriter(table: string): Promise<TableWriter>;
   /** The name that a table of the definition goes by in schema `store`: while a version is built anew, another one. Default: its own. */
   tableName?(table: string): string;
+  /** What all that write to the same database have in common. Default: numbers of its own. */
+  readonly seriesNumbers?: SeriesNumbers;
   /** Runs statements without results. */
   run(sql: string): Promise<void>;
   /** Runs a query of few rows: plain values by column name (bigint for 64-bit integers). */

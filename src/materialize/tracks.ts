@@ -23,6 +23,7 @@ import { type Loop, type OpenLoop, openLoop } from './loop.ts';
 import type { MaterializerEnd, MaterializerOptions } from './materializer-types.ts';
 import { createCounters } from './materializer-counters.ts';
 import type { ProjectionDefinition } from './projection.ts';
+import { openSeriesNumbers, renewNumbering } from './projections/series-numbers.ts';
 import type { Quarantine } from './quarantine.ts';
 import { storeFailure } from './store-failures.ts';
 import type { TableRetention } from './table-retention.ts';
@@ -100,11 +101,13 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
   const idle = createWake();
   let switchFailures = 0;
   const buildCounters = createCounters();
+  const seriesNumbers = await openSeriesNumbers(store);
 
   const openBuildLoop: OpenLoop = async (connection, checkpoints, own) =>
     openLoop(connection, checkpoints, {
       ...options,
       durable,
+      seriesNumbers,
       ...options.buildTrouble(),
       counters: buildCounters,
       // Somebody has to remember when entries were received, and to tell of those that belong nowhere.
@@ -140,7 +143,12 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
     const checkpoints = (await catalogue.openCheckpoints(store, log)).filter(({ state }) => state === 'serving');
     const isShared = () => builds.isBuilding;
     const retention = checkpoints.length === 0 ? null : await options.openRetention(isShared);
-    const loop = await openLoop(store, checkpoints, { ...options, durable, ...retentionOption(retention) });
+    const loop = await openLoop(store, checkpoints, {
+      ...options,
+      durable,
+      seriesNumbers,
+      ...retentionOption(retention),
+    });
     live = loop;
     // May have moved while it was opened.
     loop.materializer.advance(durable);
@@ -251,6 +259,7 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
         const fromVersion = serving?.version ?? version;
         await writeSwitch(store, { name, version, fromVersion, atUnixMs: Date.now(), offset, tables });
       }
+      await renewNumbering(store);
       await options.applyViews();
     });
     const names = checkpoints.map(({ definition }) => `${definition.name} v${definition.version}`);

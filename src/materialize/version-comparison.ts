@@ -37,8 +37,8 @@ export async function compareTables(
     const hasOffsets = withOffsets.has(old) && withOffsets.has(table);
     if (!hasOffsets && compared.firstOffset > 0n) continue;
     const isSameShape = (await shapeOf(database, old)) === (await shapeOf(database, table));
-    const had = await sumOf(database, rowsOf(old, before, hasOffsets, compared));
-    const has = await sumOf(database, rowsOf(table, after, hasOffsets, compared));
+    const had = await sumOf(database, await comparedRows(database, old, before, hasOffsets, compared));
+    const has = await sumOf(database, await comparedRows(database, table, after, hasOffsets, compared));
     const result = had.rows === has.rows && had.hash === has.hash ? 'equal' : 'different';
     results[unversioned(table)] = {
       result: isSameShape ? result : 'different shape',
@@ -47,6 +47,32 @@ export async function compareTables(
     };
   }
   return results;
+}
+
+/** What is compared of a table's rows, for SQL text: keys in place of numbers, which depend on the order of builds. */
+async function comparedRows(
+  database: Database,
+  table: string,
+  version: ComparedVersion,
+  hasOffsets: boolean,
+  compared: Compared,
+): Promise<string> {
+  const rows = rowsOf(table, version, hasOffsets, compared);
+  for (const { table: dimension, keyColumn, referrers, numbers } of version.aging?.dimensions ?? []) {
+    if (numbers === undefined) continue;
+    if (dimension === table) return `SELECT DISTINCT ${numbers.column} ${rows}`;
+    const referrer = referrers.find((one) => one.table === table);
+    if (referrer === undefined) continue;
+    const columns = await columnsOf(database, table);
+    const shifted = numbers.shifted
+      .filter((column) => columns.includes(column))
+      .map((column) => `(referrer.${referrer.column}::BIGINT - referrer.${column}) & 4294967295 AS ${column}`);
+    const replaced = shifted.length === 0 ? '' : ` REPLACE (${shifted.join(', ')})`;
+    return `SELECT referrer.* EXCLUDE (${referrer.column})${replaced}, numbers.${numbers.column}
+      FROM (${rows}) AS referrer
+      LEFT JOIN ${stored(dimension)} AS numbers ON numbers.${keyColumn} = referrer.${referrer.column}`;
+  }
+  return rows;
 }
 
 /** The rows of a table that are compared, for SQL text. */
@@ -70,6 +96,13 @@ function referredRows(table: string, version: ComparedVersion, compared: Compare
     ({ table: referrer, column, hasOffsets }) => `SELECT ${column} ${rowsOf(referrer, version, hasOffsets, compared)}`,
   );
   return `${dimension.keyColumn} IN (${keys.join(' UNION ALL ')})`;
+}
+
+async function columnsOf(database: Database, table: string): Promise<string[]> {
+  const columns = await database.rows(
+    `SELECT column_name FROM duckdb_columns() WHERE schema_name = 'store' AND table_name = ${sqlString(table)}`,
+  );
+  return columns.map((row) => String(row['column_name']));
 }
 
 async function shapeOf(database: Database, table: string): Promise<string> {

@@ -1,6 +1,6 @@
 /** The tables of versions: made beside those that serve, filled from them, put in their place. Everything runs inside an open transaction. */
-import { dropVersion, insertCheckpoint, type Checkpoint, type StoredVersion } from './checkpoint.ts';
-import { type Database, sqlName, sqlString } from './database.ts';
+import { dropVersion, insertCheckpoint, type Checkpoint, type StoredVersion, storedVersions } from './checkpoint.ts';
+import { type Database, inTransaction, sqlName, sqlString } from './database.ts';
 import type { OffsetRange } from './materializer-types.ts';
 import type { ProjectionDefinition } from './projection.ts';
 import { NEXT_SUFFIX, nextDefinition } from './projection-versions.ts';
@@ -23,6 +23,28 @@ export async function makeNextTables(
     state: 'rebuilding',
   };
   await insertCheckpoint(database, checkpoint, facts.logUuid);
+}
+
+/** Begins rebuilds again whose tables are not those that this release makes. Returns the names of the projections. */
+export async function renewBuilds(
+  database: Database,
+  definitions: readonly ProjectionDefinition[],
+  logUuid: string,
+): Promise<string[]> {
+  const renewed: string[] = [];
+  for (const version of await storedVersions(database)) {
+    const definition = definitions.find((one) => one.name === version.name && one.version === version.version);
+    if (version.state !== 'rebuilding' || definition === undefined) continue;
+    const tables = nextDefinition(definition).tables.toSorted().join();
+    if (version.tables.toSorted().join() === tables) continue;
+    const { firstOffset, targetOffset } = version;
+    await inTransaction(database, async () => {
+      await dropVersion(database, version);
+      await makeNextTables(database, definition, { logUuid, firstOffset, targetOffset });
+    });
+    renewed.push(definition.name);
+  }
+  return renewed;
 }
 
 /**

@@ -81,9 +81,10 @@ const DIMENSIONS: Readonly<Record<string, readonly [string, string, readonly str
   traces_scopes_v1: ['scope_key', 'scope_key', ['spans_v1', 'traces_batch_scopes_v1']],
   metrics_resources_v1: ['resource_key', 'resource_key', ['metrics_v1', 'metrics_batch_resources_v1', 'series_v1']],
   metrics_scopes_v1: ['scope_key', 'scope_key', ['metrics_v1', 'metrics_batch_scopes_v1', 'series_v1']],
-  series_v1: [
-    'series_id',
-    'series_id',
+  series_v1: ['series_id', 'series_id', ['series_numbers_v1']],
+  series_numbers_v1: [
+    'series_number',
+    'series_number',
     ['samples_v1', 'histograms_v1', 'exp_histograms_v1', 'summaries_v1', 'exemplars_v1'],
   ],
 };

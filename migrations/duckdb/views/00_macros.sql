@@ -17,3 +17,10 @@ CREATE OR REPLACE MACRO store.value_bytes(t, v) AS CASE WHEN t = 7 THEN from_bas
 CREATE OR REPLACE MACRO store.wire_trace_id(id, z) AS
   CASE WHEN id IS NULL AND z & 1 <> 0 THEN '00000000-0000-0000-0000-000000000000'::UUID ELSE id END;
 CREATE OR REPLACE MACRO store.wire_span_id(id, z, mask) AS CASE WHEN id IS NULL AND z & mask <> 0 THEN 0::UBIGINT ELSE id END;
+
+-- What a point stores as differences modulo 2^32: its row in the table of the entry's batch, and its id (NULL for one without children).
+CREATE OR REPLACE MACRO store.point_row(series_number, row_shift) AS ((series_number::BIGINT - row_shift) & 4294967295)::UINTEGER;
+CREATE OR REPLACE MACRO store.point_id(series_number, row_shift, id_shift) AS
+  ((series_number::BIGINT - row_shift + id_shift) & 4294967295)::UINTEGER;
+-- An integer is stored as such only.
+CREATE OR REPLACE MACRO store.number_value(value, int_value) AS coalesce(value, int_value::DOUBLE);

@@ -118,27 +118,47 @@ FROM store.series_v1 AS stored
 LEFT JOIN store.metrics_resources_v1 AS resources ON resources.resource_key = stored.resource_key
 LEFT JOIN store.metrics_scopes_v1 AS scopes ON scopes.scope_key = stored.scope_key;
 
+-- Each point has a number of a series, and each number a series.
 CREATE OR REPLACE VIEW main.samples AS
-SELECT entry_offset, row, series_id, time, start_time, value, int_value, flags
-FROM store.samples_v1;
+SELECT
+  entry_offset,
+  store.point_row(series_number, row_shift) AS row,
+  series_id,
+  time,
+  start_time,
+  store.number_value(value, int_value) AS value,
+  int_value,
+  flags
+FROM store.samples_v1
+JOIN store.series_numbers_v1 USING (series_number);
 
 CREATE OR REPLACE VIEW main.histograms AS
-SELECT entry_offset, row, series_id, time, start_time, count, sum, min, max, bucket_counts, explicit_bounds, flags
-FROM store.histograms_v1;
+SELECT
+  entry_offset, store.point_row(series_number, row_shift) AS row, series_id, time, start_time,
+  count, sum, min, max, bucket_counts, explicit_bounds, flags
+FROM store.histograms_v1
+JOIN store.series_numbers_v1 USING (series_number);
 
 CREATE OR REPLACE VIEW main.exp_histograms AS
 SELECT
-  entry_offset, row, series_id, time, start_time, count, sum, min, max, scale, zero_count, zero_threshold,
+  entry_offset, store.point_row(series_number, row_shift) AS row, series_id, time, start_time,
+  count, sum, min, max, scale, zero_count, zero_threshold,
   positive_offset, positive_bucket_counts, negative_offset, negative_bucket_counts, flags
-FROM store.exp_histograms_v1;
+FROM store.exp_histograms_v1
+JOIN store.series_numbers_v1 USING (series_number);
 
 CREATE OR REPLACE VIEW main.summaries AS
-SELECT entry_offset, row, series_id, time, start_time, count, sum, quantiles, flags
-FROM store.summaries_v1;
+SELECT
+  entry_offset, store.point_row(series_number, row_shift) AS row, series_id, time, start_time,
+  count, sum, quantiles, flags
+FROM store.summaries_v1
+JOIN store.series_numbers_v1 USING (series_number);
 
 CREATE OR REPLACE VIEW main.exemplars AS
-SELECT entry_offset, row, series_id, time, value, int_value, trace_id, span_id, attributes
-FROM store.exemplars_v1;
+SELECT
+  entry_offset, row, series_id, time, store.number_value(value, int_value) AS value, int_value, trace_id, span_id, attributes
+FROM store.exemplars_v1
+LEFT JOIN store.series_numbers_v1 USING (series_number);
 
 CREATE OR REPLACE VIEW main.metrics AS
 SELECT
@@ -164,7 +184,7 @@ SELECT
   series.scope_schema_url,
   samples.entry_offset,
   samples.row
-FROM store.samples_v1 AS samples
+FROM main.samples AS samples
 LEFT JOIN main.series AS series ON series.series_id = samples.series_id;
 
 -- Resources and scopes of all signals: the key is a hash of the content, so equal ones are one row.

@@ -458,25 +458,37 @@ FROM (
 
 CREATE OR REPLACE VIEW normalized.number_data_points AS
 SELECT
-  entry_offset, row, id, parent_id, start_time AS start_time_unix_nano, time AS time_unix_nano,
-  int_value, CASE WHEN int_value IS NULL THEN value END AS double_value, flags
+  entry_offset,
+  store.point_row(series_number, row_shift) AS row,
+  store.point_id(series_number, row_shift, id_shift) AS id,
+  parent_id, start_time AS start_time_unix_nano, time AS time_unix_nano,
+  int_value, value AS double_value, flags
 FROM store.samples_v1;
 
 CREATE OR REPLACE VIEW normalized.summary_data_points AS
 SELECT
-  entry_offset, row, id, parent_id, start_time AS start_time_unix_nano, time AS time_unix_nano,
+  entry_offset,
+  store.point_row(series_number, row_shift) AS row,
+  store.point_id(series_number, row_shift, id_shift) AS id,
+  parent_id, start_time AS start_time_unix_nano, time AS time_unix_nano,
   count, sum, quantiles AS quantile, flags
 FROM store.summaries_v1;
 
 CREATE OR REPLACE VIEW normalized.histogram_data_points AS
 SELECT
-  entry_offset, row, id, parent_id, start_time AS start_time_unix_nano, time AS time_unix_nano,
+  entry_offset,
+  store.point_row(series_number, row_shift) AS row,
+  store.point_id(series_number, row_shift, id_shift) AS id,
+  parent_id, start_time AS start_time_unix_nano, time AS time_unix_nano,
   count, sum, bucket_counts, explicit_bounds, flags, min, max
 FROM store.histograms_v1;
 
 CREATE OR REPLACE VIEW normalized.exp_histogram_data_points AS
 SELECT
-  entry_offset, row, id, parent_id, start_time AS start_time_unix_nano, time AS time_unix_nano,
+  entry_offset,
+  store.point_row(series_number, row_shift) AS row,
+  store.point_id(series_number, row_shift, id_shift) AS id,
+  parent_id, start_time AS start_time_unix_nano, time AS time_unix_nano,
   count, sum, scale, zero_count,
   struct_pack("offset" := positive_offset, bucket_counts := positive_bucket_counts) AS positive,
   struct_pack("offset" := negative_offset, bucket_counts := negative_bucket_counts) AS negative,
@@ -500,14 +512,15 @@ FROM (
   FROM (
     SELECT
       point.entry_offset,
-      point.id AS parent_id,
+      store.point_id(point.series_number, point.row_shift, point.id_shift) AS parent_id,
       unnest(map_keys(series.attributes)) AS key,
       unnest(map_values(series.attributes)) AS value,
       unnest(series.attribute_types) AS type,
       unnest(series.attribute_ser) AS ser
     FROM store.samples_v1 AS point
-    JOIN store.series_v1 AS series ON series.series_id = point.series_id
-    WHERE point.id IS NOT NULL
+    JOIN store.series_numbers_v1 AS numbers ON numbers.series_number = point.series_number
+    JOIN store.series_v1 AS series ON series.series_id = numbers.series_id
+    WHERE point.id_shift IS NOT NULL
   )
   UNION ALL
   SELECT entry_offset, parent_id, key, value, type, ser
@@ -532,14 +545,15 @@ FROM (
   FROM (
     SELECT
       point.entry_offset,
-      point.id AS parent_id,
+      store.point_id(point.series_number, point.row_shift, point.id_shift) AS parent_id,
       unnest(map_keys(series.attributes)) AS key,
       unnest(map_values(series.attributes)) AS value,
       unnest(series.attribute_types) AS type,
       unnest(series.attribute_ser) AS ser
     FROM store.summaries_v1 AS point
-    JOIN store.series_v1 AS series ON series.series_id = point.series_id
-    WHERE point.id IS NOT NULL
+    JOIN store.series_numbers_v1 AS numbers ON numbers.series_number = point.series_number
+    JOIN store.series_v1 AS series ON series.series_id = numbers.series_id
+    WHERE point.id_shift IS NOT NULL
   )
   UNION ALL
   SELECT entry_offset, parent_id, key, value, type, ser
@@ -564,14 +578,15 @@ FROM (
   FROM (
     SELECT
       point.entry_offset,
-      point.id AS parent_id,
+      store.point_id(point.series_number, point.row_shift, point.id_shift) AS parent_id,
       unnest(map_keys(series.attributes)) AS key,
       unnest(map_values(series.attributes)) AS value,
       unnest(series.attribute_types) AS type,
       unnest(series.attribute_ser) AS ser
     FROM store.histograms_v1 AS point
-    JOIN store.series_v1 AS series ON series.series_id = point.series_id
-    WHERE point.id IS NOT NULL
+    JOIN store.series_numbers_v1 AS numbers ON numbers.series_number = point.series_number
+    JOIN store.series_v1 AS series ON series.series_id = numbers.series_id
+    WHERE point.id_shift IS NOT NULL
   )
   UNION ALL
   SELECT entry_offset, parent_id, key, value, type, ser
@@ -596,14 +611,15 @@ FROM (
   FROM (
     SELECT
       point.entry_offset,
-      point.id AS parent_id,
+      store.point_id(point.series_number, point.row_shift, point.id_shift) AS parent_id,
       unnest(map_keys(series.attributes)) AS key,
       unnest(map_values(series.attributes)) AS value,
       unnest(series.attribute_types) AS type,
       unnest(series.attribute_ser) AS ser
     FROM store.exp_histograms_v1 AS point
-    JOIN store.series_v1 AS series ON series.series_id = point.series_id
-    WHERE point.id IS NOT NULL
+    JOIN store.series_numbers_v1 AS numbers ON numbers.series_number = point.series_number
+    JOIN store.series_v1 AS series ON series.series_id = numbers.series_id
+    WHERE point.id_shift IS NOT NULL
   )
   UNION ALL
   SELECT entry_offset, parent_id, key, value, type, ser
@@ -618,7 +634,7 @@ SELECT
   parent_id,
   time AS time_unix_nano,
   int_value,
-  CASE WHEN int_value IS NULL THEN value END AS double_value,
+  value AS double_value,
   store.wire_span_id(span_id, zero_ids, 2) AS span_id,
   store.wire_trace_id(trace_id, zero_ids) AS trace_id
 FROM store.exemplars_v1
@@ -662,7 +678,7 @@ SELECT
   parent_id,
   time AS time_unix_nano,
   int_value,
-  CASE WHEN int_value IS NULL THEN value END AS double_value,
+  value AS double_value,
   store.wire_span_id(span_id, zero_ids, 2) AS span_id,
   store.wire_trace_id(trace_id, zero_ids) AS trace_id
 FROM store.exemplars_v1
@@ -706,7 +722,7 @@ SELECT
   parent_id,
   time AS time_unix_nano,
   int_value,
-  CASE WHEN int_value IS NULL THEN value END AS double_value,
+  value AS double_value,
   store.wire_span_id(span_id, zero_ids, 2) AS span_id,
   store.wire_trace_id(trace_id, zero_ids) AS trace_id
 FROM store.exemplars_v1

@@ -6,55 +6,62 @@ import type {
   HistogramDataPointsTable,
   NumberDataPointsTable,
   SummaryDataPointsTable,
+  U32Column,
 } from '../../otap/index.ts';
 import type { ListVector, VectorData } from '../vectors.ts';
-import { constant, defaulted, fixed, ids, NULLS, numberLists, optional, rowNumbers } from './columns.ts';
-import { wordsAsU64 } from './identifiers.ts';
+import { constant, defaulted, fixed, ids, NULLS, numberLists, optional } from './columns.ts';
 import type { ProjectionWriter } from './projection-writer.ts';
 import type { Scratch } from './scratch.ts';
-import { halves } from './values.ts';
 
 const NO_COUNTS = new BigUint64Array(0);
 const NO_DOUBLES = new Float64Array(0);
-const TWO_32 = 4294967296;
 
-/** entry_offset, row, id, parent_id, series_id, time, start_time, flags. */
-export function pointColumns(writer: ProjectionWriter, points: DataPointColumns, seriesIds: Uint32Array): VectorData[] {
+/** entry_offset, series_number, row_shift, id_shift, parent_id, time, start_time, flags. */
+export function pointColumns(
+  { entryOffset, scratch }: ProjectionWriter,
+  points: DataPointColumns,
+  seriesNumbers: Uint32Array,
+): VectorData[] {
   return [
-    constant(writer.entryOffset),
-    rowNumbers(points.rowCount, 0, writer.scratch),
-    optional(points.id),
-    ids(points.parentId, writer.scratch),
-    fixed(wordsAsU64(seriesIds)),
+    constant(entryOffset),
+    fixed(seriesNumbers),
+    rowShifts(seriesNumbers, points.rowCount, scratch),
+    idShifts(points.id, points.rowCount, scratch),
+    ids(points.parentId, scratch),
     defaulted(points.timeUnixNano, 0n),
     defaulted(points.startTimeUnixNano, 0n),
     defaulted(points.flags, 0),
   ];
 }
 
-/** value, int_value: integers are in both, so that a reader of `value` sees every number. */
+/** The number less the row: the same for all points of a request that is sent again and again. */
+function rowShifts(seriesNumbers: Uint32Array, rowCount: number, scratch: Scratch): VectorData {
+  const shifts = scratch.i32(rowCount);
+  for (let row = 0; row < rowCount; row++) shifts[row] = seriesNumbers[row]! - row;
+  return fixed(shifts);
+}
+
+/** The id less the row, which is mostly 0. Nulls stay null. */
+function idShifts(column: U32Column | null, rowCount: number, scratch: Scratch): VectorData {
+  if (column === null) return NULLS;
+  const shifts = scratch.i32(rowCount);
+  for (let row = 0; row < rowCount; row++) shifts[row] = column.values[row]! - row;
+  return { kind: 'fixed', values: shifts, validity: column.validity };
+}
+
+/** value, int_value: an integer is in the second one only. */
 export function valueColumns(
   points: Pick<NumberDataPointsTable | ExemplarsTable, 'intValue' | 'doubleValue' | 'rowCount'>,
   scratch: Scratch,
 ): VectorData[] {
   const { intValue, doubleValue, rowCount } = points;
-  if (intValue === null) return [optional(doubleValue), NULLS];
-  const words = halves(intValue.values);
-  const values = scratch.f64(rowCount);
+  if (intValue === null || doubleValue === null) return [optional(doubleValue), optional(intValue)];
   const validity = scratch.u8(rowCount);
-  let validCount = 0;
   for (let row = 0; row < rowCount; row++) {
-    if (intValue.validity === null || intValue.validity[row] !== 0) {
-      values[row] = (words[2 * row + 1]! | 0) * TWO_32 + words[2 * row]!;
-    } else if (doubleValue !== null && (doubleValue.validity === null || doubleValue.validity[row] !== 0)) {
-      values[row] = doubleValue.values[row]!;
-    } else {
-      continue;
-    }
-    validity[row] = 1;
-    validCount++;
+    if (intValue.validity === null || intValue.validity[row] !== 0) continue;
+    validity[row] = doubleValue.validity === null || doubleValue.validity[row] !== 0 ? 1 : 0;
   }
-  return [{ kind: 'fixed', values, validity: validCount === rowCount ? null : validity }, optional(intValue)];
+  return [{ kind: 'fixed', values: doubleValue.values, validity }, optional(intValue)];
 }
 
 /** count, sum, min, max, bucket_counts, explicit_bounds. */

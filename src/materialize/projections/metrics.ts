@@ -9,12 +9,12 @@ import {
   PAYLOAD_TYPES,
   type PayloadName,
 } from '../../otap/index.ts';
-import type { ProjectionDefinition } from '../projection.ts';
+import { physicalName, type ProjectionDefinition } from '../projection.ts';
 import type { VectorData } from '../vectors.ts';
 import { foldAttributes, ownAttributes } from './attributes.ts';
 import { constant, defaulted, optional, rowNumbers, texts } from './columns.ts';
 import { expHistogramColumns, histogramColumns, pointColumns, summaryColumns, valueColumns } from './data-points.ts';
-import { spanIds, traceIds, wordsAsU64, ZERO_ID_BITS, type ZeroIds, zeroIdsVector } from './identifiers.ts';
+import { spanIds, traceIds, ZERO_ID_BITS, type ZeroIds, zeroIdsVector } from './identifiers.ts';
 import {
   agingDimensions,
   agingDimensionTables,
@@ -24,12 +24,14 @@ import {
 } from './projection-writer.ts';
 import { rootColumns } from './root-columns.ts';
 import { indexRows, parentRows } from './row-groups.ts';
-import { type BatchMetrics, hashMetrics, resolveSeries } from './series.ts';
+import { type BatchMetrics, hashMetrics, type NumberedSeries, resolveSeries } from './series.ts';
+import { loadNumbers, openSeriesNumbers, renewNumbering } from './series-numbers.ts';
 
 const VERSION = 1;
+const NUMBERS_TABLE = 'series_numbers_v1';
 const POINT_TABLES = ['samples_v1', 'histograms_v1', 'exp_histograms_v1', 'summaries_v1'] as const;
 
-/** Metrics, series, data points and exemplars: tables of 0004_metrics_v1.sql. */
+/** Metrics, series, data points and exemplars: tables of 0004_metrics_v1.sql and 0010_series_numbers.sql. */
 export const METRICS_PROJECTION: ProjectionDefinition = {
   name: 'metrics',
   version: VERSION,
@@ -38,6 +40,8 @@ export const METRICS_PROJECTION: ProjectionDefinition = {
     'metrics_v1',
     'series_v1',
     'series_staged_v1',
+    NUMBERS_TABLE,
+    'series_numbers_staged_v1',
     ...POINT_TABLES,
     'exemplars_v1',
     ...dimensionTables('metrics', VERSION),
@@ -51,21 +55,54 @@ export const METRICS_PROJECTION: ProjectionDefinition = {
     },
     dimensions: [
       {
+        table: NUMBERS_TABLE,
+        keyColumn: 'series_number',
+        referrers: [...POINT_TABLES, 'exemplars_v1'].map((table) => ({
+          table,
+          column: 'series_number',
+          hasOffsets: true,
+        })),
+        numbers: { column: 'series_id', shifted: ['row_shift'] },
+      },
+      {
         table: 'series_v1',
         keyColumn: 'series_id',
-        referrers: [...POINT_TABLES, 'exemplars_v1'].map((table) => ({ table, column: 'series_id', hasOffsets: true })),
+        referrers: [{ table: NUMBERS_TABLE, column: 'series_id', hasOffsets: false }],
       },
       ...agingDimensions('metrics', VERSION, 'metrics_v1', 'series_v1'),
     ],
   },
   async start(context) {
+    const numbers = context.seriesNumbers ?? (await openSeriesNumbers(context));
+    const series: NumberedSeries = { numbers, written: await loadNumbers(context, NUMBERS_TABLE, numbers) };
     const writer = await createProjectionWriter(context, {
       prefix: 'metrics',
       version: VERSION,
       tables: this.tables,
-      dimensions: { metrics_resources: 'resource_key', metrics_scopes: 'scope_key', series: 'series_id' },
+      dimensions: {
+        metrics_resources: 'resource_key',
+        metrics_scopes: 'scope_key',
+        series: 'series_id',
+        series_numbers: 'series_number',
+      },
     });
-    return writer.projector((batch) => shapeMetrics(writer, batch));
+    const projector = writer.projector((batch) => shapeMetrics(writer, batch, series));
+    return {
+      ...projector,
+      async beforeCommit() {
+        await projector.beforeCommit();
+        if (await numbers.refill(context)) await renewNumbering(context);
+      },
+      afterRollback() {
+        projector.afterRollback();
+        series.written.clear();
+      },
+      forget(table, keys) {
+        if (table === physicalName(context, NUMBERS_TABLE)) for (const key of keys) series.written.delete(Number(key));
+        // A series goes after all of its numbers.
+        else projector.forget?.(table, keys);
+      },
+    };
   },
 };
 
@@ -84,7 +121,7 @@ interface PointKind<Points extends DataPointColumns> {
   };
 }
 
-function shapeMetrics(writer: ProjectionWriter, batch: CanonicalBatch): void {
+function shapeMetrics(writer: ProjectionWriter, batch: CanonicalBatch, series: NumberedSeries): void {
   if (batch.signal !== 'metrics') {
     throw new AssertionError(`A metrics projection must get metrics: signal is ${batch.signal}`);
   }
@@ -94,11 +131,13 @@ function shapeMetrics(writer: ProjectionWriter, batch: CanonicalBatch): void {
   const index = indexRows(metrics.id, metrics.rowCount, scratch);
   const states = hashMetrics(metrics, dimensions, scratch);
   const batchMetrics: BatchMetrics = { metrics, index, dimensions, states };
+  const put = <Points extends DataPointColumns>(kind: PointKind<Points>, firstExemplar: number): number =>
+    putPoints(writer, kind, series, batchMetrics, firstExemplar);
   putMetrics(writer, metrics, batch.metricAttrs, batchMetrics);
-  let exemplarCount = putPoints(writer, numberKind(batch, writer), batchMetrics, 0);
-  exemplarCount += putPoints(writer, histogramKind(batch, writer), batchMetrics, exemplarCount);
-  putPoints(writer, expHistogramKind(batch, writer), batchMetrics, exemplarCount);
-  putPoints(writer, summaryKind(batch, writer), batchMetrics, 0);
+  let exemplarCount = put(numberKind(batch, writer), 0);
+  exemplarCount += put(histogramKind(batch, writer), exemplarCount);
+  put(expHistogramKind(batch, writer), exemplarCount);
+  put(summaryKind(batch, writer), 0);
 }
 
 function putMetrics(
@@ -128,6 +167,7 @@ function putMetrics(
 function putPoints<Points extends DataPointColumns>(
   writer: ProjectionWriter,
   kind: PointKind<Points>,
+  series: NumberedSeries,
   metrics: BatchMetrics,
   firstExemplar: number,
 ): number {
@@ -137,10 +177,10 @@ function putPoints<Points extends DataPointColumns>(
   const index = indexRows(points?.id ?? null, rowCount, scratch);
   const owned = ownAttributes(kind.attrs, points?.id ?? null, rowCount, scratch, index);
   writer.putOrphans(kind.attrsPayload, owned);
-  let seriesIds = scratch.u32(0);
+  let seriesNumbers = scratch.u32(0);
   if (points !== null && rowCount > 0) {
-    seriesIds = resolveSeries(writer, points, owned, metrics);
-    writer.put(kind.table, [...pointColumns(writer, points, seriesIds), ...kind.columns(points)], rowCount);
+    seriesNumbers = resolveSeries(writer, points, owned, series, metrics);
+    writer.put(kind.table, [...pointColumns(writer, points, seriesNumbers), ...kind.columns(points)], rowCount);
   }
   if (exemplars === undefined) return 0;
   const exemplarCount = exemplars.table?.rowCount ?? 0;
@@ -152,35 +192,34 @@ function putPoints<Points extends DataPointColumns>(
     constant(writer.entryOffset),
     rowNumbers(exemplarCount, firstExemplar, scratch),
     constant(PAYLOAD_TYPES[exemplars.payload]),
-    ...exemplarColumns(writer, exemplars.table, pointRows, seriesIds),
+    ...exemplarColumns(writer, exemplars.table, pointRows, seriesNumbers),
     ...foldAttributes(exemplarAttrs.table, exemplarAttrs.groups, writer.arena, scratch),
   ];
   writer.put('exemplars', columns, exemplarCount);
   return exemplarCount;
 }
 
-/** id, parent_id, series_id, time, value, int_value, trace_id, span_id, zero_ids. */
+/** id, parent_id, series_number, time, value, int_value, trace_id, span_id, zero_ids. */
 function exemplarColumns(
   { scratch }: ProjectionWriter,
   exemplars: ExemplarsTable,
   pointRows: Int32Array,
-  seriesIds: Uint32Array,
+  seriesNumbers: Uint32Array,
 ): VectorData[] {
   const { rowCount } = exemplars;
-  const series = scratch.u32(2 * rowCount);
+  const series = scratch.u32(rowCount);
   const hasPoint = scratch.u8(rowCount);
   for (let row = 0; row < rowCount; row++) {
     const point = pointRows[row]!;
     if (point < 0) continue;
     hasPoint[row] = 1;
-    series[2 * row] = seriesIds[2 * point]!;
-    series[2 * row + 1] = seriesIds[2 * point + 1]!;
+    series[row] = seriesNumbers[point]!;
   }
   const zeroIds: ZeroIds = { bits: null };
   return [
     optional(exemplars.id),
     optional(exemplars.parentId),
-    { kind: 'fixed', values: wordsAsU64(series), validity: hasPoint },
+    { kind: 'fixed', values: series, validity: hasPoint },
     defaulted(exemplars.timeUnixNano, 0n),
     ...valueColumns(exemplars, scratch),
     traceIds(exemplars.traceId, rowCount, zeroIds, scratch),

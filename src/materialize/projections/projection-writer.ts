@@ -46,7 +46,6 @@ export interface ProjectionWriter {
   put(table: string, columns: readonly VectorData[], rowCount: number): void;
   /** Collects the rows of new keys of a dimension table. `accept` is called once the batch is written, to remember the keys. */
   stage(table: string, columns: readonly VectorData[], rowCount: number, accept: (known: KnownKeys) => void): void;
-  known(table: string): KnownKeys;
   /** Resolves resources and scopes of the root rows; collects new ones, the map of wire ids, and their orphans. */
   putRootDimensions(root: RootColumns, batch: BatchFacts): RootDimensions;
   putOrphans(payload: PayloadName, owned: OwnedAttributes): void;
@@ -274,7 +273,6 @@ export async function createProjectionWriter(
     },
     put,
     stage,
-    known: (name) => dimensionOf(name).known,
     putRootDimensions,
     putOrphans,
     projector,

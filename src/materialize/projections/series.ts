@@ -10,10 +10,11 @@ import { fixed, numbersAt, textsAt } from './columns.ts';
 import { columnHashes, finishHash, mixWord, restartHash, startHash } from './content-hash.ts';
 import { pickPairs, pickStrings } from './dimensions.ts';
 import { wordsAsU64 } from './identifiers.ts';
-import { KeySet } from './key-set.ts';
+import type { NumberSet } from './number-set.ts';
 import type { ProjectionWriter, RootDimensions } from './projection-writer.ts';
 import { parentRows, type RowIndex, selectGroups } from './row-groups.ts';
 import type { Scratch } from './scratch.ts';
+import type { SeriesNumbers } from './series-numbers.ts';
 
 const METRIC_TAG = 32;
 const ORPHAN_METRIC_TAG = 33;
@@ -58,26 +59,34 @@ export function hashMetrics(metrics: MetricsTable, dimensions: RootDimensions, s
   return states;
 }
 
+/** How series are numbered for the tables of one projector. */
+export interface NumberedSeries {
+  readonly numbers: SeriesNumbers;
+  /** Numbers whose rows, and those of their series, are in the tables or staged for them. */
+  readonly written: NumberSet;
+}
+
 /**
- * The series id of each data point, as pairs of words; collects the series that are new. A point whose metric is not in the batch
- * belongs to a series of an empty metric without resource and scope.
+ * The number of each data point's series; collects the series that are new. A point whose metric is not in the batch belongs to a series
+ * of an empty metric without resource and scope.
  */
 export function resolveSeries(
   writer: ProjectionWriter,
   points: DataPointColumns,
   attributes: OwnedAttributes,
+  { numbers, written }: NumberedSeries,
   batch: BatchMetrics,
 ): Uint32Array {
   const { scratch } = writer;
   const { rowCount } = points;
   const { states } = batch;
-  const known = writer.known('series');
   const metricRows = parentRows(points.parentId, rowCount, batch.index, scratch);
   const sums = sumAttributeHashes(attributes, rowCount, scratch);
   const { offsets } = attributes.groups;
   const ids = scratch.u32(2 * rowCount);
+  const seriesNumbers = scratch.u32(rowCount);
   const newPoints: number[] = [];
-  const newKeys = new KeySet();
+  const newNumbers = new Set<number>();
   const lanes = startHash(0);
   for (let row = 0; row < rowCount; row++) {
     const metric = metricRows[row]!;
@@ -93,13 +102,21 @@ export function resolveSeries(
     finishHash(lanes);
     ids[2 * row] = lanes[0]!;
     ids[2 * row + 1] = lanes[1]!;
-    if (!known.has(lanes[0]!, lanes[1]!) && newKeys.add(lanes[0]!, lanes[1]!)) newPoints.push(row);
+    const number = numbers.numberOf(lanes[0]!, lanes[1]!);
+    seriesNumbers[row] = number;
+    if (written.has(number) || newNumbers.has(number)) continue;
+    newNumbers.add(number);
+    newPoints.push(row);
   }
   if (newPoints.length > 0) {
-    const columns = seriesColumns(writer, ids, newPoints, metricRows, attributes, batch);
-    writer.stage('series', columns, newPoints.length, (keys) => newKeys.forEach((low, high) => keys.add(low, high)));
+    const rows = seriesColumns(writer, ids, newPoints, metricRows, attributes, batch);
+    writer.stage('series', rows, newPoints.length, () => {});
+    const numberRows = [fixed(Uint32Array.from(newNumbers)), fixed(wordsAsU64(pickPairs(ids, newPoints, scratch)))];
+    writer.stage('series_numbers', numberRows, newPoints.length, () => {
+      for (const number of newNumbers) written.add(number);
+    });
   }
-  return ids;
+  return seriesNumbers;
 }
 
 function seriesColumns(

@@ -1,11 +1,11 @@
 import { type ColumnNode, readColumnsBatch } from '../sql/columns-encoder.ts';
 import { COLUMNS_FORMAT, type SqlAnswer, type SqlRequest } from '../types.ts';
 import { bigUint64s, float64s, int32s, listOffsets, textPairs, texts, uint32s } from './column-arrays.ts';
-import { ACTIVITY_QUERY, type PointTable, pointsQuery } from './scan-queries.ts';
+import { ACTIVITY_QUERY, NUMBERING_QUERY, numbersQuery, type PointTable, pointsQuery } from './scan-queries.ts';
 import { SeriesIds } from './series-ids.ts';
+import { SeriesNumbering } from './series-numbering.ts';
 import { StoredSeriesReader } from './stored-series.ts';
 import type {
-  ActivityChunk,
   ExemplarChunk,
   ExponentialHistogramChunk,
   HistogramChunk,
@@ -15,7 +15,6 @@ import type {
   SamplesRequest,
   ScanAnswer,
   SeriesChanges,
-  StoredSeries,
   SummaryChunk,
 } from './types.ts';
 
@@ -32,20 +31,31 @@ const NS_PER_MS = 1_000_000n;
 /** What DuckDB's TIMESTAMP_NS holds; the outermost numbers stand for infinities. */
 const TIME_MAX_NS = 2n ** 63n - 2n;
 
-/** Scans of DuckDB's views of metrics, for one reader. Ids of series are the same however often tables are built anew, so ordinals stay. */
+/** Asked for by more numbers than these, all are read: a text of numbers grows by up to 11 bytes a number. */
+const SOME_MAX = 20_000;
+
+/**
+ * Scans of DuckDB's tables of metrics, for one reader. Points have numbers of series, which may change whenever tables are put in place or opened: the store tells a
+ * numbering, and a scan under one that holds no more is done again under the new one. Ids of series stay, and so do ordinals.
+ */
 export function createMetricScans(ask: AskStore): MetricScans {
   return new StoredMetricScans(ask);
 }
 
 type Node = ColumnNode;
+/** Rows of a table: whose each is, and the columns behind that. */
+interface ScannedRows {
+  readonly ordinals: Uint32Array;
+  readonly columns: readonly ColumnNode[];
+}
+
 type ReadChunk<Chunk> = (points: PointColumns, columns: readonly ColumnNode[]) => Chunk;
 
 class StoredMetricScans implements MetricScans {
   readonly #ask: AskStore;
   readonly #reader: StoredSeriesReader;
   #ids = new SeriesIds();
-  /** Points of entries before this one were looked at by `changes`. */
-  #nextOffset = 0n;
+  #numbering: SeriesNumbering | undefined;
 
   constructor(ask: AskStore) {
     this.#ask = ask;
@@ -53,33 +63,56 @@ class StoredMetricScans implements MetricScans {
   }
 
   async changes(signal: AbortSignal): Promise<SeriesChanges> {
-    let nextOffset = this.#nextOffset;
-    const batches: (readonly [Node, Node, Node, Node, Node])[] = [];
-    const unknown = new Set<bigint>();
+    for (;;) {
+      const changes = await this.#changesIn(this.#numbering ?? (await this.#currentNumbering(signal)), signal);
+      if (changes !== null) return changes;
+      await this.#currentNumbering(signal);
+    }
+  }
+
+  /** Null when another numbering holds meanwhile: nothing was taken then. */
+  async #changesIn(numbering: SeriesNumbering, signal: AbortSignal): Promise<SeriesChanges | null> {
+    let { nextOffset } = numbering;
+    const batches: (readonly [Node, Node, Node, Node])[] = [];
+    const unknown = new Set<number>();
     for await (const columns of this.#batches(ACTIVITY_QUERY, { from: String(nextOffset) }, signal)) {
-      const batch = columns as readonly [Node, Node, Node, Node, Node];
-      batches.push(batch);
-      const ids = wordsOf(batch[0]);
-      const bigIds = bigUint64s(batch[0]);
-      for (let row = 0; row < bigIds.length; row++) {
-        if (this.#ids.find(ids[2 * row]!, ids[2 * row + 1]!) === -1) unknown.add(bigIds[row]!);
-      }
-      for (const offset of bigUint64s(batch[4])) if (offset >= nextOffset) nextOffset = offset + 1n;
+      const [numbers, firstTimes, lastTimes, bounds, offsets, ids] = columns as readonly [
+        Node,
+        Node,
+        Node,
+        Node,
+        Node,
+        Node,
+      ];
+      if (bigUint64s(ids)[0] !== numbering.id) return null;
+      batches.push([numbers, firstTimes, lastTimes, bounds]);
+      for (const number of uint32s(numbers)) if (!numbering.has(number)) unknown.add(number);
+      for (const offset of bigUint64s(offsets)) if (offset >= nextOffset) nextOffset = offset + 1n;
     }
-    const stored = await this.#reader.read(unknown, signal);
+    const ids = await this.#idsOf(unknown, numbering, signal);
+    if (ids.size < unknown.size && (await this.#currentNumbering(signal)) !== numbering) return null;
+    const isNew = (id: bigint): boolean => this.#ids.find(...halvesOf(id)) === -1;
+    const stored = await this.#reader.read(new Set([...ids.values()].filter(isNew)), signal);
+    if (this.#numbering !== numbering) return null;
     // Nothing below fails or waits: all of it counts as told, or nothing.
-    const series: StoredSeries[] = [];
-    for (const [id, one] of stored) {
-      this.#ids.add(Number(id & 0xffff_ffffn), Number(id >> 32n));
-      series.push(one);
-    }
-    this.#nextOffset = nextOffset;
-    return { series, activity: batches.map((batch) => this.#activityOf(batch)) };
+    for (const id of stored.keys()) this.#ids.add(...halvesOf(id));
+    this.#addNumbers(numbering, ids);
+    numbering.nextOffset = nextOffset;
+    return {
+      series: [...stored.values()],
+      activity: batches.map(([numbers, firstTimes, lastTimes, bounds]) => ({
+        ordinals: numbering.ordinalsOf(uint32s(numbers)),
+        firstTimesMs: float64s(firstTimes),
+        lastTimesMs: float64s(lastTimes),
+        boundOffsets: listOffsets(bounds),
+        bounds: float64s(bounds.children[0]!),
+      })),
+    };
   }
 
   forget(): void {
     this.#ids = new SeriesIds();
-    this.#nextOffset = 0n;
+    this.#numbering = undefined;
   }
 
   samples(request: SamplesRequest): ScanAnswer<SampleChunk> {
@@ -137,17 +170,10 @@ class StoredMetricScans implements MetricScans {
   }
 
   async *exemplars(request: SamplesRequest): ScanAnswer<ExemplarChunk> {
-    for await (const columns of this.#rowsOf('exemplars', request)) {
-      const [ids, times, values, traceIds, spanIds, attributes] = columns as readonly [
-        Node,
-        Node,
-        Node,
-        Node,
-        Node,
-        Node,
-      ];
+    for await (const { ordinals, columns } of this.#rowsOf('exemplars', request)) {
+      const [times, values, traceIds, spanIds, attributes] = columns as readonly [Node, Node, Node, Node, Node];
       yield {
-        ordinals: this.#ordinalsOf(ids),
+        ordinals,
         timesMs: float64s(times),
         values: float64s(values),
         traceIds: texts(traceIds),
@@ -158,26 +184,84 @@ class StoredMetricScans implements MetricScans {
   }
 
   async *#points<Chunk>(table: PointTable, request: SamplesRequest, read: ReadChunk<Chunk>): ScanAnswer<Chunk> {
-    for await (const columns of this.#rowsOf(table, request)) {
-      const [ids, times, flags, startTimes] = columns as readonly [Node, Node, Node, Node];
+    for await (const { ordinals, columns } of this.#rowsOf(table, request)) {
+      const [times, flags, startTimes] = columns as readonly [Node, Node, Node];
       const points: PointColumns = {
-        ordinals: this.#ordinalsOf(ids),
+        ordinals,
         timesMs: float64s(times),
         flags: uint32s(flags),
         startTimesMs: request.withStartTimes ? float64s(startTimes) : undefined,
       };
-      yield read(points, columns.slice(request.withStartTimes ? 4 : 3));
+      yield read(points, columns.slice(request.withStartTimes ? 3 : 2));
     }
   }
 
-  #rowsOf(table: PointTable, request: SamplesRequest): AsyncIterable<readonly ColumnNode[]> {
+  async *#rowsOf(table: PointTable, request: SamplesRequest): AsyncIterable<ScannedRows> {
     const { ordinals, fromMs, untilMs, withStartTimes, signal } = request;
     const isOfAll = ordinals.length > ALL_SERIES_FRACTION * this.#ids.size;
     const range = { from: String(nanoseconds(fromMs, 0n)), until: String(nanoseconds(untilMs, NS_PER_MS - 1n)) };
-    const params = isOfAll
-      ? range
-      : { ...range, ids: Array.from(ordinals, (ordinal) => this.#ids.idAt(ordinal)).join(',') };
-    return this.#batches(pointsQuery(table, isOfAll, withStartTimes), params, signal);
+    let numbering = this.#numbering ?? (await this.#currentNumbering(signal));
+    for (;;) {
+      const query = pointsQuery(table, numbering.id, { isOfAll, withStartTimes });
+      const asked = (): string =>
+        Array.from(ordinals, (ordinal) => numbering.numbersOf(ordinal))
+          .flat()
+          .join(',');
+      let isEmpty = true;
+      for await (const [numbers, ...columns] of this.#batches(
+        query,
+        isOfAll ? range : { ...range, keys: asked() },
+        signal,
+      )) {
+        isEmpty = false;
+        yield { ordinals: numbering.ordinalsOf(uint32s(numbers!)), columns };
+      }
+      if (!isEmpty) return;
+      // No rows, or none under this numbering.
+      const now = await this.#currentNumbering(signal);
+      if (now === numbering) return;
+      numbering = now;
+    }
+  }
+
+  /** Asks the store which numbering holds. Another one than before begins with the numbers of the series that are known. */
+  async #currentNumbering(signal: AbortSignal): Promise<SeriesNumbering> {
+    for (;;) {
+      let id = 0n;
+      for await (const [ids] of this.#batches(NUMBERING_QUERY, {}, signal)) id = bigUint64s(ids!)[0]!;
+      if (this.#numbering?.id === id) return this.#numbering;
+      const numbering = new SeriesNumbering(id);
+      const found = this.#ids.size === 0 ? new Map<number, bigint>() : await this.#idsOf(null, numbering, signal);
+      if (this.#numbering?.id === id) return this.#numbering;
+      this.#addNumbers(numbering, found);
+      this.#numbering = numbering;
+    }
+  }
+
+  /** Ids of the series with these numbers, or of all: those that there are under this numbering. */
+  async #idsOf(
+    wanted: ReadonlySet<number> | null,
+    numbering: SeriesNumbering,
+    signal: AbortSignal,
+  ): Promise<Map<number, bigint>> {
+    const found = new Map<number, bigint>();
+    if (wanted?.size === 0) return found;
+    const isOfAll = wanted === null || wanted.size > SOME_MAX;
+    const params: Readonly<Record<string, string>> = isOfAll ? {} : { keys: [...wanted].join(',') };
+    for await (const [numbers, ids] of this.#batches(numbersQuery(numbering.id, isOfAll), params, signal)) {
+      const bigIds = bigUint64s(ids!);
+      for (const [row, number] of uint32s(numbers!).entries()) {
+        if (wanted === null || wanted.has(number)) found.set(number, bigIds[row]!);
+      }
+    }
+    return found;
+  }
+
+  #addNumbers(numbering: SeriesNumbering, ids: ReadonlyMap<number, bigint>): void {
+    for (const [number, id] of ids) {
+      const ordinal = this.#ids.find(...halvesOf(id));
+      if (ordinal !== -1) numbering.add(number, ordinal);
+    }
   }
 
   async *#batches(
@@ -195,30 +279,11 @@ class StoredMetricScans implements MetricScans {
     const { chunks } = await this.#ask(request, signal);
     for await (const chunk of chunks) yield readColumnsBatch(chunk as Uint8Array<ArrayBuffer>).columns;
   }
-
-  #activityOf([ids, firstTimes, lastTimes, bounds]: readonly [Node, Node, Node, Node, Node]): ActivityChunk {
-    return {
-      ordinals: this.#ordinalsOf(ids),
-      firstTimesMs: float64s(firstTimes),
-      lastTimesMs: float64s(lastTimes),
-      boundOffsets: listOffsets(bounds),
-      bounds: float64s(bounds.children[0]!),
-    };
-  }
-
-  /** UNKNOWN_ORDINAL for a series that was not asked for or is not known yet. */
-  #ordinalsOf(ids: ColumnNode): Uint32Array {
-    const words = wordsOf(ids);
-    const ordinals = new Uint32Array(ids.length);
-    for (let row = 0; row < ids.length; row++) ordinals[row] = this.#ids.find(words[2 * row]!, words[2 * row + 1]!);
-    return ordinals;
-  }
 }
 
-/** Low and high half of each id. */
-function wordsOf(ids: ColumnNode): Uint32Array {
-  const [bytes] = ids.buffers;
-  return new Uint32Array(bytes!.buffer, bytes!.byteOffset, 2 * ids.length);
+/** Low and high half of an id. */
+function halvesOf(id: bigint): [low: number, high: number] {
+  return [Number(id & 0xffff_ffffn), Number(id >> 32n)];
 }
 
 /** What lies beyond the times that there are is cut to the outermost of them. */

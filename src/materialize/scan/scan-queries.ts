@@ -1,18 +1,18 @@
 /**
- * The SQL of scans, over the views of `main`. Times leave as milliseconds in doubles, cut from nanoseconds; a range of them is
- * given in nanoseconds. `$ids` is a text of ids with commas between; without it all series are read.
+ * The SQL of scans: points from their tables, with the numbers of their series, series from the views of `main`. Times leave as milliseconds in doubles, cut from
+ * nanoseconds; a range of them is given in nanoseconds. `$keys` is a text of numbers with commas between; without it all series are read.
  */
 const MS = (time: string): string => `CAST(epoch_ns(${time}) // 1000000 AS DOUBLE)`;
 
-const POINT = `series_id, ${MS('time')}, coalesce(flags, 0)`;
+const POINT = `series_number, ${MS('time')}, coalesce(flags, 0)`;
 const START = `coalesce(${MS('start_time')}, 0)`;
 const NO_NUMBERS = 'CAST([] AS DOUBLE[])';
 
 const activityOf = (table: string, bounds: string): string =>
-  `SELECT series_id, min(${MS('time')}), max(${MS('time')}), ${bounds} AS bounds, max(entry_offset)
-   FROM ${table} WHERE entry_offset >= CAST($from AS UBIGINT) GROUP BY ALL`;
+  `SELECT series_number, min(${MS('time')}), max(${MS('time')}), ${bounds} AS bounds, max(entry_offset), store.series_numbering()
+   FROM store.${table}_v1 WHERE entry_offset >= CAST($from AS UBIGINT) GROUP BY ALL`;
 
-/** Which points there are from an entry on. */
+/** Which points there are from an entry on, and the numbering that holds. */
 export const ACTIVITY_QUERY = [
   activityOf('samples', NO_NUMBERS),
   activityOf('histograms', `coalesce(explicit_bounds, ${NO_NUMBERS})`),
@@ -20,7 +20,21 @@ export const ACTIVITY_QUERY = [
   activityOf('summaries', 'list_transform(quantiles, lambda q: q.quantile)'),
 ].join(' UNION ALL ');
 
-const IDS = "SELECT CAST(unnest(string_split($ids, ',')) AS UBIGINT)";
+const keysAs = (type: string): string => `SELECT CAST(unnest(string_split($keys, ',')) AS ${type})`;
+const IDS = keysAs('UBIGINT');
+const NUMBERS = keysAs('UINTEGER');
+
+/** Which numbering of series holds: other numbers mean other series. */
+export const NUMBERING_QUERY = 'SELECT store.series_numbering()';
+
+/** No rows once another numbering holds. */
+const under = (numbering: bigint): string => `store.series_numbering() = ${numbering}`;
+
+/** Numbers of series, those in `$keys` or all, and their ids. */
+export function numbersQuery(numbering: bigint, isOfAll: boolean): string {
+  const some = isOfAll ? '' : ` AND series_number IN (${NUMBERS})`;
+  return `SELECT series_number, series_id FROM store.series_numbers_v1 WHERE ${under(numbering)}${some}`;
+}
 
 /** Series by their ids; without attributes of resource and scope, which many share. */
 export const SERIES_QUERY = `SELECT series_id, metric_name, unit, description, type, temporality, coalesce(is_monotonic, false), attributes,
@@ -35,23 +49,29 @@ const NUMBER = (column: string): string => `coalesce(CAST(${column} AS DOUBLE), 
 
 /** Columns behind those of every point. */
 const COLUMNS = {
-  samples: NUMBER('value'),
+  samples: NUMBER('store.number_value(value, int_value)'),
   histograms: `${NUMBER('count')}, ${NUMBER('sum')}, ${DOUBLES('bucket_counts')}, ${DOUBLES('explicit_bounds')}`,
   exp_histograms: `${NUMBER('count')}, ${NUMBER('sum')}, CAST(coalesce(scale, 0) AS INTEGER), CAST(coalesce(zero_count, 0) AS DOUBLE),
     coalesce(zero_threshold, 0), CAST(coalesce(positive_offset, 0) AS INTEGER), ${DOUBLES('positive_bucket_counts')},
     CAST(coalesce(negative_offset, 0) AS INTEGER), ${DOUBLES('negative_bucket_counts')}`,
   summaries: `${NUMBER('count')}, ${NUMBER('sum')}, list_transform(coalesce(quantiles, []), lambda q: q.quantile),
     list_transform(coalesce(quantiles, []), lambda q: q.value)`,
-  exemplars: `coalesce(value, CAST(int_value AS DOUBLE), CAST('NaN' AS DOUBLE)), replace(CAST(trace_id AS VARCHAR), '-', ''),
+  exemplars: `${NUMBER('store.number_value(value, int_value)')}, replace(CAST(trace_id AS VARCHAR), '-', ''),
     lpad(lower(to_hex(span_id)), 16, '0'), attributes`,
 } as const;
 
 export type PointTable = keyof typeof COLUMNS;
 
-/** Points of a table in a range of times, of the series in `$ids` or of all. */
-export function pointsQuery(table: PointTable, isOfAll: boolean, withStartTimes: boolean): string {
-  const common = table === 'exemplars' ? `series_id, ${MS('time')}` : `${POINT}${withStartTimes ? `, ${START}` : ''}`;
+/** Points of a table in a range of times, of the series with the numbers in `$keys` or of all. */
+export function pointsQuery(
+  table: PointTable,
+  numbering: bigint,
+  { isOfAll, withStartTimes }: { readonly isOfAll: boolean; readonly withStartTimes: boolean },
+): string {
+  const common =
+    table === 'exemplars' ? `series_number, ${MS('time')}` : `${POINT}${withStartTimes ? `, ${START}` : ''}`;
   const range =
     'time >= make_timestamp_ns(CAST($from AS BIGINT)) AND time <= make_timestamp_ns(CAST($until AS BIGINT))';
-  return `SELECT ${common}, ${COLUMNS[table]} FROM ${table} WHERE ${range}${isOfAll ? '' : ` AND series_id IN (${IDS})`}`;
+  const some = isOfAll ? '' : ` AND series_number IN (${NUMBERS})`;
+  return `SELECT ${common}, ${COLUMNS[table]} FROM store.${table}_v1 WHERE ${under(numbering)} AND ${range}${some}`;
 }

@@ -36,10 +36,6 @@ export class SeriesIds {
     return ordinal;
   }
 
-  idAt(ordinal: number): bigint {
-    return (BigInt(this.#words[2 * ordinal + 1]!) << 32n) | BigInt(this.#words[2 * ordinal]!);
-  }
-
   #place(ordinal: number): void {
     const mask = this.#slots.length - 1;
     let slot = this.#words[2 * ordinal]! & mask;

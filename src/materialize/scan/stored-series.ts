@@ -41,7 +41,7 @@ export class StoredSeriesReader {
     const rows = new Map<bigint, SeriesRow>();
     if (ids.size === 0) return new Map();
     const isOfAll = ids.size > SOME_MAX;
-    const params: Readonly<Record<string, string>> = isOfAll ? {} : { ids: [...ids].join(',') };
+    const params: Readonly<Record<string, string>> = isOfAll ? {} : { keys: [...ids].join(',') };
     for await (const columns of this.#readColumns(isOfAll ? SERIES_QUERY : SOME_SERIES_QUERY, params, signal)) {
       for (const [id, row] of seriesRows(columns)) if (ids.has(id)) rows.set(id, row);
     }
@@ -68,7 +68,7 @@ export class StoredSeriesReader {
   async #attributes(query: string, keys: readonly bigint[], signal: AbortSignal): Promise<Map<bigint, string[]>> {
     const found = new Map<bigint, string[]>();
     if (keys.length === 0) return found;
-    for await (const [keyColumn, attributes] of this.#readColumns(query, { ids: keys.join(',') }, signal)) {
+    for await (const [keyColumn, attributes] of this.#readColumns(query, { keys: keys.join(',') }, signal)) {
       const pairs = textPairs(attributes!);
       bigUint64s(keyColumn!).forEach((key, row) => found.set(key, pairs[row]!));
     }

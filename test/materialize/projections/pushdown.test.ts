@@ -20,7 +20,6 @@ const CASES = [
   ['spans', `service_name = 'service 3'`, 'service_name'],
   ['spans', `trace_id = '${TRACE}'`, 'trace_id'],
   ['spans', 'entry_offset = 9', 'entry_offset'],
-  ['samples', 'series_id = 9223372036854775807', 'series_id'],
   ['samples', `time >= TIMESTAMP_NS '2023-11-14 22:13:20.5'`, 'time'],
   ['metrics', `time >= TIMESTAMP_NS '2023-11-14 22:13:20.5'`, 'time'],
   ['normalized.log_attrs', 'entry_offset = 9', 'entry_offset'],
@@ -44,6 +43,20 @@ test('predicates through the views reach the scan of the physical table', async 
       `${view} WHERE ${predicate}: ${text}`,
     );
   }
+});
+
+test('a series reaches the scan of points as the range of its numbers', async (t) => {
+  const store = await openStore(t);
+  await fill(store);
+  const [series] = await store.rows('SELECT series_id FROM series ORDER BY metric_name LIMIT 1');
+  const [plan] = await store.rows(
+    `EXPLAIN ANALYZE SELECT * FROM samples WHERE series_id = ${String(series!['series_id'])}`,
+  );
+  // Operators beside each other share lines; the scan of points is the left one.
+  const left = String(plan!['explain_value'])
+    .split('\n')
+    .map((line) => line.split('││')[0]);
+  assert.match(left.join(' ').replaceAll(/[│\s]+/g, ' '), /store\.samples_v1 .*Dynamic Filters: series_number=\d+ /);
 });
 
 /** Enough variety that statistics cannot answer the predicates without a filter. */
