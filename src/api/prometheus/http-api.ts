@@ -2,6 +2,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorMessage, LIMITS, type Logger } from '../../base/index.ts';
 import { textOfBytes } from '../query/promql/stray-bytes.ts';
+import type { IncompleteTables } from '../../materialize/index.ts';
+import { incompleteHeader } from '../http/projections-route.ts';
 import { holdBytes } from '../held-bytes.ts';
 import { FAILURE_STATUSES, failureOf } from './failure.ts';
 import { type Form, readForm } from './form.ts';
@@ -58,6 +60,7 @@ export async function servePrometheus(
     const found = answer(form, services);
     const chunks = 'kind' in found ? await services.prometheus.ask(found, leave.signal) : bodyOf(found);
     held.giveAll();
+    if (readsTables(found)) tellIncomplete(response, services.prometheus.incomplete());
     await sendJson(request, response, 200, chunks);
     ended(response.writableEnded ? 'success' : 'canceled');
   } catch (error) {
@@ -68,6 +71,15 @@ export async function servePrometheus(
   } finally {
     held.giveAll();
   }
+}
+
+function readsTables(found: PrometheusRequest | StaticBody): boolean {
+  return 'kind' in found && !['format', 'parse', 'check'].includes(found.kind);
+}
+
+/** As answers of SQL do. */
+function tellIncomplete(response: ServerResponse, incomplete: readonly IncompleteTables[]): void {
+  if (incomplete.length > 0) response.setHeader('X-Treasury-Incomplete', incompleteHeader(incomplete));
 }
 
 interface Route {

@@ -1,7 +1,7 @@
 /** The main thread's side of the Prometheus API: its thread while there are requests, and what goes to and fro. */
 import type { Worker } from 'node:worker_threads';
 import { errorMessage, LIMITS, type Logger } from '../../base/index.ts';
-import type { Engine } from '../../materialize/index.ts';
+import type { Engine, IncompleteTables } from '../../materialize/index.ts';
 import { type Admission, createAdmission } from '../admission.ts';
 import { type ChunkQueue, createChunkQueue } from '../pull/chunk-queue.ts';
 import { startThread } from '../thread.ts';
@@ -30,6 +30,8 @@ export interface PrometheusQueries {
    * Leaving the chunks ends the request.
    */
   ask(request: PrometheusRequest, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+  /** What the tables of metrics lacked when they were last asked. */
+  incomplete(): readonly IncompleteTables[];
   /** Ends the thread; requests under way fail. */
   stop(): Promise<void>;
 }
@@ -95,6 +97,7 @@ export function createPrometheusQueries({
     figures: createRequestFigures(),
     load: () => ({ running: Atomics.load(load, 0), queued: Atomics.load(load, 1) }),
     ask: async (request, signal) => threadNow().ask(request, signal),
+    incomplete: () => thread?.incomplete() ?? [],
     async stop() {
       isStopped = true;
       await thread?.end(unavailable('the server stops'));
@@ -112,6 +115,7 @@ export function startPrometheusWorker(workerData: PrometheusWorkerData): Worker 
 }
 
 interface QueryThread {
+  incomplete(): readonly IncompleteTables[];
   ask(request: PrometheusRequest, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
   end(reason: RequestFailure): Promise<void>;
 }
@@ -234,6 +238,7 @@ function createQueryThread(
       }
       return withEnd(answer.chunks, () => credit(unread.bytes));
     },
+    incomplete: () => store.incomplete(),
     end,
   };
   return thread;

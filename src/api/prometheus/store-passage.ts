@@ -5,6 +5,8 @@ import type { StoreQuestion, StoreReply } from './types.ts';
 
 export interface StorePassage {
   receive(question: StoreQuestion): void;
+  /** What the tables of metrics lacked when they were last asked. */
+  incomplete(): readonly IncompleteTables[];
   /** Cancels all. */
   end(): void;
 }
@@ -21,12 +23,14 @@ export function passToStore(
   post: (reply: StoreReply, transfer: readonly ArrayBuffer[]) => void,
 ): StorePassage {
   const running = new Map<number, Passing>();
+  let lacking: readonly IncompleteTables[] = [];
 
   async function pass(id: number, request: SqlRequest, { abort, wake }: Passing): Promise<void> {
     const { signal } = abort;
     try {
       const { chunks, incomplete = [] } = await engine.sql(request, signal);
-      if (!signal.aborted) post({ type: 'store-lacks', id, lacking: lackingMetrics(incomplete) }, []);
+      lacking = incomplete.filter(({ projection }) => projection === 'metrics');
+      if (!signal.aborted) post({ type: 'store-lacks', id, lacking: warningOf(lacking) }, []);
       for await (const chunk of chunks) {
         const passing = running.get(id);
         if (passing === undefined) return;
@@ -65,14 +69,14 @@ export function passToStore(
       passing.bufferedBytes -= question.bytes;
       return passing.wake.wake();
     },
+    incomplete: () => lacking,
     end() {
       for (const id of running.keys()) cancel(id);
     },
   };
 }
 
-function lackingMetrics(incomplete: readonly IncompleteTables[]): string | null {
-  const metrics = incomplete.find(({ projection }) => projection === 'metrics');
+function warningOf([metrics]: readonly IncompleteTables[]): string | null {
   if (metrics === undefined) return null;
   const { from, to, of } = metrics;
   return `the tables of metrics are being built from the log: they have entries ${from} to ${to} of ${of}`;

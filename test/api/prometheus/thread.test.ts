@@ -304,12 +304,19 @@ test('what the tables of metrics lack is a warning until they lack nothing', asy
   });
   const lacking = 'the tables of metrics are being built from the log: they have entries 0 to 500 of 1000';
   const labels = { kind: 'labels', name: '', matchers: [], fromMs: 0, untilMs: 1, limit: 0 } as const;
+  const { base, listener } = await startHttpHarness({ prometheus: queries });
+  t.after(() => listener.stop());
+  const told = async (path: string) => (await get(`${base}/api/v1`, path)).headers.get('x-treasury-incomplete');
+  for (const path of ['/query?query=up', '/labels', '/metadata'])
+    assert.equal(await told(path), 'metrics;from=0;to=500;of=1000');
+  assert.equal(await told('/format_query?query=up'), null);
   for (const request of [instant('up'), labels]) {
     const { warnings } = JSON.parse(await textOf(queries, request)) as { warnings: unknown };
     assert.deepEqual(warnings, [lacking]);
   }
   incomplete = undefined;
   assert.doesNotMatch(await textOf(queries, instant('up')), /warnings/);
+  assert.equal(await told('/query?query=up'), null);
 });
 
 test('queries of several clients share the thread', async (t) => {
