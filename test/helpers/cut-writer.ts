@@ -25,6 +25,8 @@ const OTLP_SENDERS = 2;
 /** Batches of a stream: its state grows with each, and every segment repeats it. */
 const STREAM_BATCHES = 60;
 const SEAL_BYTES = 8;
+/** A disk that stands still while it is cut and looked at is none that takes nothing. */
+const APPEND_WAIT_MAX_MS = 10 * 60_000;
 
 const options = JSON.parse(process.argv[2]!) as CutWriterOptions;
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
@@ -136,7 +138,13 @@ acquireDataDirectoryLock(options.data);
 const log = await openLog({
   directory: join(options.data, 'log'),
   fileSystem,
-  limits: { segmentBytesMax: options.segmentBytesMax, frameBytesMax: 16_000, frameEntriesMax: 8, diskReserveBytes: 0 },
+  limits: {
+    segmentBytesMax: options.segmentBytesMax,
+    frameBytesMax: 16_000,
+    frameEntriesMax: 8,
+    diskReserveBytes: 0,
+    appendWaitMaxMs: APPEND_WAIT_MAX_MS,
+  },
   retention: { ageMaxMs: null, bytesMax: options.keptBytesMax },
 });
 const senders = [
