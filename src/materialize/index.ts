@@ -30,6 +30,7 @@ export {
 export { seeTableChanges } from './table-changes.ts';
 export type { FlushedFiles, TableFolder, TableFolderFormat, TableFolderState } from './table-folder.ts';
 export { openTableFolder, readTableFolder } from './table-folders.ts';
+export { createKeptScans } from './scan/kept-scans.ts';
 export { createMetricScans } from './scan/metric-scans.ts';
 export { createUnaskedScans } from './scan/unasked-scans.ts';
 export { UNKNOWN_ORDINAL } from './scan/types.ts';

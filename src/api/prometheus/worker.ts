@@ -1,7 +1,13 @@
 /** The thread of the Prometheus API: keeps the view of metrics, evaluates, and writes answers, for all clients. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { collectAtRest } from '../../base/index.ts';
-import { createMetricScans, createUnaskedScans, seeTableChanges } from '../../materialize/index.ts';
+import {
+  createKeptScans,
+  createMetricScans,
+  createUnaskedScans,
+  type MetricScans,
+  seeTableChanges,
+} from '../../materialize/index.ts';
 import { createMetricsView } from '../query/prometheus/create-view.ts';
 import { createCalls } from './calls.ts';
 import { createStoreAsks } from './store-asks.ts';
@@ -11,17 +17,7 @@ const port = parentPort!;
 const { settings, limits, load, tableChanges } = workerData as PrometheusWorkerData;
 const post = (event: PrometheusEvent, transfer: readonly ArrayBuffer[] = []) => port.postMessage(event, transfer);
 const store = createStoreAsks(post);
-const scans = createMetricScans((request, signal) => store.ask(request, signal));
-const view = createMetricsView(
-  tableChanges === null
-    ? scans
-    : createUnaskedScans(
-        scans,
-        () => seeTableChanges(tableChanges),
-        () => store.lacking() === null,
-      ),
-  settings.view,
-);
+const view = createMetricsView(scansOf(tableChanges), settings.view);
 const figures = new Int32Array(load);
 const onLoad = (...now: readonly number[]) => now.forEach((value, at) => Atomics.store(figures, at, value));
 const calls = createCalls({ view, lacking: () => store.lacking(), settings, limits, onLoad, post });
@@ -39,3 +35,14 @@ port.on('message', (command: PrometheusCommand) => {
       return store.receive(command);
   }
 });
+
+/** What is kept between requests is as good as what tells of changes. */
+function scansOf(memory: SharedArrayBuffer | null): MetricScans {
+  const scans = createMetricScans((request, signal) => store.ask(request, signal));
+  if (memory === null) return scans;
+  const see = () => seeTableChanges(memory);
+  return createKeptScans(
+    createUnaskedScans(scans, see, () => store.lacking() === null),
+    { see },
+  );
+}

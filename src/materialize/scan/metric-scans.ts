@@ -107,6 +107,7 @@ class StoredMetricScans implements MetricScans {
         boundOffsets: listOffsets(bounds),
         bounds: float64s(bounds.children[0]!),
       })),
+      nextOffset,
     };
   }
 
@@ -197,12 +198,12 @@ class StoredMetricScans implements MetricScans {
   }
 
   async *#rowsOf(table: PointTable, request: SamplesRequest): AsyncIterable<ScannedRows> {
-    const { ordinals, fromMs, untilMs, withStartTimes, signal } = request;
+    const { ordinals, fromMs, untilMs, signal } = request;
     const isOfAll = ordinals.length > ALL_SERIES_FRACTION * this.#ids.size;
     const range = { from: String(nanoseconds(fromMs, 0n)), until: String(nanoseconds(untilMs, NS_PER_MS - 1n)) };
     let numbering = this.#numbering ?? (await this.#currentNumbering(signal));
     for (;;) {
-      const query = pointsQuery(table, numbering.id, { isOfAll, withStartTimes });
+      const query = pointsQuery(table, numbering.id, { ...request, isOfAll });
       const asked = (): string =>
         Array.from(ordinals, (ordinal) => numbering.numbersOf(ordinal))
           .flat()

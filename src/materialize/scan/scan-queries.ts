@@ -1,3 +1,5 @@
+import type { SamplesRequest } from './types.ts';
+
 /**
  * The SQL of scans: points from their tables, with the numbers of their series, series from the views of `main`. Times leave as milliseconds in doubles, cut from
  * nanoseconds; a range of them is given in nanoseconds. `$keys` is a text of numbers with commas between; without it all series are read.
@@ -66,12 +68,18 @@ export type PointTable = keyof typeof COLUMNS;
 export function pointsQuery(
   table: PointTable,
   numbering: bigint,
-  { isOfAll, withStartTimes }: { readonly isOfAll: boolean; readonly withStartTimes: boolean },
+  { isOfAll, withStartTimes, fromOffset, untilOffset }: PointsChoice,
 ): string {
   const common =
     table === 'exemplars' ? `series_number, ${MS('time')}` : `${POINT}${withStartTimes ? `, ${START}` : ''}`;
   const range =
     'time >= make_timestamp_ns(CAST($from AS BIGINT)) AND time <= make_timestamp_ns(CAST($until AS BIGINT))';
   const some = isOfAll ? '' : ` AND series_number IN (${NUMBERS})`;
-  return `SELECT ${common}, ${COLUMNS[table]} FROM store.${table}_v1 WHERE ${under(numbering)} AND ${range}${some}`;
+  const from = fromOffset === undefined ? '' : ` AND entry_offset >= ${fromOffset}`;
+  const until = untilOffset === undefined ? '' : ` AND entry_offset < ${untilOffset}`;
+  return `SELECT ${common}, ${COLUMNS[table]} FROM store.${table}_v1 WHERE ${under(numbering)} AND ${range}${from}${until}${some}`;
+}
+
+interface PointsChoice extends Pick<SamplesRequest, 'withStartTimes' | 'fromOffset' | 'untilOffset'> {
+  readonly isOfAll: boolean;
 }

@@ -30,6 +30,8 @@ export type ScanAnswer<Chunk> = AsyncIterable<Chunk>;
 export interface SeriesChanges {
   readonly series: readonly StoredSeries[];
   readonly activity: readonly ActivityChunk[];
+  /** All this is of entries below; of later ones nothing was there. */
+  readonly nextOffset: bigint;
 }
 
 /** A row for each series and, of histograms and summaries, each list of bounds or quantiles that its points had. A series may have several rows. */
@@ -49,6 +51,9 @@ export interface SamplesRequest {
   readonly fromMs: number;
   readonly untilMs: number;
   readonly withStartTimes: boolean;
+  /** Points of entries from this one on, and below that one; undefined: of all. */
+  readonly fromOffset?: bigint;
+  readonly untilOffset?: bigint;
   readonly signal: AbortSignal;
 }
 

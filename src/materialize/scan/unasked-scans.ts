@@ -1,5 +1,5 @@
 import type { TableChangesSeen } from '../table-changes.ts';
-import type { MetricScans, SeriesChanges } from './types.ts';
+import type { MetricScans } from './types.ts';
 
 /**
  * Scans that ask for changes only when there are some: `see` tells what happened to the tables until now. Nothing is left unasked while `mayLeave` is false: answers
@@ -12,12 +12,14 @@ export function createUnaskedScans(
 ): MetricScans {
   // Before the last question that was answered.
   let told: TableChangesSeen | null = null;
+  let nextOffset = 0n;
   return {
     async changes(signal) {
       const now = see();
-      if (told !== null && mayLeave() && isSame(told, now)) return NOTHING;
+      if (told !== null && mayLeave() && isSame(told, now)) return { series: [], activity: [], nextOffset };
       const changes = await scans.changes(signal);
       told = now;
+      ({ nextOffset } = changes);
       return changes;
     },
     forget() {
@@ -31,8 +33,6 @@ export function createUnaskedScans(
     exemplars: (request) => scans.exemplars(request),
   };
 }
-
-const NOTHING: SeriesChanges = { series: [], activity: [] };
 
 function isSame(left: TableChangesSeen, right: TableChangesSeen): boolean {
   return left.appended === right.appended && left.removed === right.removed;

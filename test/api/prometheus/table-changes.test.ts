@@ -22,6 +22,25 @@ test('requests ask for changes of the tables only when there were some', async (
   assert.equal(looks(), 2);
 });
 
+test('points are read once, and what came since, late ones too, when they are asked for again', async (t) => {
+  const { base, store, asked } = await startPrometheusServer(t);
+  const reads = () => asked.filter((query) => /FROM store\.samples_v1 WHERE store/.test(query));
+  const values = async (from: number, until: number) => {
+    const range = { query: 'requests_total', start: `${from}`, end: `${until}`, step: '60' };
+    const { body } = await post(base, '/query_range', range);
+    const { result } = body.data as { result: readonly { values: readonly (readonly [number, string])[] }[] };
+    return result.map((series) => series.values.map(([time]) => time));
+  };
+  await store.send([counter('requests', [T - 1200, T])]);
+  assert.deepEqual(await values(T - 1200, T), [[T - 1200, T - 1140, T - 1080, T - 1020, T - 960, T]]);
+  assert.deepEqual(await values(T - 60, T), [[T]]);
+  assert.equal(reads().length, 1);
+  await store.send([counter('requests', [T - 600])]);
+  assert.deepEqual(await values(T - 660, T), [[T - 600, T - 540, T - 480, T - 420, T - 360, T]]);
+  assert.equal(reads().length, 2);
+  assert.match(reads()[1]!, /entry_offset >= /);
+});
+
 test('a question after the engine has ended is answered with 503, whatever was kept', async (t) => {
   const { base, store } = await startPrometheusServer(t);
   await store.send([counter('requests', [T])]);

@@ -1,0 +1,195 @@
+/** Goal: whoever reads kept points reads what a scan of the store would give. Method: stores in memory that change between questions, of any order. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { createKeptScans } from '../../../src/materialize/scan/kept-scans.ts';
+import type { HistogramChunk, MetricScans, SamplesRequest } from '../../../src/materialize/scan/types.ts';
+
+interface StoredPoint {
+  readonly offset: bigint;
+  readonly ordinal: number;
+  readonly timeMs: number;
+  /** Counts of its buckets. */
+  readonly buckets: readonly number[];
+}
+
+/** Rows as they lie in the tables, and what was asked. */
+class FakeStore {
+  points: StoredPoint[] = [];
+  nextOffset = 0n;
+  appended = 0;
+  removed = 0;
+  readonly asked: SamplesRequest[] = [];
+
+  append(points: readonly Omit<StoredPoint, 'offset'>[]): void {
+    const offset = this.nextOffset++;
+    this.points.push(...points.map((point) => ({ ...point, offset })));
+    this.appended++;
+  }
+
+  remove(isKept: (point: StoredPoint) => boolean): void {
+    this.points = this.points.filter(isKept);
+    this.removed++;
+  }
+
+  select({ ordinals, fromMs, untilMs, fromOffset, untilOffset }: SamplesRequest): StoredPoint[] {
+    return this.points.filter(
+      ({ offset, ordinal, timeMs }) =>
+        ordinals.includes(ordinal) &&
+        timeMs >= fromMs &&
+        timeMs <= untilMs &&
+        (fromOffset === undefined || offset >= fromOffset) &&
+        (untilOffset === undefined || offset < untilOffset),
+    );
+  }
+}
+
+function scansOf(store: FakeStore, chunkRows = 3): MetricScans {
+  async function* histograms(request: SamplesRequest): AsyncGenerator<HistogramChunk> {
+    store.asked.push(request);
+    const points = store.select(request);
+    for (let at = 0; at < points.length; at += chunkRows) yield chunkOf(points.slice(at, at + chunkRows));
+  }
+  const none = (): never => {
+    throw new Error('nobody asks for this');
+  };
+  return {
+    changes: async () => ({ series: [], activity: [], nextOffset: store.nextOffset }),
+    forget: () => {},
+    histograms,
+    samples: none,
+    exponentialHistograms: none,
+    summaries: none,
+    exemplars: none,
+  };
+}
+
+function chunkOf(points: readonly StoredPoint[]): HistogramChunk {
+  const offsets = [0];
+  for (const { buckets } of points) offsets.push(offsets.at(-1)! + buckets.length);
+  return {
+    ordinals: Uint32Array.from(points, ({ ordinal }) => ordinal),
+    timesMs: Float64Array.from(points, ({ timeMs }) => timeMs),
+    startTimesMs: undefined,
+    flags: new Uint32Array(points.length),
+    counts: Float64Array.from(points, ({ offset }) => Number(offset)),
+    sums: new Float64Array(points.length),
+    bucketOffsets: Uint32Array.from(offsets),
+    bucketCounts: Float64Array.from(points.flatMap(({ buckets }) => buckets)),
+    boundOffsets: new Uint32Array(points.length + 1),
+    bounds: new Float64Array(0),
+  };
+}
+
+/** What a reader makes of an answer, in the order of the tables. */
+async function readAll(scans: MetricScans, request: SamplesRequest): Promise<StoredPoint[]> {
+  const read: StoredPoint[] = [];
+  for await (const { ordinals, timesMs, counts, bucketOffsets, bucketCounts } of scans.histograms(request)) {
+    for (const [row, ordinal] of ordinals.entries()) {
+      if (!request.ordinals.includes(ordinal)) continue;
+      const buckets = [...bucketCounts.subarray(bucketOffsets[row], bucketOffsets[row + 1])];
+      read.push({ offset: BigInt(counts[row]!), ordinal, timeMs: timesMs[row]!, buckets });
+    }
+  }
+  return read;
+}
+
+const signal = new AbortController().signal;
+const NOW_MS = 50;
+
+function request(ordinals: readonly number[], fromMs: number, untilMs: number): SamplesRequest {
+  return { ordinals: Uint32Array.from(ordinals), fromMs, untilMs, withStartTimes: false, signal };
+}
+
+function keptScans(store: FakeStore, bytesMax?: number): MetricScans {
+  const see = () => ({ appended: store.appended, removed: store.removed });
+  return createKeptScans(scansOf(store), { see, nowMs: () => NOW_MS, ...(bytesMax === undefined ? {} : { bytesMax }) });
+}
+
+const point = fc.record({
+  ordinal: fc.nat(4),
+  timeMs: fc.nat(60),
+  buckets: fc.array(fc.nat(9), { maxLength: 3 }),
+});
+const step = fc.oneof(
+  fc.record({ append: fc.array(point, { maxLength: 8 }) }),
+  fc.record({ removeBeforeMs: fc.nat(40) }),
+  fc.record({ ordinals: fc.uniqueArray(fc.nat(4), { minLength: 1 }), fromMs: fc.nat(60), lengthMs: fc.nat(60) }),
+);
+
+test('kept points are those of the store, whatever comes and goes between questions', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 30 }), fc.constantFrom(4_000, 1_000_000), async (steps, bytesMax) => {
+      const store = new FakeStore();
+      const scans = keptScans(store, bytesMax);
+      for (const one of steps) {
+        if ('append' in one) store.append(one.append);
+        else if ('removeBeforeMs' in one) store.remove(({ timeMs }) => timeMs >= one.removeBeforeMs);
+        else {
+          await scans.changes(signal);
+          const asked = request(one.ordinals.toSorted((left, right) => left - right), one.fromMs, one.fromMs + one.lengthMs);
+          assert.deepEqual(await readAll(scans, asked), store.select(asked));
+        }
+      }
+    }),
+  );
+});
+
+test('a question within what is kept asks the store for nothing, and after more came for that alone', async () => {
+  const store = new FakeStore();
+  const scans = keptScans(store);
+  store.append([{ ordinal: 1, timeMs: 40, buckets: [1] }]);
+  await scans.changes(signal);
+  assert.equal((await readAll(scans, request([1], 0, 45))).length, 1);
+  assert.equal((await readAll(scans, request([1], 10, 44))).length, 1);
+  assert.equal(store.asked.length, 1);
+  store.append([{ ordinal: 1, timeMs: 47, buckets: [2] }]);
+  await scans.changes(signal);
+  assert.deepEqual(
+    (await readAll(scans, request([1], 5, 50))).map(({ timeMs }) => timeMs),
+    [40, 47],
+  );
+  assert.deepEqual(
+    store.asked.map(({ fromOffset, untilOffset }) => [fromOffset, untilOffset]),
+    [
+      [undefined, 1n],
+      [1n, 2n],
+    ],
+  );
+});
+
+test('points that came behind the last look at changes wait for the next', async () => {
+  const store = new FakeStore();
+  const scans = keptScans(store);
+  store.append([{ ordinal: 1, timeMs: 1, buckets: [] }]);
+  await scans.changes(signal);
+  store.append([{ ordinal: 1, timeMs: 2, buckets: [] }]);
+  assert.equal((await readAll(scans, request([1], 0, 45))).length, 1);
+  await scans.changes(signal);
+  assert.equal((await readAll(scans, request([1], 0, 45))).length, 2);
+});
+
+test('two who ask for the same at a time add what came once', async () => {
+  const store = new FakeStore();
+  const scans = keptScans(store);
+  store.append([{ ordinal: 1, timeMs: 1, buckets: [] }]);
+  await scans.changes(signal);
+  await readAll(scans, request([1], 0, 45));
+  store.append([{ ordinal: 1, timeMs: 2, buckets: [] }]);
+  await scans.changes(signal);
+  const answers = await Promise.all([1, 2, 3].map(() => readAll(scans, request([1], 0, 45))));
+  assert.deepEqual(
+    answers.map(({ length }) => length),
+    [2, 2, 2],
+  );
+  assert.equal((await readAll(scans, request([1], 0, 45))).length, 2);
+});
+
+test('an answer that was left early is not kept', async () => {
+  const store = new FakeStore();
+  const scans = keptScans(store);
+  store.append(Array.from({ length: 9 }, (_, at) => ({ ordinal: 1, timeMs: at, buckets: [] })));
+  await scans.changes(signal);
+  for await (const chunk of scans.histograms(request([1], 0, 45))) if (chunk.ordinals.length > 0) break;
+  assert.equal((await readAll(scans, request([1], 0, 45))).length, 9);
+});
