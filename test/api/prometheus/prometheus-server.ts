@@ -88,7 +88,7 @@ export async function get(base: string, path: string, parameters: Parameters = {
   return answerOf(await fetch(`${base}${path}${query === '' ? '' : `?${query}`}`));
 }
 
-async function answerOf(response: Response): Promise<Answer> {
+export async function answerOf(response: Response): Promise<Answer> {
   const text = await response.text();
   const isJson = response.headers.get('content-type') === 'application/json';
   const body = isJson ? (JSON.parse(text) as Envelope) : { status: 'none' };
