@@ -1,6 +1,7 @@
 import { type ColumnNode, readColumnsBatch } from '../sql/columns-encoder.ts';
 import { COLUMNS_FORMAT, type SqlAnswer, type SqlRequest } from '../types.ts';
 import { bigUint64s, float64s, int32s, listOffsets, textPairs, texts, uint32s } from './column-arrays.ts';
+import { numberRanges } from './number-ranges.ts';
 import { ACTIVITY_QUERY, NUMBERING_QUERY, numbersQuery, type PointTable, pointsQuery } from './scan-queries.ts';
 import { SeriesIds } from './series-ids.ts';
 import { SeriesNumbering } from './series-numbering.ts';
@@ -203,15 +204,13 @@ class StoredMetricScans implements MetricScans {
     const range = { from: String(nanoseconds(fromMs, 0n)), until: String(nanoseconds(untilMs, NS_PER_MS - 1n)) };
     let numbering = this.#numbering ?? (await this.#currentNumbering(signal));
     for (;;) {
-      const query = pointsQuery(table, numbering.id, { ...request, isOfAll });
-      const asked = (): string =>
-        Array.from(ordinals, (ordinal) => numbering.numbersOf(ordinal))
-          .flat()
-          .join(',');
+      const asked = isOfAll ? [] : Array.from(ordinals, (ordinal) => numbering.numbersOf(ordinal)).flat();
+      const ranges = numberRanges(asked);
+      const query = pointsQuery(table, numbering.id, { ...request, isOfAll, ranges });
       let isEmpty = true;
       for await (const [numbers, ...columns] of this.#batches(
         query,
-        isOfAll ? range : { ...range, keys: asked() },
+        isOfAll || ranges !== null ? range : { ...range, keys: asked.join(',') },
         signal,
       )) {
         isEmpty = false;

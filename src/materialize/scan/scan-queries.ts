@@ -1,3 +1,4 @@
+import type { NumberRange } from './number-ranges.ts';
 import type { SamplesRequest } from './types.ts';
 
 /**
@@ -68,13 +69,13 @@ export type PointTable = keyof typeof COLUMNS;
 export function pointsQuery(
   table: PointTable,
   numbering: bigint,
-  { isOfAll, withStartTimes, fromOffset, untilOffset }: PointsChoice,
+  { isOfAll, ranges, withStartTimes, fromOffset, untilOffset }: PointsChoice,
 ): string {
   const common =
     table === 'exemplars' ? `series_number, ${MS('time')}` : `${POINT}${withStartTimes ? `, ${START}` : ''}`;
   const range =
     'time >= make_timestamp_ns(CAST($from AS BIGINT)) AND time <= make_timestamp_ns(CAST($until AS BIGINT))';
-  const some = isOfAll ? '' : ` AND series_number IN (${NUMBERS})`;
+  const some = isOfAll ? '' : ` AND ${ranges === null ? `series_number IN (${NUMBERS})` : withinAny(ranges)}`;
   const from = fromOffset === undefined ? '' : ` AND entry_offset >= ${fromOffset}`;
   const until = untilOffset === undefined ? '' : ` AND entry_offset < ${untilOffset}`;
   return `SELECT ${common}, ${COLUMNS[table]} FROM store.${table}_v1 WHERE ${under(numbering)} AND ${range}${from}${until}${some}`;
@@ -82,4 +83,10 @@ export function pointsQuery(
 
 interface PointsChoice extends Pick<SamplesRequest, 'withStartTimes' | 'fromOffset' | 'untilOffset'> {
   readonly isOfAll: boolean;
+  /** Null: the numbers in `$keys`. */
+  readonly ranges: readonly NumberRange[] | null;
+}
+
+function withinAny(ranges: readonly NumberRange[]): string {
+  return `(${ranges.map(([first, last]) => `series_number BETWEEN ${first} AND ${last}`).join(' OR ')})`;
 }
