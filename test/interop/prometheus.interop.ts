@@ -15,6 +15,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { nanos, otlpAttributes } from '../helpers/metrics-view.ts';
 import { scratchDirectory } from '../helpers/server-process.ts';
 import { EMPTY, REFUSED } from '../api/prometheus/empty-store-requests.ts';
+import { grafanaMetrics, QUERIES, RESOURCES } from '../api/prometheus/grafana-requests.ts';
 import { type Envelope, get, post, startPrometheusServer } from '../api/prometheus/prometheus-server.ts';
 
 const binary = process.env['PROMETHEUS'];
@@ -73,16 +74,7 @@ test('a Prometheus that was sent the same OTLP answers the same', { skip, timeou
   for (let round = 3; round >= 0; round--) {
     const metrics = metricsOf(now - 60 * round, 4 - round);
     await ours.store.send(metrics, { resource, scope: { name: 'shop', version: '1' } });
-    const scope = { name: 'shop', version: '1' };
-    const resourceMetrics = [
-      { resource: { attributes: otlpAttributes(resource) }, scopeMetrics: [{ scope, metrics }] },
-    ];
-    const sent = await fetch(`${base}/otlp/v1/metrics`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({ resourceMetrics }),
-    });
-    assert.ok(sent.ok, await sent.text());
+    await sendOtlp(base, metrics, resource, { name: 'shop', version: '1' });
   }
   const range = { start: `${now - 180}`, end: `${now}` };
   const asked: [string, Record<string, string>][] = [
@@ -109,8 +101,42 @@ test('a Prometheus that was sent the same OTLP answers the same', { skip, timeou
   assert.deepEqual(empty, []);
 });
 
-/** Vectors and lists of exemplars have no order upstream. */
-function comparable(body: Envelope): unknown {
+/** Where we know more than what OTLP gives to Prometheus, or something else. */
+const OWN_ANSWERS = new Set(['/metadata', '/status/buildinfo', '/status/tsdb', '/label/no%2Fsuch/values']);
+
+test('a Prometheus that was sent the same answers the requests of Grafana as we do', { skip }, async (t) => {
+  const base = await startPrometheus(t, binary!);
+  const ours = await startPrometheusServer(t);
+  const resource = { 'service.name': 'cart', 'service.instance.id': 'cart-1', 'os.type': 'linux' };
+  await ours.store.send(grafanaMetrics(), { resource });
+  await sendOtlp(base, grafanaMetrics(), resource, {});
+  for (const { path, parameters } of [...QUERIES, ...RESOURCES]) {
+    if (OWN_ANSWERS.has(path)) continue;
+    const query = new URLSearchParams(parameters.map(([name, value]): [string, string] => [name, value])).toString();
+    const [theirs, own] = await Promise.all([base, ours.base].map((at) => get(at, `${path}?${query}`)));
+    assert.deepEqual([query, own!.status, comparable(own!.body)], [query, theirs!.status, comparable(theirs!.body)]);
+  }
+});
+
+async function sendOtlp(
+  base: string,
+  metrics: readonly object[],
+  resource: Readonly<Record<string, string>>,
+  scope: object,
+): Promise<void> {
+  const resourceMetrics = [{ resource: { attributes: otlpAttributes(resource) }, scopeMetrics: [{ scope, metrics }] }];
+  const sent = await fetch(`${base}/otlp/v1/metrics`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ resourceMetrics }),
+  });
+  assert.ok(sent.ok, await sent.text());
+}
+
+/** Vectors and lists have no order upstream; statistics are the server's own. */
+function comparable({ ...body }: Envelope): unknown {
+  if (typeof body.data === 'object' && body.data !== null && 'stats' in body.data)
+    body = { ...body, data: { ...body.data, stats: undefined } };
   const data = body.data as { resultType?: string; result?: object[] } | object[] | undefined;
   if (Array.isArray(data)) return { ...body, data: data.map((item) => JSON.stringify(item)).toSorted(byText) };
   if (data?.resultType !== 'vector') return body;
