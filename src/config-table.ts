@@ -2,6 +2,7 @@
 import {
   ENTRY_TABLES,
   type EntryTable,
+  HISTOGRAM_FORMS,
   LIMITS,
   type LogLevel,
   PROMETHEUS_FEATURES,
@@ -51,6 +52,7 @@ export interface Config {
   readonly sqlTimeoutMs: number;
   readonly sqlRowsMax: number;
   readonly prometheusTranslation: (typeof TRANSLATION_STRATEGIES)[number];
+  readonly prometheusHistograms: (typeof HISTOGRAM_FORMS)[number];
   /** Keys of resource attributes that are labels of every series. */
   readonly promoteResourceAttributes: readonly string[];
   readonly promqlLookbackMs: number;
@@ -243,6 +245,16 @@ export const OPTIONS: readonly OptionSpec[] = [
     description: `What metrics and labels are called in PromQL: ${TRANSLATION_STRATEGIES.join(', ')}. Stored names stay as they are.`,
     commands: ['serve'],
     parse: oneOf(TRANSLATION_STRATEGIES),
+  },
+  {
+    flag: 'prometheus-histograms',
+    key: 'prometheusHistograms',
+    placeholder: 'FORM',
+    default: HISTOGRAM_FORMS[0],
+    description:
+      'What histograms with explicit bounds are in PromQL: classic (families of _bucket, _sum and _count) or native (with custom buckets, under one name). Exponential ones are native.',
+    commands: ['serve'],
+    parse: oneOf(HISTOGRAM_FORMS),
   },
   {
     flag: 'promote-resource-attributes',

@@ -191,6 +191,7 @@ function prometheusSettingsOf(config: Config): PrometheusQueries['settings'] {
   return prometheusSettings({
     strategy: config.prometheusTranslation,
     promotedResourceAttributes: config.promoteResourceAttributes,
+    histograms: config.prometheusHistograms,
     lookbackMs: config.promqlLookbackMs,
     samplesMax: config.promqlSamplesMax,
     queryTimeoutMs: config.promqlTimeoutMs,

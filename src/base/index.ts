@@ -27,6 +27,7 @@ export {
 export { type AppliedStep, type MigrationStep, pendingSteps, readMigrationSteps } from './migration-steps.ts';
 export { nearest } from './nearest.ts';
 export {
+  HISTOGRAM_FORMS,
   PROMETHEUS_FEATURES,
   type PrometheusFeature,
   PROMOTED_RESOURCE_ATTRIBUTES,

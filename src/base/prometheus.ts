@@ -1,5 +1,8 @@
 /** Names that people choose from when they set how metrics look to Prometheus, and what is chosen for them. */
 
+/** What classic histograms may be in PromQL; the first one is the default. */
+export const HISTOGRAM_FORMS = ['classic', 'native'] as const;
+
 /** Prometheus' `translation_strategy`. */
 export const TRANSLATION_STRATEGIES = [
   'UnderscoreEscapingWithSuffixes',

@@ -13,6 +13,7 @@ import { isStaleNumber } from './stale-number.ts';
 export class MemorySource implements ScriptStorage {
   readonly #loaded = new LoadedState();
   #series: readonly LoadedSeries[] = [];
+  readonly seesBefore = true;
   readonly source: SampleSource = { select: (selection) => Promise.resolve(this.#select(selection)) };
 
   begin(): Promise<void> {

@@ -1,9 +1,14 @@
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import type { FloatHistogram, SparseBuckets } from '../../src/api/query/promql/histogram.ts';
+import {
+  CUSTOM_BUCKETS_SCHEMA,
+  type FloatHistogram,
+  type SparseBuckets,
+} from '../../src/api/query/promql/histogram.ts';
 import { ExportMetricsServiceRequestSchema } from '../gen/opentelemetry/proto/collector/metrics/v1/metrics_service_pb.js';
 import {
   AggregationTemporality,
   type ExponentialHistogramDataPointSchema,
+  type HistogramDataPointSchema,
   type MetricSchema,
   type NumberDataPointSchema,
 } from '../gen/opentelemetry/proto/metrics/v1/metrics_pb.js';
@@ -12,7 +17,8 @@ import { isStaleNumber } from './stale-number.ts';
 
 type Metric = MessageInitShape<typeof MetricSchema>;
 type NumberPoint = MessageInitShape<typeof NumberDataPointSchema>;
-type HistogramPoint = MessageInitShape<typeof ExponentialHistogramDataPointSchema>;
+type ExponentialPoint = MessageInitShape<typeof ExponentialHistogramDataPointSchema>;
+type ClassicPoint = MessageInitShape<typeof HistogramDataPointSchema>;
 
 /** The bit of a data point's flags that ends a series. */
 const NO_RECORDED_VALUE = 1;
@@ -29,7 +35,7 @@ interface ResourceSeries {
 
 /**
  * A request (protobuf) with metrics that become these series again where names are not translated: samples are gauges, or sums where the name is one of a counter;
- * native histograms are exponential ones; ends of series are points without a value; job and instance are those of a resource. `extra` is one more attribute of
+ * native histograms are exponential ones, or classic ones where their buckets are custom; ends of series are points without a value; job and instance are those of a resource. `extra` is one more attribute of
  * every point. All series must be sayable (`otlp-sayable.ts`).
  */
 export function otlpRequest(series: readonly LoadedSeries[], extra: readonly [key: string, value: string]): Uint8Array {
@@ -53,30 +59,33 @@ export function otlpRequest(series: readonly LoadedSeries[], extra: readonly [ke
   return toBinary(ExportMetricsServiceRequestSchema, create(ExportMetricsServiceRequestSchema, { resourceMetrics }));
 }
 
-/** A metric of numbers, one of histograms, or both. */
+/** A metric of numbers, one of exponential histograms, one of classic histograms: those that there are points of. */
 function metricsOf({ labels, samples }: LoadedSeries, extra: readonly [string, string]): Metric[] {
   const attributes = [...labels.pairs(), extra]
     .filter(([name]) => name !== '__name__' && name !== 'job' && name !== 'instance')
     .map(([name, value]) => attribute(name, value));
   const name = labels.get('__name__');
   const numbers: NumberPoint[] = [];
-  const histograms: HistogramPoint[] = [];
-  let isHistogram = false;
+  const exponential: ExponentialPoint[] = [];
+  const classic: ClassicPoint[] = [];
+  let last: FloatHistogram | undefined;
   for (const sample of samples) {
-    const isEnd = sample.histogram === undefined && isStaleNumber(sample.value);
-    // The end of a series is one of what it was before.
-    if (!isEnd) isHistogram = sample.histogram !== undefined;
+    const { histogram, value } = sample;
+    const isEnd = histogram === undefined && isStaleNumber(value);
     const common = { ...timesOf(sample), attributes, flags: isEnd ? NO_RECORDED_VALUE : 0 };
-    if (isHistogram) histograms.push({ ...common, ...(sample.histogram && histogramFields(sample.histogram)) });
-    else numbers.push(isEnd ? common : { ...common, value: { case: 'asDouble', value: sample.value } });
+    // The end of a series is one of what it was before.
+    if (!isEnd) last = histogram;
+    if (last === undefined) numbers.push(isEnd ? common : { ...common, value: { case: 'asDouble', value } });
+    else if (last.schema === CUSTOM_BUCKETS_SCHEMA) classic.push({ ...common, ...(isEnd ? {} : classicFields(last)) });
+    else exponential.push({ ...common, ...(isEnd ? {} : exponentialFields(last)) });
   }
-  const metrics: Metric[] = [];
-  if (numbers.length > 0) metrics.push({ name, data: numbersOf(name, numbers) });
-  if (histograms.length > 0) {
-    const value = { aggregationTemporality: AggregationTemporality.CUMULATIVE, dataPoints: histograms };
-    metrics.push({ name, data: { case: 'exponentialHistogram', value } });
-  }
-  return metrics;
+  const aggregationTemporality = AggregationTemporality.CUMULATIVE;
+  const data: NonNullable<Metric['data']>[] = [];
+  if (numbers.length > 0) data.push(numbersOf(name, numbers));
+  if (exponential.length > 0)
+    data.push({ case: 'exponentialHistogram', value: { aggregationTemporality, dataPoints: exponential } });
+  if (classic.length > 0) data.push({ case: 'histogram', value: { aggregationTemporality, dataPoints: classic } });
+  return data.map((one) => ({ name, data: one }));
 }
 
 function numbersOf(name: string, dataPoints: NumberPoint[]): NonNullable<Metric['data']> {
@@ -89,7 +98,7 @@ function timesOf({ timeMs, startTimeMs }: ScriptSample): { timeUnixNano: bigint;
   return { timeUnixNano: BigInt(timeMs) * 1_000_000n, startTimeUnixNano: BigInt(startTimeMs) * 1_000_000n };
 }
 
-function histogramFields(histogram: FloatHistogram): HistogramPoint {
+function exponentialFields(histogram: FloatHistogram): ExponentialPoint {
   const { schema, count, sum, zeroCount, zeroThreshold, positive, negative } = histogram;
   return {
     count: BigInt(count),
@@ -100,6 +109,15 @@ function histogramFields(histogram: FloatHistogram): HistogramPoint {
     positive: bucketsOf(positive),
     negative: bucketsOf(negative),
   };
+}
+
+/** All buckets are there, and one more than bounds. */
+function classicFields({ count, sum, positive, customValues }: FloatHistogram): ClassicPoint {
+  const bucketCounts = Array.from({ length: customValues.length + 1 }, () => 0n);
+  positive.indexes.forEach((index, at) => {
+    bucketCounts[index] = BigInt(positive.counts[at]!);
+  });
+  return { count: BigInt(count), sum, explicitBounds: [...customValues], bucketCounts };
 }
 
 /** Prometheus' bucket i + 1 is OpenTelemetry's bucket i, and all between the first and the last are there. */

@@ -1,4 +1,4 @@
-import { CUSTOM_BUCKETS_SCHEMA, type FloatHistogram } from '../../src/api/query/promql/histogram.ts';
+import type { FloatHistogram } from '../../src/api/query/promql/histogram.ts';
 import type { LoadedSeries, ScriptSample } from './script.ts';
 import { isStaleNumber } from './stale-number.ts';
 
@@ -25,14 +25,13 @@ function whySampleUnsayable({ timeMs, startTimeMs, histogram }: ScriptSample): s
 }
 
 function whyHistogramUnsayable(histogram: FloatHistogram): string | undefined {
-  const { schema, counterReset, count, zeroCount, sum, positive, negative } = histogram;
+  const { counterReset, count, zeroCount, sum, positive, negative } = histogram;
   if (counterReset === 'gauge') return 'histograms that are gauges';
   if (counterReset === 'reset') return 'counter resets that a histogram tells of itself';
   if (isStaleNumber(sum)) return 'ends of series with observations';
   const counts = [count, zeroCount, ...positive.counts, ...negative.counts];
   if (counts.some((each) => each < 0)) return 'negative numbers of observations';
   if (!counts.every((each) => Number.isSafeInteger(each))) return 'numbers of observations that are not whole';
-  if (schema === CUSTOM_BUCKETS_SCHEMA) return 'custom buckets';
   const isWide = [positive, negative].some(
     ({ indexes }) => indexes.length > 0 && indexes.at(-1)! - indexes[0]! >= ROW_MAX,
   );

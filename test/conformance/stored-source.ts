@@ -24,6 +24,7 @@ const AS_SENT: ViewSettings = {
   promotedResourceAttributes: [],
   keepsIdentifyingAttributes: false,
   promotesScope: false,
+  convertsHistograms: true,
   typeAndUnitLabels: false,
   lookbackMs: 300_000,
 };
@@ -48,6 +49,8 @@ export class StoredSource implements ScriptStorage {
   readonly #reasons = new Set<string>();
   /** Of the state at hand, by selection: most variants of an evaluation select the same. */
   readonly #answers = new Map<string, Promise<readonly SelectedSeries[]>>();
+  /** Scans read no more than the range. The API shows no hints. */
+  readonly seesBefore = false;
   readonly source: SampleSource = {
     select: async (selection, signal) => [...(await this.#select(selection, signal))],
   };

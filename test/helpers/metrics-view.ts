@@ -36,6 +36,7 @@ export const VIEW_SETTINGS: ViewSettings = {
   promotedResourceAttributes: [],
   keepsIdentifyingAttributes: false,
   promotesScope: false,
+  convertsHistograms: false,
   typeAndUnitLabels: false,
   lookbackMs: 300_000,
 };

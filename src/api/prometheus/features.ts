@@ -1,5 +1,5 @@
 /** What users choose of how metrics look and which PromQL is understood, as settings; and those settings by the names of features. */
-import type { PrometheusFeature, TRANSLATION_STRATEGIES } from '../../base/index.ts';
+import type { HISTOGRAM_FORMS, PrometheusFeature, TRANSLATION_STRATEGIES } from '../../base/index.ts';
 import { STABLE_SYNTAX } from '../query/promql/parse-options.ts';
 import type { PrometheusSettings } from './types.ts';
 
@@ -7,6 +7,7 @@ import type { PrometheusSettings } from './types.ts';
 export interface PrometheusOptions {
   readonly strategy: (typeof TRANSLATION_STRATEGIES)[number];
   readonly promotedResourceAttributes: readonly string[];
+  readonly histograms: (typeof HISTOGRAM_FORMS)[number];
   readonly lookbackMs: number;
   readonly samplesMax: number;
   readonly queryTimeoutMs: number;
@@ -22,6 +23,7 @@ export function prometheusSettings(options: PrometheusOptions): PrometheusSettin
       promotedResourceAttributes: options.promotedResourceAttributes,
       keepsIdentifyingAttributes: true,
       promotesScope: true,
+      convertsHistograms: options.histograms === 'native',
       typeAndUnitLabels: has('type-and-unit-labels'),
       lookbackMs: options.lookbackMs,
     },

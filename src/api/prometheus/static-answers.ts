@@ -118,6 +118,7 @@ function configurationYaml({ view }: PrometheusSettings): string {
     'otlp:',
     `  translation_strategy: ${view.strategy}`,
     `  keep_identifying_resource_attributes: ${view.keepsIdentifyingAttributes}`,
+    `  convert_histograms_to_nhcb: ${view.convertsHistograms}`,
     `  promote_scope_metadata: ${view.promotesScope}`,
     promoted.length === 0 ? '  promote_resource_attributes: []' : '  promote_resource_attributes:',
     ...promoted.map((key) => `    - ${JSON.stringify(key)}`),

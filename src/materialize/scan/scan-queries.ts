@@ -54,7 +54,7 @@ const NUMBER = (column: string): string => `coalesce(CAST(${column} AS DOUBLE), 
 const COLUMNS = {
   samples: NUMBER('store.number_value(value, int_value)'),
   histograms: `${NUMBER('count')}, ${NUMBER('sum')}, ${DOUBLES('bucket_counts')}, ${DOUBLES('explicit_bounds')}`,
-  exp_histograms: `${NUMBER('count')}, ${NUMBER('sum')}, CAST(coalesce(scale, 0) AS INTEGER), CAST(coalesce(zero_count, 0) AS DOUBLE),
+  exp_histograms: `${NUMBER('count')}, coalesce(CAST(sum AS DOUBLE), 0), CAST(coalesce(scale, 0) AS INTEGER), CAST(coalesce(zero_count, 0) AS DOUBLE),
     coalesce(zero_threshold, 0), CAST(coalesce(positive_offset, 0) AS INTEGER), ${DOUBLES('positive_bucket_counts')},
     CAST(coalesce(negative_offset, 0) AS INTEGER), ${DOUBLES('negative_bucket_counts')}`,
   summaries: `${NUMBER('count')}, ${NUMBER('sum')}, list_transform(coalesce(quantiles, []), lambda q: q.quantile),

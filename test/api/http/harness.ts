@@ -145,6 +145,7 @@ function refuse(): Promise<never> {
 export const PROMETHEUS_SETTINGS = prometheusSettings({
   strategy: 'UnderscoreEscapingWithSuffixes',
   promotedResourceAttributes: [],
+  histograms: 'classic',
   lookbackMs: 300_000,
   samplesMax: 1_000_000,
   queryTimeoutMs: 60_000,

@@ -1,4 +1,6 @@
+import type { FloatHistogram } from '../promql/histogram.ts';
 import type { SelectedSeries } from '../promql/source.ts';
+import { hintAfter } from './native-columns.ts';
 
 /** Stored series may differ in what is no label here (a version of the scope, a unit): those with the same labels are one, by time. */
 export function mergeEqual(selected: readonly SelectedSeries[]): SelectedSeries[] {
@@ -22,9 +24,7 @@ function mergedPair(left: SelectedSeries, right: SelectedSeries): SelectedSeries
     },
     histograms: {
       timesMs: histograms.timesMs,
-      values: histograms.fromRight.map((isRight, at) =>
-        isRight ? right.histograms.values[histograms.places[at]!]! : left.histograms.values[histograms.places[at]!]!,
-      ),
+      values: mergedHistograms(histograms, left.histograms.values, right.histograms.values),
       startTimesMs: pickedTimes(histograms, left.histograms.startTimesMs, right.histograms.startTimesMs),
     },
   };
@@ -67,6 +67,22 @@ function picked({ fromRight, places }: MergedTimes, left: Float64Array, right: F
     to[2 * at + 1] = from[2 * place + 1]!;
   });
   return values;
+}
+
+/** What is known of resets holds against the sample before, which may be one of the other side now. */
+function mergedHistograms(
+  { fromRight, places }: MergedTimes,
+  left: readonly FloatHistogram[],
+  right: readonly FloatHistogram[],
+): FloatHistogram[] {
+  let before: FloatHistogram | undefined;
+  return places.map((place, at) => {
+    const own = (fromRight[at] === true ? right : left)[place]!;
+    const isBehindOther = at > 0 && fromRight[at] !== fromRight[at - 1];
+    const histogram = isBehindOther ? { ...own, counterReset: hintAfter(before, own) } : own;
+    before = histogram;
+    return histogram;
+  });
 }
 
 function pickedTimes(

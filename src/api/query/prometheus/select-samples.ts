@@ -10,6 +10,8 @@ import { tooManySamples } from '../promql/promql-errors.ts';
 import type { FloatColumn, HistogramColumn, SelectedSeries, Selection } from '../promql/source.ts';
 import { bucketColumns } from './bucket-columns.ts';
 import { readCount, readQuantile, readSum } from './classic-parts.ts';
+import { CustomReader } from './custom-reader.ts';
+import { ExponentialReader } from './exponential-reader.ts';
 import { floatColumn, type FloatColumnOptions } from './float-columns.ts';
 import { type MatchedSeries, matchSeries } from './match-series.ts';
 import { mergeEqual } from './merge-series.ts';
@@ -93,7 +95,12 @@ async function readGroup(
     case 'exponentialHistograms': {
       const points = await readPoints(scans.exponentialHistograms(request), slots, limit);
       for (const one of series) {
-        const { floats, histograms } = nativeColumns(points, slots.of(one.entry.ordinal), options);
+        const { floats, histograms } = nativeColumns(
+          points,
+          slots.of(one.entry.ordinal),
+          new ExponentialReader(),
+          options,
+        );
         give(one, floats, histograms);
       }
     }
@@ -163,6 +170,12 @@ function giveHistograms(
   for (let at = 0; at < series.length; ) {
     const { entry } = series[at]!;
     const slot = slots.of(entry.ordinal);
+    if (entry.part === 'native') {
+      const { floats, histograms } = nativeColumns(points, slot, new CustomReader(), options);
+      give(series[at]!, floats, histograms);
+      at++;
+      continue;
+    }
     if (entry.part !== 'bucket') {
       give(series[at]!, floatColumn(points, slot, entry.part === 'sum' ? readSum : readCount, options), NO_HISTOGRAMS);
       at++;

@@ -47,6 +47,7 @@ export class StoredIndex {
   readonly sets = new LabelSets();
   readonly families: MetricFamilies;
   readonly #labels: SeriesLabels;
+  readonly #parts: Parts;
   readonly #spans = new TimeSpans();
   readonly #infoSpans = new TimeSpans();
   readonly #bounds: (readonly string[] | undefined)[] = [];
@@ -57,6 +58,7 @@ export class StoredIndex {
   readonly #boundNames = new Map<string, number>();
 
   constructor(settings: ViewSettings) {
+    this.#parts = settings.convertsHistograms ? { ...PARTS, histogram: PARTS.exponential_histogram } : PARTS;
     this.#labels = new SeriesLabels(settings);
     this.families = new MetricFamilies(settings.strategy);
   }
@@ -70,7 +72,7 @@ export class StoredIndex {
       const name = this.families.nameOf(stored);
       if (name === undefined) continue;
       const base = this.#labels.base(stored);
-      for (const [part, suffix] of PARTS[stored.type])
+      for (const [part, suffix] of this.#parts[stored.type])
         this.#addEntry(ordinal, part, base.with('__name__', name + suffix));
     }
   }
@@ -165,7 +167,9 @@ const HAS_BOUNDS = 1;
 const HAS_BOUND_LABEL = 2;
 const NO_TEXTS: readonly string[] = [];
 
-const PARTS: Readonly<Record<StoredSeries['type'], readonly (readonly [SeriesPart, suffix: string])[]>> = {
+type Parts = Readonly<Record<StoredSeries['type'], readonly (readonly [SeriesPart, suffix: string])[]>>;
+
+const PARTS: Parts = {
   gauge: [['value', '']],
   sum: [['value', '']],
   histogram: [

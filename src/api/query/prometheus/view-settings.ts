@@ -9,6 +9,8 @@ export interface ViewSettings {
   readonly keepsIdentifyingAttributes: boolean;
   /** `otel_scope_name`, `otel_scope_version`, `otel_scope_schema_url` and attributes of the scope as labels. */
   readonly promotesScope: boolean;
+  /** Classic histograms are native ones with custom buckets, and no families of `_bucket`, `_sum` and `_count`. */
+  readonly convertsHistograms: boolean;
   /** Labels `__type__` and `__unit__`. */
   readonly typeAndUnitLabels: boolean;
   /** `target_info` has a sample each half of this. */

@@ -26,7 +26,8 @@ before(async () => {
 after(() => server.stop());
 
 test('Our script of what storage has to keep passes over storage', async () => {
-  assert.deepEqual(await runScript(STORED, source), { passed: 39, failures: [], unsayable: [] });
+  const passed = STORED.match(/^eval /gm)?.length;
+  assert.deepEqual(await runScript(STORED, source), { passed, failures: [], unsayable: [] });
 });
 
 for (const name of ['start_timestamps.test', 'literals.test']) {
