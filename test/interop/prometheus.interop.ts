@@ -12,11 +12,18 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { PROMETHEUS_SETTINGS } from '../api/http/harness.ts';
 import { nanos, otlpAttributes } from '../helpers/metrics-view.ts';
 import { scratchDirectory } from '../helpers/server-process.ts';
 import { EMPTY, REFUSED } from '../api/prometheus/empty-store-requests.ts';
 import { grafanaMetrics, QUERIES, RESOURCES } from '../api/prometheus/grafana-requests.ts';
-import { type Envelope, get, post, startPrometheusServer } from '../api/prometheus/prometheus-server.ts';
+import {
+  type Envelope,
+  get,
+  post,
+  type PrometheusServer,
+  startPrometheusServer,
+} from '../api/prometheus/prometheus-server.ts';
 
 const binary = process.env['PROMETHEUS'];
 const skip = binary === undefined ? 'PROMETHEUS names no binary' : false;
@@ -62,8 +69,29 @@ const EXPRESSIONS = [
 ];
 
 test('a Prometheus that was sent the same OTLP answers the same', { skip, timeout: 120_000 }, async (t) => {
-  const base = await startPrometheus(t, binary!);
-  const ours = await startPrometheusServer(t);
+  await compareAnswers(await startPrometheus(t, binary!), await startPrometheusServer(t), EXPRESSIONS);
+});
+
+/** Over classic histograms that are native ones. */
+const CONVERTED = [
+  'size_bytes',
+  'rate(size_bytes[5m])',
+  'sum(increase(size_bytes[3m]))',
+  'histogram_quantile(0.9, size_bytes)',
+  'histogram_fraction(0, 2, rate(size_bytes[5m]))',
+  'size_bytes - 0.5 * size_bytes',
+  'histogram_avg({__name__=~"size_bytes|latency_seconds"})',
+  'count by (__name__) ({job="shop/cart"})',
+];
+
+test('a Prometheus that converts histograms answers as we do when we convert them', { skip }, async (t) => {
+  const theirs = await startPrometheus(t, binary!, ', convert_histograms_to_nhcb: true');
+  const settings = { ...PROMETHEUS_SETTINGS, view: { ...PROMETHEUS_SETTINGS.view, convertsHistograms: true } };
+  await compareAnswers(theirs, await startPrometheusServer(t, { settings }), CONVERTED);
+});
+
+/** Sends both the same, and asks both. */
+async function compareAnswers(base: string, ours: PrometheusServer, expressions: readonly string[]): Promise<void> {
   const now = Math.floor(Date.now() / 1000);
   const resource = {
     'service.name': 'cart',
@@ -78,7 +106,7 @@ test('a Prometheus that was sent the same OTLP answers the same', { skip, timeou
   }
   const range = { start: `${now - 180}`, end: `${now}` };
   const asked: [string, Record<string, string>][] = [
-    ...EXPRESSIONS.flatMap((query): [string, Record<string, string>][] => [
+    ...expressions.flatMap((query): [string, Record<string, string>][] => [
       ['/query', { query, time: `${now}.5` }],
       ['/query_range', { query, ...range, step: '30' }],
     ]),
@@ -99,7 +127,7 @@ test('a Prometheus that was sent the same OTLP answers the same', { skip, timeou
   }
   assert.deepEqual(differences, []);
   assert.deepEqual(empty, []);
-});
+}
 
 /** Where we know more than what OTLP gives to Prometheus, or something else. */
 const OWN_ANSWERS = new Set(['/metadata', '/status/buildinfo', '/status/tsdb', '/label/no%2Fsuch/values']);
@@ -206,12 +234,13 @@ function metricsOf(second: number, round: number): object[] {
   ];
 }
 
-async function startPrometheus(t: TestContext, path: string): Promise<string> {
+/** `otlp` are more settings of its OTLP receiver. */
+async function startPrometheus(t: TestContext, path: string, otlp = ''): Promise<string> {
   const directory = scratchDirectory(t);
   const config = join(directory, 'prometheus.yml');
   writeFileSync(
     config,
-    'global: {}\notlp: { keep_identifying_resource_attributes: true, promote_scope_metadata: true }\n',
+    `global: {}\notlp: { keep_identifying_resource_attributes: true, promote_scope_metadata: true${otlp} }\n`,
   );
   const address = `127.0.0.1:${await freePort()}`;
   const child: ChildProcess = spawn(path, [
