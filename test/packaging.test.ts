@@ -49,10 +49,11 @@ test('the runner is green when every file ran a test that passed', (t) => {
   assert.deepEqual([code, lastLine(output)], [0, '2 passed, 0 failed, 0 skipped'], output);
 });
 
-test('the runner is red when a test fails', (t) => {
+test('the runner is red when a test fails, and names the line of the source', (t) => {
   const { code, output } = runTests(t, { 'a.test.ts': PASSING, 'b.test.ts': FAILING });
   assert.equal(code, 1, output);
   assert.match(lastLine(output), /^1 passed, [1-9]\d* failed, 0 skipped$/);
+  assert.match(output, /\/test\/b\.test\.ts:2:/);
 });
 
 test('the runner is red when files run no test or end at once, and names them', (t) => {
@@ -60,6 +61,12 @@ test('the runner is red when files run no test or end at once, and names them', 
   assert.equal(code, 1, output);
   assert.deepEqual(output.match(/(?<=^No test ran in ).*$/gm), ['test/b.test.ts', 'test/folder/c.test.ts']);
   assert.equal(lastLine(output), '1 passed, 2 failed, 0 skipped');
+});
+
+test('the runner is red when a file cannot be read, and runs the others', (t) => {
+  const { code, output } = runTests(t, { 'a.test.ts': PASSING, 'folder/broken.ts': 'const = 1;\n' });
+  assert.deepEqual([code, lastLine(output)], [1, '1 passed, 0 failed, 0 skipped'], output);
+  assert.match(output, /^test\/folder\/broken\.ts\(1,7\): error/m);
 });
 
 test('the runner is red when no file is asked for', (t) => {
