@@ -51,6 +51,7 @@ export interface Config {
   readonly threads: number;
   readonly sqlTimeoutMs: number;
   readonly sqlRowsMax: number;
+  readonly prometheusCorsOrigins: readonly string[];
   readonly prometheusTranslation: (typeof TRANSLATION_STRATEGIES)[number];
   readonly prometheusHistograms: (typeof HISTOGRAM_FORMS)[number];
   /** Keys of resource attributes that are labels of every series. */
@@ -236,6 +237,16 @@ export const OPTIONS: readonly OptionSpec[] = [
     description: 'Rows of an answer to SQL; an answer that is cut there says so.',
     commands: ['serve'],
     parse: integer(1, 1_000_000_000),
+  },
+  {
+    flag: 'prometheus-cors-origins',
+    key: 'prometheusCorsOrigins',
+    placeholder: 'ORIGINS',
+    default: 'none',
+    description:
+      'Web pages that may read the Prometheus API: origins, separated by commas, with * for any part of a host (https://*.example.com), or * for all.',
+    commands: ['serve'],
+    parse: webOrigins,
   },
   {
     flag: 'prometheus-translation',

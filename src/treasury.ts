@@ -112,7 +112,12 @@ export async function startTreasury(config: Config, logger: Logger): Promise<Tre
     started.push({ name: 'tables hold', stop: () => tablesHold.stop() });
     const pulls = createPulls({ log, logDirectory: folders.log, logger });
     started.push({ name: 'pulls', stop: () => pulls.stop() });
-    const prometheus = createPrometheusQueries({ engine, settings: prometheusSettingsOf(config), logger });
+    const prometheus = createPrometheusQueries({
+      engine,
+      settings: prometheusSettingsOf(config),
+      corsOrigins: config.prometheusCorsOrigins,
+      logger,
+    });
     started.push({ name: 'PromQL', stop: () => prometheus.stop() });
     const places = { engine, pulls, sqlLimits: sqlLimitsOf(config) };
     const atTime: OffsetAtTime = (unixNano, by) =>

@@ -33,6 +33,8 @@ test('origins of web pages are a list, and none unless named', () => {
   assert.deepEqual(configOf([]).otlpCorsOrigins, []);
   assert.deepEqual(configOf([], { TREASURY_OTLP_CORS_ORIGINS: '' }).otlpCorsOrigins, []);
   assert.deepEqual(configOf(['--otlp-cors-origins', '*']).otlpCorsOrigins, ['*']);
+  assert.deepEqual(configOf([]).prometheusCorsOrigins, []);
+  assert.deepEqual(configOf(['--prometheus-cors-origins', '*']).prometheusCorsOrigins, ['*']);
   const listed = 'https://App.Example.com, https://*.example.com,http://localhost:*,http://[::1]:3000';
   assert.deepEqual(configOf([], { TREASURY_OTLP_CORS_ORIGINS: listed }).otlpCorsOrigins, [
     'https://app.example.com',

@@ -40,6 +40,10 @@ export async function servePrometheus(
   services: PrometheusServices,
 ): Promise<void> {
   const { path, query } = partsOf(request.url ?? '');
+  // Upstream says so even where it lets nobody in.
+  response.setHeader('Vary', 'Origin');
+  for (const [name, value] of Object.entries(services.prometheus.crossOrigin(request.headers.origin)))
+    response.setHeader(name, value!);
   if (path === undefined) return sendText(response, 400, '400 Bad Request\n');
   const route = findRoute(path);
   if (route === undefined) return sendText(response, 404, '404 page not found\n');

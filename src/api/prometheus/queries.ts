@@ -5,6 +5,7 @@ import type { Engine, IncompleteTables } from '../../materialize/index.ts';
 import { type Admission, createAdmission } from '../admission.ts';
 import { type ChunkQueue, createChunkQueue } from '../pull/chunk-queue.ts';
 import { startThread } from '../thread.ts';
+import { createCrossOrigin, type CrossOrigin } from './cross-origin.ts';
 import { RequestFailure } from './failure.ts';
 import { createRequestFigures, type RequestFigures } from './request-figures.ts';
 import { passToStore } from './store-passage.ts';
@@ -22,6 +23,7 @@ export interface PrometheusQueries {
   readonly settings: PrometheusSettings;
   /** What large forms take until their requests are answered. */
   readonly forms: Admission;
+  readonly crossOrigin: CrossOrigin;
   readonly figures: RequestFigures;
   /** Requests that the thread works on, and that wait for it. */
   load(this: void): { readonly running: number; readonly queued: number };
@@ -39,6 +41,8 @@ export interface PrometheusQueries {
 export interface PrometheusQueriesOptions {
   readonly engine: Pick<Engine, 'sql' | 'tableChanges'>;
   readonly settings: PrometheusSettings;
+  /** Web pages that may read answers; none by default. */
+  readonly corsOrigins?: readonly string[];
   readonly logger: Logger;
   readonly limits?: Partial<ThreadLimits & { readonly idleMaxMs: number }>;
   /** Starts the thread. */
@@ -49,6 +53,7 @@ export interface PrometheusQueriesOptions {
 export function createPrometheusQueries({
   engine,
   settings,
+  corsOrigins = [],
   logger,
   limits = {},
   startWorker = startPrometheusWorker,
@@ -94,6 +99,7 @@ export function createPrometheusQueries({
   return {
     settings,
     forms: createAdmission(LIMITS.prometheusFormsBytesMax, LIMITS.prometheusFormsBytesMax),
+    crossOrigin: createCrossOrigin(corsOrigins),
     figures: createRequestFigures(),
     load: () => ({ running: Atomics.load(load, 0), queued: Atomics.load(load, 1) }),
     ask: async (request, signal) => threadNow().ask(request, signal),

@@ -14,7 +14,7 @@ export async function sendJson(
   const isCompressed = acceptsGzip(request.headers['accept-encoding']);
   response.writeHead(status, {
     'Content-Type': 'application/json',
-    Vary: 'Accept-Encoding',
+    Vary: 'Accept-Encoding, Origin',
     ...(isCompressed ? { 'Content-Encoding': 'gzip' } : {}),
   });
   try {

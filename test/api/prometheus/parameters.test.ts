@@ -74,6 +74,32 @@ test('paths and methods that are not there are refused as by Prometheus', async 
   assert.deepEqual([head.status, await head.text()], [200, '']);
 });
 
+test('pages of other sites read answers when their origin is let in, and no others do', async (t) => {
+  const queries = createPrometheusQueries({
+    engine: { sql: async () => ({ chunks: (async function* none() {})() }) },
+    settings: PROMETHEUS_SETTINGS,
+    corsOrigins: ['https://*.example.com'],
+    logger: silentLogger,
+  });
+  const harness = await startHttpHarness({ prometheus: queries });
+  t.after(() => queries.stop());
+  t.after(() => harness.listener.stop());
+  const allowed = async (at: string, origin: string, method: string) => {
+    const { headers } = await fetch(at, { method, headers: { Origin: origin } });
+    assert.match(headers.get('vary')!, /Origin/);
+    return headers.get('access-control-allow-origin');
+  };
+  const own = `${harness.base}/api/v1/query?query=1`;
+  for (const method of ['GET', 'POST', 'OPTIONS', 'PUT']) {
+    assert.equal(await allowed(own, 'https://a.example.com', method), 'https://a.example.com');
+    assert.equal(await allowed(own, 'https://example.org', method), null);
+    assert.equal(await allowed(`${base}/query?query=1`, 'https://a.example.com', method), null);
+  }
+  const preflight = await fetch(own, { method: 'OPTIONS', headers: { Origin: 'https://a.example.com' } });
+  assert.equal(preflight.headers.get('access-control-allow-methods'), 'GET, POST, OPTIONS');
+  assert.equal(preflight.headers.get('access-control-allow-headers'), 'Accept, Authorization, Content-Type, Origin');
+});
+
 test('a form that is too large is refused', async () => {
   const query = 'x'.repeat(LIMITS.prometheusFormBytesMax + 1);
   const { status, body } = await post(base, '/query', { query });
