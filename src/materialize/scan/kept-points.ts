@@ -11,7 +11,7 @@ export class KeptPoints<Chunk extends PointColumns> {
   bytes: number;
   /** How often points were added since the first read. */
   additions = 0;
-  readonly #chunks: KeptChunk<Chunk>[] = [];
+  #chunks: KeptPiece<Chunk>[] = [];
 
   constructor(
     { ordinals, fromMs, untilMs, withStartTimes }: KeptRange & { readonly ordinals: Uint32Array },
@@ -26,9 +26,20 @@ export class KeptPoints<Chunk extends PointColumns> {
   }
 
   /** Chunks are in the order of the tables: what was stored later comes behind. */
-  add(chunk: KeptChunk<Chunk>): void {
+  add(chunk: KeptPiece<Chunk>): void {
     this.#chunks.push(chunk);
     this.bytes += chunk.bytes;
+  }
+
+  /** Has one piece take the place of all. */
+  gather(made: (chunks: readonly Chunk[], ordinals: Uint32Array) => KeptPiece<Chunk>): void {
+    const whole = made(
+      this.#chunks.map(({ chunk }) => chunk),
+      this.ordinals,
+    );
+    this.#chunks = [];
+    this.bytes = OWN_BYTES + this.ordinals.byteLength;
+    this.add(whole);
   }
 
   /** Whether everything that is asked for can be told from here. */
@@ -55,10 +66,18 @@ export interface KeptRange {
   readonly withStartTimes: boolean;
 }
 
-/** A chunk, and the times that it reaches from and to. */
-export class KeptChunk<Chunk extends PointColumns> {
+/** Some of the points that are kept. */
+export interface KeptPiece<Chunk> {
   readonly bytes: number;
-  readonly #chunk: Chunk;
+  readonly chunk: Chunk;
+  /** The chunk without what lies before or behind the range; nothing when nothing is left. */
+  within(range: KeptRange): Iterable<Chunk>;
+}
+
+/** A chunk as it was read, and the times that it reaches from and to. */
+export class KeptChunk<Chunk extends PointColumns> implements KeptPiece<Chunk> {
+  readonly bytes: number;
+  readonly chunk: Chunk;
   readonly #firstMs: number;
   readonly #lastMs: number;
 
@@ -71,17 +90,16 @@ export class KeptChunk<Chunk extends PointColumns> {
       if (timeMs < firstMs) firstMs = timeMs;
       if (timeMs > lastMs) lastMs = timeMs;
     }
-    this.#chunk = chunk;
+    this.chunk = chunk;
     this.#firstMs = firstMs;
     this.#lastMs = lastMs;
     this.bytes = bytesOf(chunk);
   }
 
-  /** The chunk without what lies before or behind the range; nothing when nothing is left. */
   *within(range: KeptRange): Generator<Chunk> {
     if (this.#firstMs > range.untilMs || this.#lastMs < range.fromMs) return;
     const isWhole = this.#firstMs >= range.fromMs && this.#lastMs <= range.untilMs;
-    yield isWhole ? this.#chunk : cut(this.#chunk, range);
+    yield isWhole ? this.chunk : cut(this.chunk, range);
   }
 }
 

@@ -1,7 +1,8 @@
 import { LIMITS } from '../../base/index.ts';
 import type { TableChangesSeen } from '../table-changes.ts';
-import { KeptChunk, KeptPoints } from './kept-points.ts';
-import type { MetricScans, PointColumns, SamplesRequest, ScanAnswer } from './types.ts';
+import { KeptChunk, type KeptPiece, KeptPoints } from './kept-points.ts';
+import { SortedSamples } from './sorted-samples.ts';
+import type { MetricScans, PointColumns, SampleChunk, SamplesRequest, ScanAnswer } from './types.ts';
 
 export interface KeptScansOptions {
   /** What happened to the tables until now. */
@@ -28,7 +29,7 @@ export function createKeptScans(scans: MetricScans, options: KeptScansOptions): 
       keeper.clear();
       scans.forget();
     },
-    samples: (request) => keeper.read('samples', (one) => scans.samples(one), request),
+    samples: (request) => keeper.read('samples', (one) => scans.samples(one), request, sortSamples),
     histograms: (request) => keeper.read('histograms', (one) => scans.histograms(one), request),
     exponentialHistograms: (request) =>
       keeper.read('exponentialHistograms', (one) => scans.exponentialHistograms(one), request),
@@ -40,7 +41,17 @@ export function createKeptScans(scans: MetricScans, options: KeptScansOptions): 
 /** Read anew after so many additions: each is a chunk of its own, however small, and a window that moves on leaves its beginning behind. */
 const ADDITIONS_MAX = 64;
 
+/** How what is kept of a table is put together; null: it stays as it was read. */
+type Gather<Chunk> = ((chunks: readonly Chunk[], ordinals: Uint32Array) => KeptPiece<Chunk>) | null;
+
+const sortSamples: Gather<SampleChunk> = (chunks, ordinals) => new SortedSamples(chunks, ordinals);
+
 type Scan<Chunk> = (request: SamplesRequest) => ScanAnswer<Chunk>;
+
+interface Reading<Chunk> {
+  readonly untilOffset: bigint;
+  readonly gather: Gather<Chunk>;
+}
 
 interface Kept {
   readonly table: string;
@@ -71,6 +82,7 @@ class PointKeeper {
     table: string,
     scan: Scan<Chunk>,
     request: SamplesRequest,
+    gather: Gather<Chunk> = null,
   ): ScanAnswer<Chunk> {
     const { removed } = this.#see();
     if (removed !== this.#removed) this.clear();
@@ -78,10 +90,10 @@ class PointKeeper {
     const untilOffset = this.nextOffset;
     const found = this.#find<Chunk>(table, request);
     if (found === undefined) {
-      yield* this.#readAnew(table, scan, request, untilOffset);
+      yield* this.#readAnew(table, scan, request, { untilOffset, gather });
       return;
     }
-    while (found.untilOffset < untilOffset) await this.#extend(found, scan, request, untilOffset);
+    while (found.untilOffset < untilOffset) await this.#extend(found, scan, request, { untilOffset, gather });
     this.#trim();
     yield* found.within(request);
   }
@@ -99,7 +111,7 @@ class PointKeeper {
     table: string,
     scan: Scan<Chunk>,
     request: SamplesRequest,
-    untilOffset: bigint,
+    { untilOffset, gather }: Reading<Chunk>,
   ): ScanAnswer<Chunk> {
     const removed = this.#removed;
     const wanted = { ...request, untilMs: this.#endOf(request), untilOffset };
@@ -112,6 +124,7 @@ class PointKeeper {
     }
     if (points === null || this.#see().removed !== removed || this.#removed !== removed) return;
     this.#kept = this.#kept.filter((one) => one.table !== table || !one.points.isOf(request.ordinals));
+    if (gather !== null) points.gather(gather);
     this.#kept.push({ table, points });
     this.#trim();
   }
@@ -121,7 +134,7 @@ class PointKeeper {
     points: KeptPoints<Chunk>,
     scan: Scan<Chunk>,
     { signal }: SamplesRequest,
-    untilOffset: bigint,
+    { untilOffset, gather }: Reading<Chunk>,
   ): Promise<void> {
     const { ordinals, fromMs, untilMs, withStartTimes, untilOffset: fromOffset } = points;
     const chunks: KeptChunk<Chunk>[] = [];
@@ -129,6 +142,7 @@ class PointKeeper {
     for await (const chunk of scan(request)) chunks.push(new KeptChunk(chunk));
     if (points.untilOffset !== fromOffset) return;
     for (const chunk of chunks) points.add(chunk);
+    if (gather !== null && chunks.length > 0) points.gather(gather);
     points.additions += chunks.length;
     points.untilOffset = untilOffset;
   }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createKeptScans } from '../../../src/materialize/scan/kept-scans.ts';
-import type { HistogramChunk, MetricScans, SamplesRequest } from '../../../src/materialize/scan/types.ts';
+import type { HistogramChunk, MetricScans, SampleChunk, SamplesRequest } from '../../../src/materialize/scan/types.ts';
 
 interface StoredPoint {
   readonly offset: bigint;
@@ -50,6 +50,10 @@ function scansOf(store: FakeStore, chunkRows = 3): MetricScans {
     const points = store.select(request);
     for (let at = 0; at < points.length; at += chunkRows) yield chunkOf(points.slice(at, at + chunkRows));
   }
+  async function* samples(request: SamplesRequest): AsyncGenerator<SampleChunk> {
+    for await (const { ordinals, timesMs, flags, counts } of histograms(request))
+      yield { ordinals, timesMs, flags, startTimesMs: request.withStartTimes ? timesMs : undefined, values: counts };
+  }
   const none = (): never => {
     throw new Error('nobody asks for this');
   };
@@ -57,7 +61,7 @@ function scansOf(store: FakeStore, chunkRows = 3): MetricScans {
     changes: async () => ({ series: [], activity: [], nextOffset: store.nextOffset }),
     forget: () => {},
     histograms,
-    samples: none,
+    samples,
     exponentialHistograms: none,
     summaries: none,
     exemplars: none,
@@ -94,6 +98,28 @@ async function readAll(scans: MetricScans, request: SamplesRequest): Promise<Sto
   return read;
 }
 
+/** What a reader of samples makes of an answer: by series and time, of equal times the last. */
+async function readSamples(scans: MetricScans, request: SamplesRequest): Promise<string[]> {
+  const read = new Map<string, string>();
+  for await (const { ordinals, timesMs, values, startTimesMs } of scans.samples(request)) {
+    for (const [row, ordinal] of ordinals.entries()) {
+      if (!request.ordinals.includes(ordinal)) continue;
+      assert.equal(startTimesMs?.[row], request.withStartTimes ? timesMs[row] : startTimesMs?.[row]);
+      read.set(`${ordinal} ${timesMs[row]}`, `${ordinal} ${timesMs[row]} ${values[row]}`);
+    }
+  }
+  return [...read.values()].sort(byText);
+}
+
+function samplesIn(points: readonly StoredPoint[]): string[] {
+  const last = new Map(
+    points.map(({ ordinal, timeMs, offset }) => [`${ordinal} ${timeMs}`, `${ordinal} ${timeMs} ${offset}`]),
+  );
+  return [...last.values()].sort(byText);
+}
+
+const byText = (left: string, right: string): number => (left < right ? -1 : 1);
+
 const signal = new AbortController().signal;
 const NOW_MS = 50;
 
@@ -127,8 +153,14 @@ test('kept points are those of the store, whatever comes and goes between questi
         else if ('removeBeforeMs' in one) store.remove(({ timeMs }) => timeMs >= one.removeBeforeMs);
         else {
           await scans.changes(signal);
-          const asked = request(one.ordinals.toSorted((left, right) => left - right), one.fromMs, one.fromMs + one.lengthMs);
+          const asked = request(
+            one.ordinals.toSorted((left, right) => left - right),
+            one.fromMs,
+            one.fromMs + one.lengthMs,
+          );
           assert.deepEqual(await readAll(scans, asked), store.select(asked));
+          const samples = { ...asked, withStartTimes: one.lengthMs % 2 === 0 };
+          assert.deepEqual(await readSamples(scans, samples), samplesIn(store.select(asked)));
         }
       }
     }),
@@ -156,6 +188,37 @@ test('a question within what is kept asks the store for nothing, and after more 
       [1n, 2n],
     ],
   );
+});
+
+test('kept samples come as one chunk by series and time', async () => {
+  const store = new FakeStore();
+  const scans = keptScans(store);
+  const times = [30, 10, 20, 10, 40];
+  for (const timeMs of times) store.append([2, 1].map((ordinal) => ({ ordinal, timeMs, buckets: [] })));
+  await scans.changes(signal);
+  const asked = request([1, 2], 0, 45);
+  await readSamples(scans, asked);
+  const columns = async (part: SamplesRequest) => {
+    const read: (readonly (readonly number[])[])[] = [];
+    for await (const { ordinals, timesMs, values } of scans.samples(part))
+      read.push([[...ordinals], [...timesMs], [...values]]);
+    return read;
+  };
+  assert.deepEqual(await columns(asked), [
+    [
+      [1, 1, 1, 1, 2, 2, 2, 2],
+      [10, 20, 30, 40, 10, 20, 30, 40],
+      [3, 2, 0, 4, 3, 2, 0, 4],
+    ],
+  ]);
+  assert.deepEqual(await columns(request([1, 2], 15, 30)), [
+    [
+      [1, 1, 2, 2],
+      [20, 30, 20, 30],
+      [2, 0, 2, 0],
+    ],
+  ]);
+  assert.deepEqual(await columns(request([1, 2], 31, 39)), []);
 });
 
 test('points that came behind the last look at changes wait for the next', async () => {

@@ -26,6 +26,9 @@ export class SampleColumns {
   #waiting: SampleChunk[] = [];
   #waitingPoints = 0;
   #parts: SortedPart[] = [];
+  /** Of the first chunk when it needs no sorting. */
+  #ready: SortedPart | null = null;
+  #readyChunk: SampleChunk | null = null;
 
   /** `runPoints`: how many points a run has at least, but for the last. */
   constructor(slots: PointSlots, options: FloatColumnOptions, runPoints = RUN_POINTS) {
@@ -36,6 +39,21 @@ export class SampleColumns {
 
   /** Takes a chunk over. */
   add(chunk: SampleChunk): void {
+    // Nearly always the only one, then, and its own columns are the series'.
+    if (this.#ready === null && this.#runs.length === 0 && this.#waiting.length === 0) {
+      this.#ready = readyPart(chunk, this.#slots, this.#options);
+      if (this.#ready !== null) {
+        this.#readyChunk = chunk;
+        return;
+      }
+    }
+    this.#ready = null;
+    if (this.#readyChunk !== null) this.#take(this.#readyChunk);
+    this.#readyChunk = null;
+    this.#take(chunk);
+  }
+
+  #take(chunk: SampleChunk): void {
     this.#waiting.push(chunk);
     this.#waitingPoints += chunk.ordinals.length;
     if (this.#waitingPoints >= this.#runPoints) this.#sortWaiting(PARTS);
@@ -43,6 +61,10 @@ export class SampleColumns {
 
   /** When all are added. */
   finish(): void {
+    if (this.#ready !== null) {
+      this.#parts = [this.#ready];
+      return;
+    }
     if (this.#runs.length === 0) {
       this.#sortWaiting(1);
       this.#parts = this.#runs.pop()!;
@@ -114,6 +136,21 @@ interface SlotRange {
   readonly firstSlot: number;
   readonly endSlot: number;
   readonly withStartTimes: boolean;
+}
+
+/** A chunk whose points lie by slot already and have nothing beside times and values; null for another. */
+function readyPart(chunk: SampleChunk, slots: PointSlots, { withStartTimes }: FloatColumnOptions): SortedPart | null {
+  const { ordinals, timesMs, values, flags } = chunk;
+  if (withStartTimes) return null;
+  for (let row = 0; row < ordinals.length; row++) {
+    if (flags[row]! !== 0 || (row > 0 && ordinals[row]! < ordinals[row - 1]!)) return null;
+  }
+  const offsets = new Uint32Array(slots.count + 1);
+  countPoints(ordinals, slots, offsets, 0);
+  for (let at = 1; at < offsets.length; at++) offsets[at]! += offsets[at - 1]!;
+  return offsets.at(-1) === ordinals.length
+    ? { firstSlot: 0, offsets, timesMs, values, startTimesMs: undefined }
+    : null;
 }
 
 /** Counting sort: points of a series keep their order. */

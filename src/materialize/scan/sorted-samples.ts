@@ -1,0 +1,173 @@
+import type { KeptPiece, KeptRange } from './kept-points.ts';
+import type { SampleChunk } from './types.ts';
+
+/**
+ * Samples in the order of their series and of time, so that readers need not sort them each time. Of samples of a series at one millisecond only the last that was
+ * stored is left.
+ */
+export class SortedSamples implements KeptPiece<SampleChunk> {
+  readonly bytes: number;
+  readonly chunk: SampleChunk;
+  /** Where the samples of each series begin, and the end. */
+  readonly #offsets: Uint32Array;
+  readonly #firstMs: number;
+  readonly #lastMs: number;
+
+  /** From chunks in the order in which they were stored; of the series with these ordinals, ascending, alone. */
+  constructor(chunks: readonly SampleChunk[], ordinals: Uint32Array) {
+    const places = placesOf(ordinals);
+    const counted = countRows(chunks, places, ordinals.length);
+    const sorted = distribute(chunks, places, counted);
+    const { chunk, offsets } = arrange(sorted, counted);
+    this.chunk = chunk;
+    this.#offsets = offsets;
+    this.#firstMs = chunk.timesMs.reduce((first, timeMs) => Math.min(first, timeMs), Number.POSITIVE_INFINITY);
+    this.#lastMs = chunk.timesMs.reduce((last, timeMs) => Math.max(last, timeMs), Number.NEGATIVE_INFINITY);
+    this.bytes =
+      offsets.byteLength +
+      Object.values(chunk).reduce(
+        (sum: number, column: Float64Array | undefined) => sum + (column?.byteLength ?? 0),
+        0,
+      );
+  }
+
+  *within(range: KeptRange): Generator<SampleChunk> {
+    if (this.#firstMs > range.untilMs || this.#lastMs < range.fromMs) return;
+    if (this.#firstMs >= range.fromMs && this.#lastMs <= range.untilMs) {
+      yield this.chunk;
+      return;
+    }
+    const offsets = this.#offsets;
+    const { timesMs } = this.chunk;
+    const rows: (readonly [from: number, until: number])[] = [];
+    let count = 0;
+    for (let slot = 0; slot + 1 < offsets.length; slot++) {
+      const from = firstAtLeast(timesMs, offsets[slot]!, offsets[slot + 1]!, range.fromMs);
+      const until = firstAtLeast(timesMs, from, offsets[slot + 1]!, nextUp(range.untilMs));
+      if (from < until) rows.push([from, until]);
+      count += until - from;
+    }
+    if (count === 0) return;
+    const part = emptyChunk(count, this.chunk.startTimesMs !== undefined);
+    let at = 0;
+    for (const [from, until] of rows) {
+      copyRows(this.chunk, from, until, part, at);
+      at += until - from;
+    }
+    yield part;
+  }
+}
+
+/** The least number above. Times are whole milliseconds, or infinite. */
+function nextUp(timeMs: number): number {
+  return Math.floor(timeMs) + 1;
+}
+
+/** By ordinal: its slot and one, 0 for others. */
+function placesOf(ordinals: Uint32Array): Uint32Array {
+  const places = new Uint32Array(ordinals.length === 0 ? 0 : ordinals.at(-1)! + 1);
+  for (let slot = 0; slot < ordinals.length; slot++) places[ordinals[slot]!] = slot + 1;
+  return places;
+}
+
+function countRows(chunks: readonly SampleChunk[], places: Uint32Array, slots: number): Uint32Array {
+  const offsets = new Uint32Array(slots + 1);
+  for (const { ordinals } of chunks) {
+    for (let row = 0; row < ordinals.length; row++) {
+      const ordinal = ordinals[row]!;
+      const place = ordinal < places.length ? places[ordinal]! : 0;
+      if (place > 0) offsets[place]!++;
+    }
+  }
+  for (let slot = 1; slot <= slots; slot++) offsets[slot]! += offsets[slot - 1]!;
+  return offsets;
+}
+
+/** By series; those of a series in the order in which they came. */
+function distribute(chunks: readonly SampleChunk[], places: Uint32Array, offsets: Uint32Array): SampleChunk {
+  const next = offsets.slice(0, -1);
+  const sorted = emptyChunk(
+    offsets.at(-1)!,
+    chunks.some(({ startTimesMs }) => startTimesMs !== undefined),
+  );
+  for (const chunk of chunks) {
+    const { ordinals, timesMs, flags, values, startTimesMs } = chunk;
+    for (let row = 0; row < ordinals.length; row++) {
+      const ordinal = ordinals[row]!;
+      const place = ordinal < places.length ? places[ordinal]! : 0;
+      if (place === 0) continue;
+      const at = next[place - 1]!++;
+      sorted.ordinals[at] = ordinal;
+      sorted.timesMs[at] = timesMs[row]!;
+      sorted.flags[at] = flags[row]!;
+      sorted.values[at] = values[row]!;
+      if (startTimesMs !== undefined) sorted.startTimesMs![at] = startTimesMs[row]!;
+    }
+  }
+  return sorted;
+}
+
+/** Sorts the few series by time that do not come so. */
+function arrange(
+  sorted: SampleChunk,
+  offsets: Uint32Array,
+): { readonly chunk: SampleChunk; readonly offsets: Uint32Array } {
+  const { timesMs } = sorted;
+  const isRising = (from: number, until: number): boolean => {
+    for (let at = from + 1; at < until; at++) if (timesMs[at - 1]! >= timesMs[at]!) return false;
+    return true;
+  };
+  const unordered: number[] = [];
+  for (let slot = 0; slot + 1 < offsets.length; slot++) {
+    if (!isRising(offsets[slot]!, offsets[slot + 1]!)) unordered.push(slot);
+  }
+  if (unordered.length === 0) return { chunk: sorted, offsets };
+  const orders = new Map(unordered.map((slot) => [slot, timeOrder(timesMs, offsets[slot]!, offsets[slot + 1]!)]));
+  const left = new Uint32Array(offsets.length);
+  for (let slot = 0; slot + 1 < offsets.length; slot++) {
+    left[slot + 1] = left[slot]! + (orders.get(slot)?.length ?? offsets[slot + 1]! - offsets[slot]!);
+  }
+  const chunk = emptyChunk(left.at(-1)!, sorted.startTimesMs !== undefined);
+  for (let slot = 0; slot + 1 < offsets.length; slot++) {
+    const order = orders.get(slot);
+    if (order === undefined) copyRows(sorted, offsets[slot]!, offsets[slot + 1]!, chunk, left[slot]!);
+    else order.forEach((row, at) => copyRows(sorted, row, row + 1, chunk, left[slot]! + at));
+  }
+  return { chunk, offsets: left };
+}
+
+/** Rows by time, of equal times the last. */
+function timeOrder(timesMs: Float64Array, from: number, until: number): number[] {
+  const rows = Array.from({ length: until - from }, (_, at) => from + at);
+  rows.sort((left, right) => timesMs[left]! - timesMs[right]! || left - right);
+  return rows.filter((row, at) => at + 1 === rows.length || timesMs[row] !== timesMs[rows[at + 1]!]);
+}
+
+function emptyChunk(rows: number, withStartTimes: boolean): SampleChunk {
+  return {
+    ordinals: new Uint32Array(rows),
+    timesMs: new Float64Array(rows),
+    startTimesMs: withStartTimes ? new Float64Array(rows) : undefined,
+    flags: new Uint32Array(rows),
+    values: new Float64Array(rows),
+  };
+}
+
+function copyRows(from: SampleChunk, first: number, end: number, to: SampleChunk, at: number): void {
+  to.ordinals.set(from.ordinals.subarray(first, end), at);
+  to.timesMs.set(from.timesMs.subarray(first, end), at);
+  to.flags.set(from.flags.subarray(first, end), at);
+  to.values.set(from.values.subarray(first, end), at);
+  if (from.startTimesMs !== undefined) to.startTimesMs!.set(from.startTimesMs.subarray(first, end), at);
+}
+
+function firstAtLeast(timesMs: Float64Array, from: number, until: number, timeMs: number): number {
+  let low = from;
+  let high = until;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (timesMs[middle]! < timeMs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
