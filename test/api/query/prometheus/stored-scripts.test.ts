@@ -30,7 +30,7 @@ test('Our script of what storage has to keep passes over storage', async () => {
   assert.deepEqual(await runScript(STORED, source), { passed, failures: [], unsayable: [] });
 });
 
-for (const name of ['start_timestamps.test', 'literals.test']) {
+for (const name of ['start_timestamps.test', 'operators.test']) {
   test(`${name} passes over storage, behind other scripts`, { skip }, async () => {
     const path = shared!.find((each) => basename(each) === name)!;
     const { passed, ...others } = await runScript(readFileSync(path, 'utf8'), source);
