@@ -375,6 +375,8 @@ export const LIMITS = {
   promqlDepthMax: 500,
   /** Values of one series in the notation of unit tests, where a few characters repeat one a million times. */
   promqlSeriesValuesMax: 1_000_000,
+  /** Characters of a label that an expression makes: nobody reads longer ones, and V8 ends the process when it has no room for a large string. */
+  promqlLabelLengthMax: 65_536,
   /** Time for which an evaluation of PromQL keeps its thread, between chunks of work: others wait no longer for theirs, and an abort is seen. */
   promqlSliceMs: 20,
   /** Requests of the Prometheus API that are worked on at a time: what Prometheus itself allows. */

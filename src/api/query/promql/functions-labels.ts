@@ -1,10 +1,11 @@
 import { RE2JS } from 're2js';
+import { LIMITS } from '../../../base/index.ts';
 import { expandTemplate } from './expand-template.ts';
 import { type InstantCall, type InstantFunction, stringArgument } from './instant-function.ts';
 import { isLabelName } from './label-names.ts';
 import type { Labels } from './labels.ts';
 import type { Matrix } from './matrix.ts';
-import { PromqlEvaluationError } from './promql-errors.ts';
+import { PromqlEvaluationError, tooLongLabel } from './promql-errors.ts';
 import { joinEqualRows } from './rows.ts';
 
 /** Functions that change labels and look at no value. */
@@ -26,7 +27,10 @@ async function replaceLabel({ context, expression, steps }: InstantCall): Promis
   const input = await context.evaluate(context, expression.arguments[0]!, steps);
   return relabel(input, target, steps.count, (labels) => {
     const matcher = regex.matcher(labels.get(source));
-    return matcher.matches() ? labels.with(target, expandTemplate(template, matcher)) : undefined;
+    if (!matcher.matches()) return undefined;
+    const value = expandTemplate(template, matcher, LIMITS.promqlLabelLengthMax);
+    if (value === undefined) throw tooLongLabel(target);
+    return labels.with(target, value);
   });
 }
 
@@ -48,9 +52,12 @@ async function joinLabels({ context, expression, steps }: InstantCall): Promise<
   if (!isLabelName(target))
     throw new PromqlEvaluationError(`invalid destination label name in label_join(): ${target}`);
   const input = await context.evaluate(context, expression.arguments[0]!, steps);
-  return relabel(input, target, steps.count, (labels) =>
-    labels.with(target, sources.map((source) => labels.get(source)).join(separator)),
-  );
+  return relabel(input, target, steps.count, (labels) => {
+    const values = sources.map((source) => labels.get(source));
+    const length = values.reduce((sum, value) => sum + value.length + separator.length, -separator.length);
+    if (length > LIMITS.promqlLabelLengthMax) throw tooLongLabel(target);
+    return labels.with(target, values.join(separator));
+  });
 }
 
 /** A name that is set anew stays, whatever was to become of the old one. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { LIMITS } from '../../../../src/base/index.ts';
 import { linesOf, query, samplesOf } from '../../../helpers/promql-samples.ts';
 
 const nodes = samplesOf(
@@ -31,6 +32,24 @@ test('labels join with a separator, and a name may be one of them', async () => 
   assert.deepEqual(await lines('label_join(node{instance="1"}, "__name__", "/", "job", "name")'), [
     'a/node10{instance="1",job="a",name="node10"} 1',
   ]);
+});
+
+test('labels grow no longer than is good for their thread', async () => {
+  let doubled = 'node';
+  for (let round = 0; round < 40; round++) doubled = `label_replace(${doubled}, "name", "$1$1", "name", "(.*)")`;
+  const long = JSON.stringify('x'.repeat(LIMITS.promqlLabelLengthMax));
+  const refused = [
+    doubled,
+    `label_replace(node, "name", "\${1}${long.slice(1)}, "name", "(.*)")`,
+    `label_join(node, "kind", ${long}, "name", "job")`,
+  ];
+  for (const text of refused) {
+    await assert.rejects(lines(text), {
+      code: 'TREASURY_QUERY_LIMIT',
+      message: /^Cannot make label "\w+": its value is longer than 65536 characters$/,
+    });
+  }
+  assert.equal((await lines(`label_replace(node, "kind", ${long}, "name", "node2")`)).length, 2);
 });
 
 test('numbers in labels sort as numbers', async () => {
