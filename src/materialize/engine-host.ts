@@ -108,10 +108,8 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
         tellChanges();
         users?.advanced();
       },
-      onNewVersions() {
-        changes.removed();
-        users?.viewsChanged();
-      },
+      onNewVersions: () => users?.viewsChanged(),
+      onReplaced: () => changes.removed(),
       logger,
       clock: systemClock,
     });

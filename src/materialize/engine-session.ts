@@ -96,6 +96,7 @@ export interface SessionOptions {
   readonly onProgress?: () => void;
   /** As `TracksOptions` has it. */
   readonly onNewVersions?: () => void;
+  readonly onReplaced?: () => void;
   readonly logger: Logger;
   readonly clock: Clock;
 }

@@ -57,6 +57,8 @@ export interface TracksOptions
   readonly applyViews: () => Promise<void>;
   /** After a switch to other versions, of which views may have other columns. */
   readonly onNewVersions?: () => void;
+  /** When other tables have taken the place of those that were read, be they of a new version or of the same. */
+  readonly onReplaced?: () => void;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -264,6 +266,7 @@ export async function openTracks(options: TracksOptions): Promise<Tracks> {
     });
     const names = checkpoints.map(({ definition }) => `${definition.name} v${definition.version}`);
     logger.info('New projection versions serve', { projections: names, offset, dropped });
+    options.onReplaced?.();
     if (checkpoints.some(({ state }) => state !== 'rebuilding')) options.onNewVersions?.();
   }
 
