@@ -417,6 +417,8 @@ export const LIMITS = {
   /** The longest time limit that may be set: Node's timers end at 24 days. */
   prometheusTimeoutMaxMs: 24 * 60 * 60_000,
   prometheusSamplesMax: 50_000_000,
+  /** Memory of all PromQL queries that are evaluated at a time: one that holds all the samples it may, at 24 bytes, and some beside it. Others wait for theirs. */
+  prometheusMemoryBytesMax: 1536 * MIB,
   prometheusLookbackMs: 300_000,
   /** Most entries of each list of `status/tsdb`. */
   prometheusCardinalityMax: 10_000,

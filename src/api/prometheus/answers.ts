@@ -4,6 +4,7 @@ import { childrenOf } from '../query/promql/tree.ts';
 import type { Expression, LabelMatcher } from '../query/promql/ast.ts';
 import { expressionJson } from '../query/promql/ast-json.ts';
 import { evaluate } from '../query/promql/evaluate.ts';
+import type { MemoryBudget } from '../query/promql/memory-budget.ts';
 import { typeOf } from '../query/promql/expression-types.ts';
 import { matchAnything, parseMetricSelector } from '../query/promql/parse-metric-selector.ts';
 import { parseExpression } from '../query/promql/parser.ts';
@@ -24,6 +25,8 @@ export interface AnswerContext {
   readonly lacking: () => string | null;
   readonly settings: PrometheusSettings;
   readonly signal: AbortSignal;
+  /** Of all evaluations. */
+  readonly memory: MemoryBudget;
   /** When the request came and when work on it began, by `performance.now()`. */
   readonly arrivedMs: number;
   readonly begunMs: number;
@@ -119,7 +122,7 @@ function rejected(error: unknown, parameter: string): unknown {
 }
 
 async function writeQuery(output: JsonOutput, request: QueryRequest, context: AnswerContext): Promise<void> {
-  const { view, settings, signal, arrivedMs, begunMs } = context;
+  const { view, settings, signal, memory, arrivedMs, begunMs } = context;
   const { query, startMs, endMs, stepMs, limit, stats } = request;
   const expression = parse(query, context);
   if (stepMs > 0) checkRangeType(expression);
@@ -135,6 +138,7 @@ async function writeQuery(output: JsonOutput, request: QueryRequest, context: An
       endMs,
       stepMs,
       settings: { ...settings.evaluation, typeAndUnitLabels, lookbackMs },
+      memory,
     },
     view,
     signal,

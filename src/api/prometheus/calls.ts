@@ -2,6 +2,7 @@
 import { performance } from 'node:perf_hooks';
 import { LIMITS } from '../../base/index.ts';
 import type { MetricsView } from '../query/prometheus/metrics-view.ts';
+import { MemoryBudget } from '../query/promql/memory-budget.ts';
 import { writeAnswer } from './answers.ts';
 import { failureOf, RequestFailure } from './failure.ts';
 import { JsonOutput } from './json-output.ts';
@@ -41,6 +42,7 @@ export function createCalls({ view, lacking, settings, limits, onLoad, post }: C
   const calls = new Map<number, Call>();
   const places = createPlaces({ ...limits, onLoad });
   const outflow = createOutflow(limits);
+  const memory = new MemoryBudget(LIMITS.prometheusMemoryBytesMax);
 
   function fail(id: number, error: unknown): void {
     if (!calls.delete(id)) return;
@@ -69,7 +71,7 @@ export function createCalls({ view, lacking, settings, limits, onLoad, post }: C
     });
     const found = (bytes: number) => beginWriting(id, call, bytes);
     try {
-      await writeAnswer(output, request, { view, lacking, settings, signal, arrivedMs, begunMs, found });
+      await writeAnswer(output, request, { view, lacking, settings, signal, memory, arrivedMs, begunMs, found });
       await output.flush();
       if (calls.delete(id)) post({ type: 'end', id });
     } catch (error) {

@@ -62,12 +62,8 @@ interface GroupRead {
   readonly signal: AbortSignal;
 }
 
-async function readGroup(
-  scans: MetricScans,
-  index: StoredIndex,
-  { group, selection, signal }: GroupRead,
-  give: Give,
-): Promise<void> {
+async function readGroup(scans: MetricScans, index: StoredIndex, read: GroupRead, give: Give): Promise<void> {
+  const { group, selection, signal } = read;
   const { isDelta, series } = group;
   const { fromMs, untilMs, withStartTimes } = selection;
   const slots = new PointSlots(series.map(({ entry }) => entry.ordinal));
@@ -80,7 +76,7 @@ async function readGroup(
     signal,
   };
   const options: FloatColumnOptions = { isDelta, fromMs, withStartTimes };
-  const limit = new PointLimit(selection.samplesMax);
+  const limit = new ReadLimit(read, slots);
   switch (group.scan) {
     case 'samples':
       return giveSamples(await readSamples(scans.samples(request), slots, options, limit), slots, series, give);
@@ -107,31 +103,62 @@ async function readGroup(
   }
 }
 
-/** The points of one scan against what a query may hold. */
-class PointLimit {
-  readonly #pointsMax: number;
-  #points = 0;
+/** What one scan reads against what a query, and what all of them, may hold. */
+class ReadLimit {
+  readonly #selection: Selection;
+  readonly #signal: AbortSignal;
+  /** Series that are made of each stored one. */
+  readonly #seriesEach: number;
+  readonly #isNative: boolean;
+  #samples = 0;
 
-  constructor(pointsMax: number) {
-    this.#pointsMax = pointsMax;
+  constructor({ selection, group, signal }: GroupRead, slots: PointSlots) {
+    this.#selection = selection;
+    this.#signal = signal;
+    this.#seriesEach = group.series.length / Math.max(1, slots.count);
+    this.#isNative = group.series.some(({ entry }) => entry.part === 'native');
+  }
+
+  /** Numbers are sorted into columns. */
+  async takeSamples({ ordinals }: SampleChunk): Promise<void> {
+    this.#count(ordinals.length);
+    await this.#selection.memory?.read(SAMPLE_BYTES * ordinals.length, this.#signal);
+  }
+
+  /** Of others chunks stay, and series are made beside them. */
+  async takePoints(chunk: PointColumns): Promise<void> {
+    const points = chunk.ordinals.length;
+    const columns = Object.values(chunk) as (Float64Array | undefined)[];
+    const chunkBytes = columns.reduce((bytes, column) => bytes + (column?.byteLength ?? 0), 0);
+    this.#count(points * this.#seriesEach);
+    const seriesBytes = this.#isNative ? HISTOGRAM_BYTES : NUMBER_BYTES * this.#seriesEach;
+    await this.#selection.memory?.read(chunkBytes + (PLACE_BYTES + seriesBytes) * points, this.#signal);
   }
 
   /** Throws as soon as there are too many. */
-  take(points: number): void {
-    this.#points += points;
-    if (this.#points > this.#pointsMax) throw tooManySamples();
+  #count(samples: number): void {
+    this.#samples += samples;
+    if (this.#samples > this.#selection.samplesMax) throw tooManySamples();
   }
 }
+
+/** Time and value, and half of that again: a part of the samples is held twice while runs are joined, and some wait unsorted. */
+const SAMPLE_BYTES = 24;
+/** Time and place of a point in a table of points. */
+const PLACE_BYTES = 14;
+const NUMBER_BYTES = 8;
+/** Objects of a native histogram; its buckets lie in the chunk. */
+const HISTOGRAM_BYTES = 400;
 
 async function readSamples(
   scan: AsyncIterable<SampleChunk>,
   slots: PointSlots,
   options: FloatColumnOptions,
-  limit: PointLimit,
+  limit: ReadLimit,
 ): Promise<SampleColumns> {
   const columns = new SampleColumns(slots, options);
   for await (const chunk of scan) {
-    limit.take(chunk.ordinals.length);
+    await limit.takeSamples(chunk);
     columns.add(chunk);
   }
   columns.finish();
@@ -141,11 +168,11 @@ async function readSamples(
 async function readPoints<Chunk extends PointColumns>(
   scan: AsyncIterable<Chunk>,
   slots: PointSlots,
-  limit: PointLimit,
+  limit: ReadLimit,
 ): Promise<PointTable<Chunk>> {
   const chunks: Chunk[] = [];
   for await (const chunk of scan) {
-    limit.take(chunk.ordinals.length);
+    await limit.takePoints(chunk);
     chunks.push(chunk);
   }
   return new PointTable(chunks, slots);

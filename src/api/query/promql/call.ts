@@ -10,7 +10,7 @@ import type { Steps } from './steps.ts';
 export async function call(context: EvaluationContext, expression: CallExpression, steps: Steps): Promise<Matrix> {
   const heldBefore = context.samplesHeld;
   if (!expression.arguments.some(isRange)) return callInstant(context, expression, steps, heldBefore);
-  const result = await callRange(context, expression, steps);
+  const result = await context.reading(() => callRange(context, expression, steps));
   context.holdOnly(heldBefore, result.samples());
   return result;
 }

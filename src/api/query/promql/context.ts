@@ -4,6 +4,7 @@ import type { Expression, VectorSelector } from './ast.ts';
 import type { EvaluationRequest, EvaluationSettings } from './evaluation.ts';
 import type { Labels } from './labels.ts';
 import { Matrix } from './matrix.ts';
+import type { MemoryLease } from './memory-budget.ts';
 import { tooManySamples } from './promql-errors.ts';
 import type { SampleSource, SelectedSeries, Selection } from './source.ts';
 import { statisticsOf } from './statistics-selectors.ts';
@@ -14,6 +15,9 @@ export const METADATA_LABELS: ReadonlySet<string> = new Set(['__name__', '__type
 
 /** How many cells may be held for each sample that may be: most cells of most series hold one. */
 const CELLS_A_SAMPLE = 2;
+
+/** A number and its kind, for each of those cells. */
+const HELD_SAMPLE_BYTES = 9 * CELLS_A_SAMPLE;
 
 /** What all parts of one evaluation share: settings, annotations, the count of samples held, and the turns given to others. */
 export class EvaluationContext {
@@ -27,6 +31,7 @@ export class EvaluationContext {
   /** Evaluates a part of the expression; set by the evaluator, so that files of functions need not import it. */
   readonly evaluate: Evaluate;
   readonly #source: SampleSource;
+  readonly #memory: MemoryLease | undefined;
   #samplesHeld = 0;
   #samplesPeak = 0;
   #samplesTotal = 0;
@@ -39,6 +44,7 @@ export class EvaluationContext {
     invariant: ReadonlySet<Expression>;
     statistics: ReadonlySet<VectorSelector>;
     evaluate: Evaluate;
+    memory?: MemoryLease | undefined;
   }) {
     this.settings = options.request.settings;
     this.text = options.request.text;
@@ -47,6 +53,7 @@ export class EvaluationContext {
     this.#statistics = options.statistics;
     this.evaluate = options.evaluate;
     this.#source = options.source;
+    this.#memory = options.memory;
   }
 
   get samplesPeak(): number {
@@ -67,6 +74,15 @@ export class EvaluationContext {
     this.#samplesHeld += samples;
     this.#samplesPeak = Math.max(this.#samplesPeak, this.#samplesHeld);
     if (this.#samplesHeld > this.settings.samplesMax) throw tooManySamples();
+    this.#memory?.holdCells(HELD_SAMPLE_BYTES * this.#samplesHeld);
+  }
+
+  /** Does work with series that `select` gives and that nobody looks at behind it. */
+  async reading<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#memory?.readBytes ?? 0;
+    const result = await work();
+    this.#memory?.forgetRead(before);
+    return result;
   }
 
   /**
@@ -108,8 +124,9 @@ export class EvaluationContext {
     return this.#statistics.has(selector) ? series.map(statisticsOf) : series;
   }
 
-  select(selection: Omit<Selection, 'samplesMax'>): Promise<SelectedSeries[]> {
-    return this.#source.select({ ...selection, samplesMax: this.settings.samplesMax }, this.signal);
+  select(selection: Omit<Selection, 'samplesMax' | 'memory'>): Promise<SelectedSeries[]> {
+    const { samplesMax } = this.settings;
+    return this.#source.select({ ...selection, samplesMax, memory: this.#memory }, this.signal);
   }
 
   /** Between chunks of work: lets others have the thread when it has been kept for long, and ends what was aborted. */

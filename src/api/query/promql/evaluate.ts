@@ -5,6 +5,7 @@ import type { Evaluation, EvaluationRequest, PromValue } from './evaluation.ts';
 import { evaluateExpression } from './evaluator.ts';
 import { typeOf } from './expression-types.ts';
 import type { Matrix } from './matrix.ts';
+import type { MemoryLease } from './memory-budget.ts';
 import { prepare } from './prepare.ts';
 import { PromqlEvaluationError } from './promql-errors.ts';
 import { evaluateInner, type RangeSeries, seriesOf } from './range-vector.ts';
@@ -22,6 +23,19 @@ export async function evaluate(
   source: SampleSource,
   signal: AbortSignal,
 ): Promise<Evaluation> {
+  const memory = request.memory?.open();
+  try {
+    return await evaluateWith(request, source, { signal, memory });
+  } finally {
+    memory?.close();
+  }
+}
+
+async function evaluateWith(
+  request: EvaluationRequest,
+  source: SampleSource,
+  { signal, memory }: { signal: AbortSignal; memory: MemoryLease | undefined },
+): Promise<Evaluation> {
   const { expression, invariant, statistics } = prepare(request.expression, request);
   const context = new EvaluationContext({
     request,
@@ -30,6 +44,7 @@ export async function evaluate(
     invariant,
     statistics,
     evaluate: evaluateExpression,
+    memory,
   });
   const steps = stepsBetween(request.startMs, request.endMs, request.stepMs === 0 ? 1 : request.stepMs);
   const value = await valueOf(context, expression, { request, steps });

@@ -1,6 +1,7 @@
 import type { Expression } from './ast.ts';
 import type { FloatHistogram } from './histogram.ts';
 import type { Labels } from './labels.ts';
+import type { MemoryBudget } from './memory-budget.ts';
 import type { FloatColumn, HistogramColumn } from './source.ts';
 
 /** What is evaluated, and over which times. All times are Unix milliseconds. */
@@ -15,6 +16,8 @@ export interface EvaluationRequest {
   /** 0 for an instant query, whose answer keeps the expression's own type; a range query always gives a matrix. */
   readonly stepMs: number;
   readonly settings: EvaluationSettings;
+  /** What all evaluations together may hold in memory, beside the limit that each has of its own; undefined: anything. */
+  readonly memory?: MemoryBudget | undefined;
 }
 
 export interface EvaluationSettings {

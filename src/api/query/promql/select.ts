@@ -35,12 +35,14 @@ export async function selectInstant(
 ): Promise<Matrix> {
   const times = lookTimes(selector, steps);
   const { lookbackMs } = context.settings;
-  const series = await context.selectFor(selector, {
-    fromMs: times.firstMs - lookbackMs + 1,
-    untilMs: times.lastMs,
-    withStartTimes: part === 'start-time',
+  return context.reading(async () => {
+    const series = await context.selectFor(selector, {
+      fromMs: times.firstMs - lookbackMs + 1,
+      untilMs: times.lastMs,
+      withStartTimes: part === 'start-time',
+    });
+    return lookAt(context, series, { times, steps, part });
   });
-  return lookAt(context, series, { times, steps, part });
 }
 
 /** The same over series at hand. Rows without samples are left out. */

@@ -44,7 +44,9 @@ function parse(pattern: string): Pieces[] | undefined {
       alternatives.push(current);
     } else if (character === '.') {
       const repeat = pattern[++at];
-      if (repeat !== '*' && repeat !== '+') return undefined;
+      // Characters are counted in halves here, so that a gap behind a gap could begin amid one.
+      const isBehindGap = current.texts.length > 1 && current.texts.at(-1) === '';
+      if ((repeat !== '*' && repeat !== '+') || isBehindGap) return undefined;
       current.gaps.push(repeat === '+' ? 1 : 0);
       current.texts.push('');
     } else if (character === '\\') {

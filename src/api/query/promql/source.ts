@@ -1,6 +1,7 @@
 import type { LabelMatcher } from './ast.ts';
 import type { FloatHistogram } from './histogram.ts';
 import type { Labels } from './labels.ts';
+import type { MemoryLease } from './memory-budget.ts';
 
 /**
  * Where an evaluation gets its samples: the one seam between PromQL and storage. Stored telemetry implements it, and so do series in memory for the
@@ -23,6 +24,8 @@ export interface Selection {
   readonly samplesMax: number;
   /** Start times of counters are wanted: `startTimesMs` is filled where the storage knows them. */
   readonly withStartTimes: boolean;
+  /** Told of what is read before it takes memory; undefined: nobody counts. */
+  readonly memory?: MemoryLease | undefined;
 }
 
 /**
