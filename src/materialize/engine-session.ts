@@ -220,8 +220,11 @@ async function openMigrated(options: SessionOptions, again = false): Promise<Ses
     return store;
   } catch (error) {
     await store.close().catch(() => {});
-    const isForeign = error instanceof TreasuryError && error.code === 'TREASURY_MIGRATION';
-    if (again || (!isForeign && storeFailure(error) !== 'corrupt')) throw error;
+    const failure = storeFailure(error);
+    // A step that the machine has no room for says nothing about the tables.
+    const isMachine = failure === 'unavailable' || failure === 'memory';
+    const isForeign = error instanceof TreasuryError && error.code === 'TREASURY_MIGRATION' && !isMachine;
+    if (again || (!isForeign && failure !== 'corrupt')) throw error;
     const movedTo = await moveTablesAside(tablesDirectory, isForeign ? 'newer' : 'broken');
     const what = isForeign ? 'are of another release' : 'are damaged';
     logger.warn(`Tables ${what}, building them anew from the log`, { reason: errorMessage(error), movedTo });

@@ -170,6 +170,28 @@ test('table retention lets a resource, scope or series come back after its row i
   assert.deepEqual(await brokenReferences(tables), NOTHING_BROKEN);
 });
 
+test('a series whose number has gone with its points comes back after a restart, beside one that got the number', async (t) => {
+  const file = newFile();
+  const tables = await openRetainedTables(file, { ageMs: AGE_MS });
+  const samples = (name: string, time: bigint) => namedSamples('a', [{ name, time }]);
+  await tables.commit([entry(1, START, samples('x', START))]);
+  tables.now = START + 2n * HOUR;
+  await tables.retain();
+  assert.deepEqual(await counts(tables, 'series_v1', 'series_numbers_v1'), [0, 0]);
+  await tables.close();
+  const again = await openTables(t, { nextOffset: 2n, now: START + 2n * HOUR }, file);
+  await again.commit([entry(2, again.now, samples('y', again.now)), entry(3, again.now, samples('x', again.now))]);
+  assert.deepEqual(await visibleNames(again), ['sample x', 'sample y']);
+  assert.deepEqual(await counts(again, 'series_v1', 'series_numbers_v1'), [2, 2]);
+  again.now += 2n * HOUR;
+  await again.commit([entry(4, again.now, samples('y', again.now))]);
+  await again.retain();
+  assert.deepEqual(await counts(again, 'series_v1', 'series_numbers_v1'), [1, 1]);
+  await again.commit([entry(5, again.now, samples('x', again.now))]);
+  assert.deepEqual(await visibleNames(again), ['sample x', 'sample y']);
+  assert.deepEqual(await brokenReferences(again), NOTHING_BROKEN);
+});
+
 test('table retention keeps what a batch refers to that is committed between any two of its slices', async (t) => {
   const tables = await openTables(t, { limits: { retentionScanRowsMax: 1, retentionSliceRowsMax: 1 } });
   const batches = (at: bigint) =>

@@ -1,0 +1,72 @@
+/** What two builds of metrics have in common does not depend on the numbers that their series have. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { makeNextTables } from '../../src/materialize/version-tables.ts';
+import { compareTables } from '../../src/materialize/version-comparison.ts';
+import { METRICS_PROJECTION } from '../../src/materialize/projections/metrics.ts';
+import { nextDefinition } from '../../src/materialize/projection-versions.ts';
+import { openSeriesNumbers } from '../../src/materialize/projections/series-numbers.ts';
+import { openRawTableWriter } from '../../src/materialize/raw-table-writer.ts';
+import type { CanonicalBatch } from '../../src/otap/index.ts';
+import { metricsBatch } from './projections/rows.ts';
+import { openStore } from './projections/store.ts';
+
+const WHOLE = { firstOffset: 0n, kept: null };
+
+test('tables of metrics compare by series, whatever numbers these have', async (t) => {
+  const store = await openStore(t);
+  const database = {
+    ...store,
+    begin: () => store.run('BEGIN'),
+    commit: () => store.run('COMMIT'),
+    rollback: () => store.run('ROLLBACK'),
+  };
+  const batches = [points('a', 'b'), points('b', 'c', 'a')];
+  await store.commit(batches, 1n);
+  // A second number of one series.
+  await store.run(`
+    INSERT INTO store.series_numbers_v1 SELECT 1000, series_id FROM store.series_numbers_v1 WHERE series_number = 1;
+    UPDATE store.samples_v1 SET series_number = 1000, row_shift = row_shift + 999 WHERE series_number = 1 AND entry_offset = 2`);
+  const next = nextDefinition(METRICS_PROJECTION);
+  await makeNextTables(database, METRICS_PROJECTION, { firstOffset: 0n, targetOffset: 3n, logUuid: 'log-1' });
+  const projector = await next.start({
+    run: store.run,
+    rows: store.rows,
+    openWriter: (table) => openRawTableWriter(store.connection, 'store', table),
+    seriesNumbers: await openSeriesNumbers(store),
+  });
+  t.after(() => projector.close());
+  await store.run('BEGIN');
+  const project = (batch: CanonicalBatch, offset: bigint) =>
+    projector.project({ offset, receivedAtUnixNano: 0n }, batch);
+  for (const [at, batch] of batches.entries()) project(batch, BigInt(at + 1));
+  await projector.beforeCommit();
+  await store.run('COMMIT');
+  const compare = async (): Promise<string[]> => {
+    const tables = await compareTables(database, METRICS_PROJECTION, next, WHOLE);
+    return Object.entries(tables).flatMap(([table, { result }]) => (result === 'equal' ? [] : [`${table} ${result}`]));
+  };
+  const [numbers] = await store.rows('SELECT min(series_number) AS least FROM store.series_numbers_v1__next');
+  assert.equal(numbers!['least'], 1001, 'other numbers');
+  assert.deepEqual(await compare(), []);
+  for (const [damage, repair, table] of [
+    ['row_shift = row_shift + 1', 'row_shift = row_shift - 1', 'samples different'],
+    ['int_value = 8', 'int_value = 1', 'samples different'],
+  ] as const) {
+    const one = 'WHERE entry_offset = 1 AND series_number = 1001';
+    await store.run(`UPDATE store.samples_v1__next SET ${damage} ${one}`);
+    assert.deepEqual(await compare(), [table]);
+    await store.run(`UPDATE store.samples_v1__next SET ${repair} ${one}`);
+  }
+  await store.run(`UPDATE store.series_numbers_v1__next SET series_id = series_id + 1 WHERE series_number = 1002`);
+  assert.deepEqual(await compare(), ['series_numbers different', 'samples different', 'exemplars different']);
+});
+
+function points(...series: readonly string[]) {
+  return metricsBatch({
+    univariate_metrics: [{ id: 0, metric_type: 1, name: 'm' }],
+    number_data_points: series.map((_, at) => ({ id: at, parent_id: 0, int_value: 1n })),
+    number_dp_attrs: series.map((name, at) => ({ parent_id: at, key: 'name', type: 1, str: name })),
+    number_dp_exemplars: series.map((_, at) => ({ id: at, parent_id: at, double_value: 1 })),
+  });
+}
