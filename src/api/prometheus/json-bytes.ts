@@ -62,8 +62,8 @@ export function putFloat(bytes: Uint8Array, at: number, value: number): number {
 
 /** Numbers of so few digits that no other number has them: what they were read from is what they are written as. */
 const WHOLE_MAX = 1e15;
-const FRACTION_DIGITS = 6;
-const FRACTION = 10 ** FRACTION_DIGITS;
+const FEW_DIGITS = 6;
+const MORE_DIGITS = 9;
 
 /** A number with few digits; -1 for others. */
 function putShort(bytes: Uint8Array, at: number, value: number): number {
@@ -73,21 +73,32 @@ function putShort(bytes: Uint8Array, at: number, value: number): number {
     bytes[at] = MINUS;
     return putWhole(bytes, at + 1, size);
   }
-  const scaled = Math.round(size * FRACTION);
-  // Zero has a sign, and what is not finite has no digits.
-  if (!(scaled > 0 && scaled < WHOLE_MAX) || scaled / FRACTION !== size) return -1;
+  const end = putFraction(bytes, at, value, FEW_DIGITS);
+  return end === -1 ? putFraction(bytes, at, value, MORE_DIGITS) : end;
+}
+
+/** A number with at most so many digits behind the point; -1 for others. */
+function putFraction(bytes: Uint8Array, at: number, value: number, digitsMax: number): number {
+  const size = Math.abs(value);
+  const unit = digitsMax === FEW_DIGITS ? 1e6 : 1e9;
+  const scaled = Math.round(size * unit);
+  // Zero has a sign, smaller ones an exponent, and what is not finite has no digits.
+  if (!(size >= LEAST_PLAIN && scaled < WHOLE_MAX) || scaled / unit !== size) return -1;
   let end = at;
   if (value < 0) bytes[end++] = MINUS;
-  const whole = Math.floor(scaled / FRACTION);
+  const whole = Math.floor(scaled / unit);
   end = putWhole(bytes, end, whole);
-  let fraction = scaled - whole * FRACTION;
+  let fraction = scaled - whole * unit;
   if (fraction === 0) return end;
-  let digits = FRACTION_DIGITS;
+  let digits = digitsMax;
   for (; fraction % 10 === 0; fraction /= 10) digits--;
   bytes[end] = POINT;
   putDigits(bytes, end + 1, fraction, digits);
   return end + 1 + digits;
 }
+
+/** Numbers below are written with an exponent. */
+const LEAST_PLAIN = 1e-6;
 
 const LOW_DIGITS = 9;
 const LOW = 10 ** LOW_DIGITS;
