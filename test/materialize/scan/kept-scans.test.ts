@@ -256,3 +256,38 @@ test('an answer that was left early is not kept', async () => {
   for await (const chunk of scans.histograms(request([1], 0, 45))) if (chunk.ordinals.length > 0) break;
   assert.equal((await readAll(scans, request([1], 0, 45))).length, 9);
 });
+
+test('an answer that broke off, or during which the tables were replaced, is not kept', async () => {
+  const store = new FakeStore();
+  const inner = scansOf(store);
+  let onFirstChunk: (() => void) | null = null;
+  const see = () => ({ appended: store.appended, removed: store.removed });
+  const scans = createKeptScans(
+    {
+      ...inner,
+      async *histograms(asked) {
+        for await (const chunk of inner.histograms(asked)) {
+          yield chunk;
+          onFirstChunk?.();
+        }
+      },
+    },
+    { see, nowMs: () => NOW_MS },
+  );
+  store.append(Array.from({ length: 9 }, (_, at) => ({ ordinal: 1, timeMs: at, buckets: [at] })));
+  await scans.changes(signal);
+  onFirstChunk = () => {
+    throw new Error('The engine is gone');
+  };
+  await assert.rejects(readAll(scans, request([1], 0, 45)), /The engine is gone/);
+  onFirstChunk = () => {
+    onFirstChunk = null;
+    store.remove(({ timeMs }) => timeMs > 4);
+  };
+  assert.equal((await readAll(scans, request([1], 0, 45))).length, 9);
+  await scans.changes(signal);
+  assert.deepEqual(
+    (await readAll(scans, request([1], 0, 45))).map(({ timeMs }) => timeMs),
+    [5, 6, 7, 8],
+  );
+});
