@@ -411,6 +411,10 @@ export const LIMITS = {
   /** All forms in memory at a time, but for small ones: what is larger than any dashboard's does not add up. */
   prometheusFormsBytesMax: 64 * MIB,
   prometheusSmallFormBytesMax: 64 * KIB,
+  /** Characters of an expression: parsing holds its thread for seconds at a few millions. */
+  prometheusQueryLengthMax: 2_000_000,
+  /** The same of one that is laid out: each of its lines may begin with a thousand spaces. */
+  prometheusLaidOutLengthMax: 100_000,
   /** Parameters of a request: what Go's servers read. */
   prometheusParametersMax: 10_000,
   /** Points of a series in an answer to a range query: Prometheus' own bound. */

@@ -1,5 +1,6 @@
 /** Answers of the thread: a request to its JSON. */
 import { performance } from 'node:perf_hooks';
+import { LIMITS } from '../../base/index.ts';
 import { childrenOf } from '../query/promql/tree.ts';
 import type { Expression, LabelMatcher } from '../query/promql/ast.ts';
 import { expressionJson } from '../query/promql/ast-json.ts';
@@ -44,7 +45,7 @@ export async function writeAnswer(
     case 'query':
       return writeQuery(output, request, context);
     case 'format':
-      return writeData(output, prettify(parse(request.query, context)), context);
+      return writeData(output, prettify(parse(request.query, context, LIMITS.prometheusLaidOutLengthMax)), context);
     case 'parse':
       return writeData(output, expressionJson(parse(request.query, context)), context);
     case 'exemplars':
@@ -107,12 +108,21 @@ function atMost(annotations: readonly string[], kind: string): readonly string[]
   return [...annotations.slice(0, ANNOTATIONS_MAX), `${omitted} more ${kind} annotations omitted`];
 }
 
-function parse(query: string, { settings }: AnswerContext): Expression {
+function parse(
+  query: string,
+  { settings }: AnswerContext,
+  lengthMax: number = LIMITS.prometheusQueryLengthMax,
+): Expression {
+  checkLength(query, 'query', lengthMax);
   try {
     return parseExpression(query, settings.syntax);
   } catch (error) {
     throw rejected(error, 'query');
   }
+}
+
+function checkLength(text: string, parameter: string, lengthMax: number): void {
+  if (text.length > lengthMax) throw invalidParameter(parameter, `it is longer than ${lengthMax} characters`);
 }
 
 /** What a parser says of a parameter. */
@@ -190,6 +200,7 @@ async function writeExemplars(
   context: AnswerContext,
 ): Promise<void> {
   const { view, settings, signal } = context;
+  checkLength(query, 'query', LIMITS.prometheusQueryLengthMax);
   const selectors = selectorsOf(parseExpression(query, settings.syntax));
   const found = selectors.length === 0 ? [] : await view.exemplars({ selectors, fromMs, untilMs, limit: 0 }, signal);
   context.found(listBytes(found.flatMap(({ exemplars }) => exemplars)));
@@ -241,6 +252,7 @@ async function writeSeriesLists(
 
 /** Selectors of `match[]`. `parameter`: what errors name, undefined where upstream names nothing. */
 function readSelectors(texts: readonly string[], parameter: string | undefined): (readonly LabelMatcher[])[] {
+  for (const text of texts) checkLength(text, parameter ?? 'match[]', LIMITS.prometheusQueryLengthMax);
   try {
     const selectors = texts.map(parseMetricSelector);
     if (selectors.some(matchAnything))

@@ -128,6 +128,20 @@ test('large forms share their room, and small ones need none', async (t) => {
   );
 });
 
+test('expressions that would hold up their thread are refused', async () => {
+  const lengths = {
+    '/query': LIMITS.prometheusQueryLengthMax,
+    '/query_exemplars': LIMITS.prometheusQueryLengthMax,
+    '/parse_query': LIMITS.prometheusQueryLengthMax,
+    '/format_query': LIMITS.prometheusLaidOutLengthMax,
+  };
+  for (const [path, length] of Object.entries(lengths)) {
+    assert.equal((await post(base, path, { query: '1'.padEnd(length) })).status, 200);
+    const { status, body } = await post(base, path, { query: '1'.padEnd(length + 1) });
+    assert.deepEqual([status, body.error], [400, `invalid parameter "query": it is longer than ${length} characters`]);
+  }
+});
+
 test('a form of too many parameters is not read', async () => {
   const query = `query=1${'&a'.repeat(LIMITS.prometheusParametersMax)}`;
   assert.equal((await get(base, `/query?${query.slice(0, -2)}`)).status, 200);
