@@ -27,6 +27,16 @@ class KeyMap {
     if (2 * this.#size > this.#numbers.length) this.#grow();
   }
 
+  /** What is left without the numbers from `first` up to but not including `end`. */
+  without(first: number, end: number): KeyMap {
+    const left = new KeyMap();
+    for (const [slot, number] of this.#numbers.entries()) {
+      if (number === 0 || (number >= first && number < end)) continue;
+      left.set(this.#keys[2 * slot]!, this.#keys[2 * slot + 1]!, number);
+    }
+    return left;
+  }
+
   /** Slot of the key, or the free one where it belongs. Keys are hashes, so their low bits spread by themselves. */
   #find(low: number, high: number): number {
     const keys = this.#keys;
@@ -79,6 +89,12 @@ export class KeyNumbers {
       this.#young = new KeyMap();
     }
     this.#young.set(low, high, number);
+  }
+
+  /** Forgets the keys with numbers from `first` up to but not including `end`. */
+  forget(first: number, end: number): void {
+    this.#young = this.#young.without(first, end);
+    this.#old = this.#old.without(first, end);
   }
 
   clear(): void {

@@ -87,14 +87,22 @@ export const METRICS_PROJECTION: ProjectionDefinition = {
       },
     });
     const projector = writer.projector((batch) => shapeMetrics(writer, batch, series));
+    let refilled: (() => void) | null = null;
     return {
       ...projector,
       async beforeCommit() {
         await projector.beforeCommit();
-        if (await numbers.refill(context)) await renewNumbering(context);
+        refilled = await numbers.refill(context);
+        if (refilled !== null) await renewNumbering(context);
+      },
+      afterCommit() {
+        projector.afterCommit();
+        refilled?.();
+        refilled = null;
       },
       afterRollback() {
         projector.afterRollback();
+        refilled = null;
         series.written.clear();
       },
       forget(table, keys) {

@@ -18,20 +18,20 @@ const NUMBER_MAX = 2 ** 32 - 1;
 export class SeriesNumbers {
   readonly #known = new KeyNumbers();
   readonly #limits: NumberLimits;
-  #first = 1;
-  #next = 1;
-  #end = 1;
+  #range: NumberRange;
+  #next: number;
 
   constructor(range: NumberRange, limits: NumberLimits = {}) {
     this.#limits = limits;
-    this.#enter(range);
+    this.#range = range;
+    this.#next = range.first;
   }
 
   /** The number of a series id, given now when the id has none or its number is forgotten. */
   numberOf(low: number, high: number): number {
     const known = this.#known.get(low, high);
     if (known !== 0) return known;
-    assert(this.#next < this.#end, 'Numbers of series must be left: refill() keeps some free');
+    assert(this.#next < this.#range.end, 'Numbers of series must be left: refill() keeps some free');
     const number = this.#next++;
     this.#known.set(low, high, number);
     return number;
@@ -42,13 +42,25 @@ export class SeriesNumbers {
     this.#known.set(low, high, number);
   }
 
-  /** Looks for numbers that no table has any more when few are left. Returns whether numbers may come back that stood for others before. */
-  async refill(database: Pick<Database, 'rows'>): Promise<boolean> {
+  /**
+   * Looks for numbers that no table has any more when few are left, null otherwise. Such a number may have stood for another series before:
+   * readers must know from the open transaction (`renewNumbering`), and what is returned is called once that is committed, to give them.
+   */
+  async refill(database: Pick<Database, 'rows'>): Promise<(() => void) | null> {
     const { spareMin = SPARE_MIN, numberMax } = this.#limits;
-    if (this.#end - this.#next >= spareMin) return false;
+    const before = this.#range;
+    if (before.end - this.#next >= spareMin) return null;
     // What was drawn and is not committed yet shows in no table.
-    this.#enter(await freeRange(database, { first: this.#first, end: this.#next }, numberMax));
-    return true;
+    const range = await freeRange(database, { first: before.first, end: this.#next }, numberMax);
+    // Series whose rows are gone must not come back with numbers that are others' by then.
+    this.#known.forget(range.first, range.end);
+    return () => {
+      // Another loop may have been here first.
+      if (this.#range !== before) return;
+      // Or has drawn more meanwhile: what is left of the numbers before may be among the new ones.
+      const isAmong = this.#next >= range.first && this.#next < range.end;
+      this.#enter(isAmong ? { first: this.#next, end: range.end } : range);
+    };
   }
 
   /** Forgets all numbers and begins with 1: no table has any. */
@@ -57,10 +69,9 @@ export class SeriesNumbers {
     this.#enter({ first: 1, end: (this.#limits.numberMax ?? NUMBER_MAX) + 1 });
   }
 
-  #enter({ first, end }: NumberRange): void {
-    this.#first = first;
-    this.#next = first;
-    this.#end = end;
+  #enter(range: NumberRange): void {
+    this.#range = range;
+    this.#next = range.first;
   }
 }
 

@@ -3,12 +3,18 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { KeyNumbers } from '../../../src/materialize/projections/key-numbers.ts';
+import { METRICS_PROJECTION } from '../../../src/materialize/projections/metrics.ts';
 import { NumberSet } from '../../../src/materialize/projections/number-set.ts';
 import {
   loadNumbers,
   openSeriesNumbers,
+  renewNumbering,
   type SeriesNumbers,
 } from '../../../src/materialize/projections/series-numbers.ts';
+import { openRawTableWriter } from '../../../src/materialize/raw-table-writer.ts';
+import { sweepDimension } from '../../../src/materialize/table-retention-dimensions.ts';
+import { databaseOn } from '../../../src/materialize/writing-connection.ts';
+import { seededRandom } from '../../helpers/random.ts';
 import { metricsBatch } from './rows.ts';
 import { openStore } from './store.ts';
 
@@ -73,14 +79,86 @@ test('numbers that run out are looked for anew, without those that were drawn an
   const store = await openStore(t);
   const numbers = await openSeriesNumbers(store, { numberMax: 100, spareMin: 10 });
   assert.deepEqual(drawn(numbers, 85), range(1, 85));
-  assert.equal(await numbers.refill(store), false);
+  assert.equal(await numbers.refill(store), null);
   assert.deepEqual(drawn(numbers, 7, 1_000), range(86, 92));
   // Of them only these are committed; the first ones have gone with their points.
   await store.run('INSERT INTO store.series_numbers_v1 SELECT n, n FROM range(50, 60) AS all_of(n)');
   await store.run('INSERT INTO store.series_numbers_v1 VALUES (95, 95)');
-  assert.equal(await numbers.refill(store), true);
+  const [enter, late] = [await numbers.refill(store), await numbers.refill(store)];
+  assert.deepEqual(drawn(numbers, 1, 1_500), [93], 'the new ones are given when readers know of them');
+  enter?.();
   // What lies between the numbers drawn is not free, though no table has it.
   assert.deepEqual(drawn(numbers, 3, 2_000), [96, 97, 98]);
+  late?.();
+  assert.deepEqual(drawn(numbers, 1, 3_000), [99], 'another loop looked for the same ones');
+});
+
+test('numbers that come back stand for one series each, also when the series that had them come back', async (t) => {
+  const store = await openStore(t);
+  const { run, rows, connection } = store;
+  const writing = await METRICS_PROJECTION.start({
+    run,
+    rows,
+    openWriter: (table) => openRawTableWriter(connection, 'store', table),
+    seriesNumbers: await openSeriesNumbers(store, { numberMax: 100, spareMin: 12 }),
+  });
+  await renewNumbering(store);
+  t.after(() => writing.close());
+  const random = seededRandom(11);
+  const seen: string[] = [];
+  let known = new Map<number, unknown>();
+  let numbering: unknown = null;
+  let renewals = 0;
+  for (let offset = 0n; offset < 50n; offset++) {
+    const fresh = Array.from({ length: 6 }, () => `s${seen.length}.${random.below(1_000_000)}`);
+    const again = seen.length === 0 ? [] : [1, 2, 3].map(() => seen[random.below(seen.length)]!);
+    const series = [...new Set([...fresh, ...again])];
+    seen.push(...fresh);
+    const facts = { offset, receivedAtUnixNano: 1n };
+    // Each fourth transaction is taken back and comes again.
+    for (let isLast = random.below(4) > 0; ; isLast = true) {
+      await run('BEGIN');
+      writing.project(facts, points(...series));
+      await writing.beforeCommit();
+      await run(isLast ? 'COMMIT' : 'ROLLBACK');
+      if (isLast) break;
+      writing.afterRollback();
+    }
+    writing.afterCommit();
+    assert.deepEqual(
+      (await rows(`SELECT attributes['name'] AS name FROM metrics WHERE entry_offset = ${offset} ORDER BY row`)).map(
+        ({ name }) => name,
+      ),
+      series,
+    );
+    // What readers learned under one numbering holds as long as it does.
+    const [{ id }] = (await rows('SELECT store.series_numbering() AS id')) as [{ id: unknown }];
+    if (id !== numbering) known = new Map();
+    if (id !== numbering) renewals++;
+    numbering = id;
+    for (const { number, key } of await rows(
+      'SELECT series_number AS number, series_id AS key FROM store.series_numbers_v1',
+    )) {
+      assert.equal(known.get(Number(number)) ?? key, key);
+      known.set(Number(number), key);
+    }
+    await run(`DELETE FROM store.samples_v1 WHERE entry_offset + 3 < ${offset}`);
+    for (const dimension of METRICS_PROJECTION.aging!.dimensions.slice(0, 2)) {
+      const slices = { scanRowsMax: 100, keysMax: 100 };
+      const swept = sweepDimension(
+        databaseOn(connection),
+        dimension,
+        { nextOffset: offset + 1n, projector: writing },
+        slices,
+      );
+      for await (const _slice of swept) await Promise.resolve();
+    }
+    const [{ twice }] = (await rows(
+      'SELECT count(*) - count(DISTINCT series_number) AS twice FROM store.series_numbers_v1',
+    )) as [{ twice: bigint }];
+    assert.equal(twice, 0n);
+  }
+  assert.ok(renewals > 2, `numbers came back only ${renewals} times`);
 });
 
 test('numbers of a table are taken over in slices, of too many the newest', async (t) => {
