@@ -137,9 +137,10 @@ export class StoredIndex {
   }
 
   #addEntry(ordinal: number, part: SeriesPart, labels: Labels): void {
-    const shared = this.sets.add(labels);
-    this.entries.push({ ordinal, part, labels: shared });
     const isBound = part === 'bucket' || part === 'quantile';
+    // Its bounds replace a label of that name.
+    const shared = this.sets.add(isBound ? labels.with(part === 'bucket' ? 'le' : 'quantile', '') : labels);
+    this.entries.push({ ordinal, part, labels: shared });
     if (!isBound && shared.get('le') === '' && shared.get('quantile') === '') return;
     const name = shared.get('__name__');
     this.#boundNames.set(name, (this.#boundNames.get(name) ?? 0) | (isBound ? HAS_BOUNDS : HAS_BOUND_LABEL));
