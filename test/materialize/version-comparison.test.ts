@@ -58,6 +58,34 @@ test('tables of metrics compare by series, whatever numbers these have', async (
     assert.deepEqual(await compare(), [table]);
     await store.run(`UPDATE store.samples_v1__next SET ${repair} ${one}`);
   }
+  const pointsDiffer = ['samples different', 'exemplars different'];
+  for (const [damage, differing] of [
+    [
+      'DELETE FROM store.series_numbers_v1__next WHERE series_number = 1002',
+      ['series_numbers different', ...pointsDiffer],
+    ],
+    [
+      'INSERT INTO store.series_numbers_v1__next FROM store.series_numbers_v1__next WHERE series_number = 1002',
+      pointsDiffer,
+    ],
+    [
+      'INSERT INTO store.series_numbers_v1__next SELECT 1002, series_id FROM store.series_numbers_v1__next WHERE series_number = 1001',
+      pointsDiffer,
+    ],
+    ['UPDATE store.exemplars_v1__next SET series_number = NULL WHERE series_number = 1002', ['exemplars different']],
+    ['UPDATE store.exemplars_v1__next SET series_number = 1001 WHERE series_number = 1002', ['exemplars different']],
+    [
+      'UPDATE store.samples_v1__next SET series_number = series_number + 1, row_shift = row_shift + 1 WHERE series_number = 1001',
+      ['samples different'],
+    ],
+    ['UPDATE store.samples_v1__next SET id_shift = id_shift + 1 WHERE series_number = 1001', ['samples different']],
+  ] as const) {
+    await store.run('BEGIN');
+    await store.run(damage);
+    assert.deepEqual(await compare(), differing, damage);
+    await store.run('ROLLBACK');
+  }
+  assert.deepEqual(await compare(), []);
   await store.run(`UPDATE store.series_numbers_v1__next SET series_id = series_id + 1 WHERE series_number = 1002`);
   assert.deepEqual(await compare(), ['series_numbers different', 'samples different', 'exemplars different']);
 });
