@@ -192,6 +192,26 @@ test('a series whose number has gone with its points comes back after a restart,
   assert.deepEqual(await brokenReferences(again), NOTHING_BROKEN);
 });
 
+test('an exemplar that is younger than its point keeps the series of both', async (t) => {
+  const tables = await openTables(t);
+  tables.now = START + 2n * HOUR;
+  const young = tables.now - MINUTE;
+  const batch = metricsBatch({
+    univariate_metrics: [{ id: 0, metric_type: 1, name: 'gauge' }],
+    number_data_points: [{ id: 0, parent_id: 0, time_unix_nano: START, double_value: 1 }],
+    number_dp_exemplars: [{ id: 0, parent_id: 0, time_unix_nano: young, double_value: 1 }],
+  });
+  await tables.commit([entry(1, young, batch)]);
+  await tables.retain();
+  assert.deepEqual(await counts(tables, 'samples_v1', 'exemplars_v1', 'series_v1', 'series_numbers_v1'), [0, 1, 1, 1]);
+  assert.deepEqual(await tables.rows('SELECT metric_name FROM exemplars JOIN series USING (series_id)'), [
+    { metric_name: 'gauge' },
+  ]);
+  tables.now += 2n * HOUR;
+  await tables.retain();
+  assert.deepEqual(await counts(tables, 'exemplars_v1', 'series_v1', 'series_numbers_v1'), [0, 0, 0]);
+});
+
 test('table retention keeps what a batch refers to that is committed between any two of its slices', async (t) => {
   const tables = await openTables(t, { limits: { retentionScanRowsMax: 1, retentionSliceRowsMax: 1 } });
   const batches = (at: bigint) =>
