@@ -9,8 +9,10 @@ import { ENTRY_KINDS } from '../../src/log/index.ts';
 import type { SessionStore } from '../../src/materialize/engine-session.ts';
 import { storeParts } from '../../src/materialize/engine-store.ts';
 import { createFailedRange } from '../../src/materialize/failed-range.ts';
-import { applyViews, MIGRATIONS_DIRECTORY } from '../../src/materialize/migrator.ts';
+import { applyViews, migrate, MIGRATIONS_DIRECTORY } from '../../src/materialize/migrator.ts';
 import { METRICS_PROJECTION } from '../../src/materialize/projections/metrics.ts';
+import { renewNumbering } from '../../src/materialize/projections/series-numbers.ts';
+import { NUMBERING_QUERY } from '../../src/materialize/scan/scan-queries.ts';
 import { namedSamples } from '../helpers/retained-batches.ts';
 import { START } from '../helpers/retained-tables.ts';
 import { smallEntries } from '../helpers/small-engine.ts';
@@ -27,6 +29,9 @@ test('points that a rebuild takes over stay with their series, though both loops
     await rm(directory, { recursive: true });
   });
   const log = metricsLog();
+  await migrate(store);
+  await renewNumbering(store);
+  const numbering = await store.rows(NUMBERING_QUERY);
   let release: () => void = () => {};
   const gate = new Promise<void>((resolve) => (release = resolve));
   let isBuilding = false;
@@ -88,6 +93,7 @@ test('points that a rebuild takes over stay with their series, though both loops
   await store.begin();
   await applyViews(store);
   await store.commit();
+  assert.notDeepEqual(await store.rows(NUMBERING_QUERY), numbering, 'readers ask again');
   for (const [table, names] of [
     ['metrics', "attributes['name']"],
     ['exemplars JOIN main.series USING (series_id)', "series.attributes['name']"],
