@@ -72,6 +72,7 @@ test('tables of metrics compare by series, whatever numbers these have', async (
       'INSERT INTO store.series_numbers_v1__next SELECT 1002, series_id FROM store.series_numbers_v1__next WHERE series_number = 1001',
       pointsDiffer,
     ],
+    ['UPDATE store.exemplars_v1__next SET value = 2 WHERE series_number IS NULL', ['exemplars different']],
     ['UPDATE store.exemplars_v1__next SET series_number = NULL WHERE series_number = 1002', ['exemplars different']],
     ['UPDATE store.exemplars_v1__next SET series_number = 1001 WHERE series_number = 1002', ['exemplars different']],
     [
@@ -95,6 +96,7 @@ function points(...series: readonly string[]) {
     univariate_metrics: [{ id: 0, metric_type: 1, name: 'm' }],
     number_data_points: series.map((_, at) => ({ id: at, parent_id: 0, int_value: 1n })),
     number_dp_attrs: series.map((name, at) => ({ parent_id: at, key: 'name', type: 1, str: name })),
-    number_dp_exemplars: series.map((_, at) => ({ id: at, parent_id: at, double_value: 1 })),
+    // The last one belongs to no point.
+    number_dp_exemplars: [...series, ''].map((_, at) => ({ id: at, parent_id: at, double_value: 1 })),
   });
 }
