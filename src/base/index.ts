@@ -37,5 +37,6 @@ export { refuseOtherThanFile } from './regular-file.ts';
 export { makeFolder, removeFile, replaceFile, syncPath, UNFINISHED_SUFFIX } from './replace-file.ts';
 export { collectAtRest } from './rest.ts';
 export { type Signal, SIGNAL_CODES, signalOfCode, SIGNALS } from './signals.ts';
+export { serializedStoreError, transferableBytes } from './thread-messages.ts';
 export { VERSION } from './version.ts';
 export { createWake, type Wake } from './wake.ts';

@@ -1,6 +1,14 @@
 /** SQL calls in the engine's thread: admission, answers held back by credit, cancellation. */
 import PQueue from 'p-queue';
-import { createWake, errorMessage, LIMITS, type SerializedError, TreasuryError, type Wake } from '../base/index.ts';
+import {
+  createWake,
+  LIMITS,
+  type SerializedError,
+  serializedStoreError,
+  transferableBytes,
+  TreasuryError,
+  type Wake,
+} from '../base/index.ts';
 import type { PostEvent } from './engine-protocol.ts';
 import type { IncompleteTables, SqlRequest } from './types.ts';
 
@@ -71,7 +79,7 @@ export function createSqlRequests(
       settle({ type: 'sql-end', id });
     } catch (error) {
       onFailure(error);
-      settle({ type: 'sql-error', id, error: serialized(call.abort.signal.aborted ? cancelled() : error) });
+      settle({ type: 'sql-error', id, error: serializedStoreError(call.abort.signal.aborted ? cancelled() : error) });
     } finally {
       clearTimeout(late);
       calls.delete(id);
@@ -81,7 +89,7 @@ export function createSqlRequests(
   async function emit(id: number, call: Call, chunk: Uint8Array): Promise<void> {
     call.abort.signal.throwIfAborted();
     if (chunk.byteLength === 0) return;
-    const bytes = ownBuffer(chunk);
+    const bytes = transferableBytes(chunk);
     call.bufferedBytes += bytes.byteLength;
     post({ type: 'sql-chunk', id, bytes }, [bytes.buffer]);
     while (call.bufferedBytes >= LIMITS.answerBufferedBytesMax) {
@@ -146,18 +154,6 @@ export function createSqlRequests(
       await queue.onIdle();
     },
   };
-}
-
-/** Only a whole buffer of its own can be transferred; small chunks may live in a shared pool. */
-function ownBuffer(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
-  const { buffer, byteLength } = chunk;
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) return new Uint8Array(buffer);
-  return new Uint8Array(chunk);
-}
-
-function serialized(error: unknown): SerializedError {
-  if (error instanceof TreasuryError) return error.toJSON();
-  return new TreasuryError('TREASURY_STORE', errorMessage(error), { cause: error }).toJSON();
 }
 
 function cancelled(): TreasuryError {

@@ -6,8 +6,6 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,6 +22,7 @@ import {
   type PrometheusServer,
   startPrometheusServer,
 } from '../api/prometheus/prometheus-server.ts';
+import { freePort } from '../helpers/collector.ts';
 
 const binary = process.env['PROMETHEUS'];
 const skip = binary === undefined ? 'PROMETHEUS names no binary' : false;
@@ -261,13 +260,4 @@ async function startPrometheus(t: TestContext, path: string, otlp = ''): Promise
     assert.equal(child.exitCode, null, 'Prometheus ended');
     await sleep(50);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

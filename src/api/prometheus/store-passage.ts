@@ -1,5 +1,5 @@
 /** Passes questions of the thread of the Prometheus API to the engine, and the answers back, no faster than they are taken. */
-import { createWake, errorMessage, LIMITS, type SerializedError, TreasuryError, type Wake } from '../../base/index.ts';
+import { createWake, LIMITS, serializedStoreError, transferableBytes, type Wake } from '../../base/index.ts';
 import type { Engine, IncompleteTables, SqlRequest } from '../../materialize/index.ts';
 import type { StoreQuestion, StoreReply } from './types.ts';
 
@@ -34,7 +34,7 @@ export function passToStore(
       for await (const chunk of chunks) {
         const passing = running.get(id);
         if (passing === undefined) return;
-        const bytes = ownBytes(chunk);
+        const bytes = transferableBytes(chunk);
         passing.bufferedBytes += bytes.byteLength;
         post({ type: 'store-chunk', id, bytes }, [bytes.buffer]);
         while (passing.bufferedBytes >= LIMITS.answerBufferedBytesMax && !signal.aborted) await wake.wait();
@@ -42,7 +42,7 @@ export function passToStore(
       }
       post({ type: 'store-end', id }, []);
     } catch (error) {
-      if (!signal.aborted) post({ type: 'store-error', id, error: serialized(error) }, []);
+      if (!signal.aborted) post({ type: 'store-error', id, error: serializedStoreError(error) }, []);
     } finally {
       running.delete(id);
     }
@@ -80,16 +80,4 @@ function warningOf([metrics]: readonly IncompleteTables[]): string | null {
   if (metrics === undefined) return null;
   const { from, to, of } = metrics;
   return `the tables of metrics are being built from the log: they have entries ${from} to ${to} of ${of}`;
-}
-
-/** Only a whole buffer of its own can be moved to another thread. */
-function ownBytes(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
-  const { buffer, byteLength } = chunk;
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) return new Uint8Array(buffer);
-  return new Uint8Array(chunk);
-}
-
-function serialized(error: unknown): SerializedError {
-  if (error instanceof TreasuryError) return error.toJSON();
-  return new TreasuryError('TREASURY_STORE', errorMessage(error), { cause: error }).toJSON();
 }
