@@ -10,7 +10,7 @@ import type { FloatHistogram } from './histogram.ts';
 import { multiplyHistogram } from './histogram-math.ts';
 import { Labels } from './labels.ts';
 import { ABSENT, HISTOGRAM, Matrix } from './matrix.ts';
-import { sampleWeight } from './histogram-math.ts';
+import { HistogramWeights } from './histogram-weight.ts';
 import { haveOneName, joinEqualRows, withoutNames } from './rows.ts';
 import { selectInstant } from './select.ts';
 import { smoothedInstant } from './select-smoothed.ts';
@@ -107,6 +107,7 @@ function repeat(context: EvaluationContext, once: Matrix, steps: number): Matrix
   const to = new Int32Array(once.rows).fill(steps);
   const repeated = context.allocate(once.labels, from, to).with({ dropName: once.dropName });
   let added = 0;
+  const weights = new HistogramWeights();
   for (let row = 0; row < once.rows; row++) {
     if (once.kindAt(row, 0) === ABSENT) continue;
     const cell = once.base[row]!;
@@ -114,7 +115,7 @@ function repeat(context: EvaluationContext, once: Matrix, steps: number): Matrix
     if (once.kinds[cell] === HISTOGRAM) {
       const histogram = once.histograms![cell]! as FloatHistogram;
       for (let step = 0; step < steps; step++) repeated.setHistogram(base + step, histogram);
-      added += sampleWeight(histogram) * (steps - 1);
+      added += weights.of(histogram) * (steps - 1);
     } else {
       repeated.kinds.fill(once.kinds[cell]!, base, base + steps);
       repeated.values.fill(once.values[cell]!, base, base + steps);

@@ -44,7 +44,9 @@ export function areCompatible(left: FloatHistogram, right: FloatHistogram): bool
 }
 
 export function haveEqualBounds(left: Float64Array, right: Float64Array): boolean {
-  return left.length === right.length && left.every((bound, index) => bound === right[index]);
+  if (left.length !== right.length) return false;
+  for (let at = 0; at < left.length; at++) if (left[at] !== right[at]) return false;
+  return true;
 }
 
 /** The bucket of `toSchema`, a coarser schema, that holds bucket `index` of `fromSchema`. */

@@ -32,6 +32,7 @@ function hasFallen(
   schema: number,
   zeroThreshold: number,
 ): boolean {
+  if (schema === schemaBefore) return hasFallenBucket(now, before, schema, zeroThreshold);
   let at = 0;
   let from = 0;
   while (from < before.indexes.length) {
@@ -42,6 +43,23 @@ function hasFallen(
     if (count === 0 || (zeroThreshold > 0 && upperBound(target, schema, NO_BOUNDS) <= zeroThreshold)) continue;
     while (at < now.indexes.length && now.indexes[at]! < target) at++;
     if ((now.indexes[at] === target ? now.counts[at]! : 0) < count) return true;
+  }
+  return false;
+}
+
+/** The same of buckets of one schema. */
+function hasFallenBucket(now: SparseBuckets, before: SparseBuckets, schema: number, zeroThreshold: number): boolean {
+  const { length } = before.indexes;
+  let from = 0;
+  if (zeroThreshold > 0)
+    while (from < length && upperBound(before.indexes[from]!, schema, NO_BOUNDS) <= zeroThreshold) from++;
+  let at = 0;
+  for (; from < length; from++) {
+    const count = before.counts[from]!;
+    if (count === 0) continue;
+    const index = before.indexes[from]!;
+    while (at < now.indexes.length && now.indexes[at]! < index) at++;
+    if ((now.indexes[at] === index ? now.counts[at]! : 0) < count) return true;
   }
   return false;
 }

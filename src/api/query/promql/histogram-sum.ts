@@ -2,6 +2,7 @@ import { TreasuryError } from '../../../base/index.ts';
 import { compensationOf } from './compensated-sum.ts';
 import { coarserIndex, hasCustomBuckets, haveEqualBounds, upperBound } from './histogram-bounds.ts';
 import { CUSTOM_BUCKETS_SCHEMA, type CounterResetHint, type FloatHistogram, type SparseBuckets } from './histogram.ts';
+import { withoutEmpty } from './histogram-difference.ts';
 import { countsBelowThreshold, zeroCountUpTo } from './histogram-zero.ts';
 
 /** What an addition came across; both become annotations. */
@@ -218,6 +219,7 @@ function merged(side: Side, other: SparseBuckets, first: number, sign: number): 
 }
 
 function hasAll(indexes: Int32Array, others: Int32Array, first: number): boolean {
+  if (indexes === others) return true;
   let at = 0;
   for (let from = first; from < others.length; from++) {
     while (at < indexes.length && indexes[at]! < others[from]!) at++;
@@ -294,12 +296,12 @@ function regrouped(side: Side, targetOf: (index: number) => number): Side {
   };
 }
 
-function compactSide(side: Side): SparseBuckets {
-  const totals = side.counts.map((count, at) => count + side.compensations[at]!);
-  const size = totals.reduce((sum, total) => sum + (total === 0 ? 0 : 1), 0);
-  if (size === totals.length) return { indexes: side.indexes, counts: totals };
-  const indexes = new Int32Array(size);
-  let at = 0;
-  for (let from = 0; from < totals.length; from++) if (totals[from] !== 0) indexes[at++] = side.indexes[from]!;
-  return { indexes, counts: totals.filter((total) => total !== 0) };
+function compactSide({ indexes, counts, compensations }: Side): SparseBuckets {
+  const totals = new Float64Array(counts.length);
+  let size = 0;
+  for (let at = 0; at < counts.length; at++) {
+    totals[at] = counts[at]! + compensations[at]!;
+    if (totals[at] !== 0) size++;
+  }
+  return size === totals.length ? { indexes, counts: totals } : withoutEmpty(indexes, totals, size);
 }

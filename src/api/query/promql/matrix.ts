@@ -1,5 +1,5 @@
 import type { FloatHistogram } from './histogram.ts';
-import { sampleWeight } from './histogram-math.ts';
+import { HistogramWeights } from './histogram-weight.ts';
 import type { Labels } from './labels.ts';
 
 /** What a cell holds. */
@@ -134,12 +134,13 @@ export class Matrix {
   /** How many samples all rows hold; a histogram counts by its size. */
   samples(): number {
     let samples = 0;
+    const weights = new HistogramWeights();
     for (let row = 0; row < this.rows; row++) {
       const base = this.base[row]!;
       for (let cell = base + this.from[row]!; cell < base + this.to[row]!; cell++) {
         const kind = this.kinds[cell];
         if (kind === FLOAT) samples++;
-        else if (kind === HISTOGRAM) samples += sampleWeight(this.histograms![cell]!);
+        else if (kind === HISTOGRAM) samples += weights.of(this.histograms![cell]!);
       }
     }
     return samples;

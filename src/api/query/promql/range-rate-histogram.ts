@@ -1,4 +1,5 @@
 import { areCompatible, hasCustomBuckets } from './histogram-bounds.ts';
+import { histogramDifference } from './histogram-difference.ts';
 import { addHistograms } from './histogram-math.ts';
 import { isReset } from './histogram-reset.ts';
 import { HistogramSum } from './histogram-sum.ts';
@@ -7,10 +8,14 @@ import { boundsReconciled, mixedSchemas, notCounter, notGauge } from './messages
 import { isStartTimeReset, overlapsStartTime } from './start-times.ts';
 import type { Window } from './windows.ts';
 
-/** How much the histograms of a window grew, two of them at least; undefined, with a warning, when they cannot be subtracted. */
+/** How much the histograms of a window grew, two of them at least; undefined, with a warning, when they cannot be subtracted. Nobody else has it. */
 export function histogramIncrease(window: Window, isCounter: boolean): FloatHistogram | undefined {
   const { histogramLo: lo, histogramHi: hi, histograms } = window;
   const last = histograms[hi - 1]!;
+  if (isCounter && window.histogramStartTimesMs === undefined && window.run.goesOn(lo, hi)) {
+    const increase = histogramDifference(last, histograms[lo]!, window.slab);
+    if (increase !== undefined) return increase;
+  }
   warnOfHints(window, isCounter);
   let first: FloatHistogram | undefined = histograms[lo]!;
   // What lies before a reset is not subtracted, so its buckets do not matter.

@@ -1,5 +1,5 @@
 import type { FloatHistogram } from './histogram.ts';
-import { multiplyHistogram } from './histogram-math.ts';
+import { multiplyHistogram, multiplyOwnHistogram } from './histogram-math.ts';
 import { mixedSamples } from './messages.ts';
 import { extendedIncrease } from './range-extended.ts';
 import { addInWindow, histogramIncrease } from './range-rate-histogram.ts';
@@ -104,7 +104,8 @@ function extrapolateHistogram(window: Window, isCounter: boolean, isRate: boolea
   const firstMs = timesMs[lo]!;
   const lastMs = timesMs[hi - 1]!;
   const factor = extrapolation(window, { firstMs, lastMs, gaps: hi - lo - 1, startMs, zeroAt, isCounter, isRate });
-  window.giveHistogram(multiplyHistogram(increase, factor));
+  const isOwn = increase !== first;
+  window.giveHistogram(isOwn ? multiplyOwnHistogram(increase, factor) : multiplyHistogram(increase, factor));
 }
 
 /** What an increase between the first and the last sample is multiplied by to become that of the range (or its rate). */

@@ -1,6 +1,6 @@
 import type { MatrixSelector } from './ast.ts';
 import type { EvaluationContext } from './context.ts';
-import { sampleWeight } from './histogram-math.ts';
+import { HistogramWeights } from './histogram-weight.ts';
 import { PromqlEvaluationError } from './promql-errors.ts';
 import { type RangeSeries, type RangeVector, selectRange } from './range-vector.ts';
 import { floatsAtEnds, samplesAround } from './range-extended.ts';
@@ -15,9 +15,10 @@ export async function rangeSamples(
   const range = await selectRange(context, node, steps, false);
   const series = range.isAnchored || range.isSmoothed ? range.series.map((one) => extended(range, one)) : range.series;
   let samples = 0;
+  const weights = new HistogramWeights();
   for (const { values, histograms } of series) {
     samples += values.length;
-    for (const histogram of histograms) samples += sampleWeight(histogram);
+    for (const histogram of histograms) samples += weights.of(histogram);
   }
   context.countRead(samples);
   context.hold(samples);

@@ -1,10 +1,11 @@
 import type { PositionRange } from './ast.ts';
 import type { EvaluationContext } from './context.ts';
-import { sampleWeight } from './histogram-math.ts';
+import { HistogramRun } from './histogram-run.ts';
 import type { FloatHistogram } from './histogram.ts';
 import type { Labels } from './labels.ts';
 import type { Matrix } from './matrix.ts';
 import type { RangeSeries, RangeVector } from './range-vector.ts';
+import { NumberSlab } from './number-slab.ts';
 import { firstTime, lastTime, ROWS_A_TURN, stepReaching } from './select.ts';
 import type { Steps } from './steps.ts';
 
@@ -23,6 +24,8 @@ export class Window {
   readonly parameters: readonly Float64Array[];
   /** Scratch room of the function, kept from window to window. */
   scratch = new Float64Array(64);
+  /** Room for counts of histograms that the function gives. */
+  readonly slab = new NumberSlab();
 
   timesMs: Float64Array = NO_NUMBERS;
   values: Float64Array = NO_NUMBERS;
@@ -34,6 +37,7 @@ export class Window {
   histogramStartTimesMs: Float64Array | undefined;
   histogramLo = 0;
   histogramHi = 0;
+  run = NO_RUN;
 
   step = 0;
   /** The time of the step. */
@@ -73,6 +77,7 @@ export class Window {
     this.hi = 0;
     this.histogramLo = 0;
     this.histogramHi = 0;
+    this.run = series.histograms.length === 0 ? NO_RUN : new HistogramRun(series.histograms);
   }
 
   /** Moves on to the samples in (`afterMs`, `untilMs`], which never go back. False when there are none. */
@@ -114,9 +119,7 @@ export class Window {
 
   /** What the window counts for in limits. */
   samples(): number {
-    let samples = this.hi - this.lo;
-    for (let at = this.histogramLo; at < this.histogramHi; at++) samples += sampleWeight(this.histograms[at]!);
-    return samples;
+    return this.hi - this.lo + this.run.weight(this.histogramLo, this.histogramHi);
   }
 
   parameter(index: number): number {
@@ -141,6 +144,7 @@ export class Window {
 }
 
 const NO_NUMBERS = new Float64Array(0);
+const NO_RUN = new HistogramRun([]);
 
 /** A function of the samples in a window. */
 export interface RangeFunction {

@@ -12,10 +12,10 @@ import {
   compactHistogram,
   divideHistogram,
   multiplyHistogram,
-  sampleWeight,
 } from '../../../../src/api/query/promql/histogram-math.ts';
 import { isReset } from '../../../../src/api/query/promql/histogram-reset.ts';
 import { HistogramSum } from '../../../../src/api/query/promql/histogram-sum.ts';
+import { HistogramWeights } from '../../../../src/api/query/promql/histogram-weight.ts';
 import { trimHistogram } from '../../../../src/api/query/promql/histogram-trim.ts';
 import { anyHistogram, custom, exponential } from '../../../helpers/histograms.ts';
 
@@ -175,8 +175,10 @@ test('compaction leaves out empty buckets only', () => {
 });
 
 test('weights against the limit of samples grow with buckets', () => {
-  assert.equal(sampleWeight(exponential({ count: 0 })), 11);
-  assert.equal(sampleWeight(exponential({ schema: 0, count: 3, positive: { 0: 1, 1: 1, 5: 1 } })), 13);
+  const weights = new HistogramWeights();
+  assert.equal(weights.of(exponential({ count: 0 })), 11);
+  assert.equal(weights.of(exponential({ schema: 0, count: 3, positive: { 0: 1, 1: 1, 5: 1 } })), 13);
+  assert.equal(weights.of(exponential({ count: 0 })), 11, 'whatever was weighed before');
 });
 
 test('resets are seen in any count that falls, in a finer schema and a narrower zero bucket', () => {
