@@ -1,6 +1,6 @@
 import type { ExponentialHistogramChunk } from '../../../materialize/index.ts';
-import type { SparseBuckets } from '../promql/histogram.ts';
-import { bucketsOf, NO_BUCKETS } from './dense-buckets.ts';
+import { NumberSlab } from '../promql/number-slab.ts';
+import { BucketReader, NO_BUCKETS } from './dense-buckets.ts';
 import type { HistogramReader, MadeHistogram } from './native-columns.ts';
 
 /** Scales of OpenTelemetry that Prometheus has as schemas. Finer ones are merged down, coarser ones have no form. */
@@ -14,26 +14,31 @@ const NO_BOUNDS = new Float64Array(0);
 
 /** Exponential histograms as native ones; points too coarse for Prometheus are none. Source: prometheusremotewrite/histograms.go. */
 export class ExponentialReader implements HistogramReader<ExponentialHistogramChunk> {
-  #positive: SparseBuckets = NO_BUCKETS;
-  #negative: SparseBuckets = NO_BUCKETS;
+  readonly #slab = new NumberSlab();
+  readonly #positive = new BucketReader(this.#slab);
+  readonly #negative = new BucketReader(this.#slab);
 
   read(chunk: ExponentialHistogramChunk, row: number): MadeHistogram | undefined {
     const scale = chunk.scales[row]!;
     if (scale < SCALE_MIN) return undefined;
     const merge = Math.max(0, scale - SCALE_MAX);
     const { positiveCounts, positiveOffsets, negativeCounts, negativeOffsets } = chunk;
-    this.#positive = bucketsOf(
-      positiveCounts.subarray(positiveOffsets[row]!, positiveOffsets[row + 1]!),
-      { index: chunk.positiveFirstIndexes[row]!, merge },
-      this.#positive.indexes,
-    );
-    if (negativeOffsets[row] === negativeOffsets[row + 1]) this.#negative = NO_BUCKETS;
-    else
-      this.#negative = bucketsOf(
-        negativeCounts.subarray(negativeOffsets[row]!, negativeOffsets[row + 1]!),
-        { index: chunk.negativeFirstIndexes[row]!, merge },
-        this.#negative.indexes,
-      );
+    const from = positiveOffsets[row]!;
+    const until = positiveOffsets[row + 1]!;
+    const index = chunk.positiveFirstIndexes[row]!;
+    const negativeFrom = negativeOffsets[row]!;
+    const negativeUntil = negativeOffsets[row + 1]!;
+    const negativeIndex = chunk.negativeFirstIndexes[row]!;
+    let positive = NO_BUCKETS;
+    let negative = NO_BUCKETS;
+    if (merge === 0) {
+      positive = this.#positive.read(positiveCounts, from, until, index);
+      if (negativeFrom < negativeUntil)
+        negative = this.#negative.read(negativeCounts, negativeFrom, negativeUntil, negativeIndex);
+    } else {
+      positive = this.#positive.readMerged(positiveCounts.subarray(from, until), index, merge);
+      negative = this.#negative.readMerged(negativeCounts.subarray(negativeFrom, negativeUntil), negativeIndex, merge);
+    }
     return {
       schema: scale - merge,
       counterReset: 'unknown',
@@ -41,8 +46,8 @@ export class ExponentialReader implements HistogramReader<ExponentialHistogramCh
       zeroCount: chunk.zeroCounts[row]!,
       count: chunk.counts[row]!,
       sum: chunk.sums[row]!,
-      positive: this.#positive,
-      negative: this.#negative,
+      positive,
+      negative,
       customValues: NO_BOUNDS,
     };
   }
