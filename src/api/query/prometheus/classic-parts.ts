@@ -1,4 +1,4 @@
-import type { HistogramChunk, SummaryChunk } from '../../../materialize/index.ts';
+import { type HistogramChunk, NO_SUM, type SummaryChunk } from '../../../materialize/index.ts';
 import type { ReadPoint } from './float-columns.ts';
 
 /** The value of a summary at a quantile (the text of `quantile`); of several with that text the first. */
@@ -23,6 +23,5 @@ export function readCount(chunk: HistogramChunk | SummaryChunk, row: number): nu
 
 /** Undefined where no sum was sent. */
 export function readSum(chunk: HistogramChunk | SummaryChunk, row: number): number | undefined {
-  const sum = chunk.sums[row]!;
-  return Number.isNaN(sum) ? undefined : sum;
+  return (chunk.flags[row]! & NO_SUM) === 0 ? chunk.sums[row]! : undefined;
 }

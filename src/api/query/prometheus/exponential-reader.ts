@@ -1,5 +1,5 @@
 import type { ExponentialHistogramChunk } from '../../../materialize/index.ts';
-import { NumberSlab } from '../promql/number-slab.ts';
+import type { NumberSlab } from '../promql/number-slab.ts';
 import { BucketReader, NO_BUCKETS } from './dense-buckets.ts';
 import type { HistogramReader, MadeHistogram } from './native-columns.ts';
 
@@ -14,9 +14,13 @@ const NO_BOUNDS = new Float64Array(0);
 
 /** Exponential histograms as native ones; points too coarse for Prometheus are none. Source: prometheusremotewrite/histograms.go. */
 export class ExponentialReader implements HistogramReader<ExponentialHistogramChunk> {
-  readonly #slab = new NumberSlab();
-  readonly #positive = new BucketReader(this.#slab);
-  readonly #negative = new BucketReader(this.#slab);
+  readonly #positive: BucketReader;
+  readonly #negative: BucketReader;
+
+  constructor(slab: NumberSlab) {
+    this.#positive = new BucketReader(slab);
+    this.#negative = new BucketReader(slab);
+  }
 
   read(chunk: ExponentialHistogramChunk, row: number): MadeHistogram | undefined {
     const scale = chunk.scales[row]!;

@@ -52,7 +52,9 @@ export class IndexKeeper {
 
   /** Not ended with the one who asked: others may wait for it. */
   async #takeChanges(): Promise<void> {
-    const { series, activity } = await this.#scans.changes(new AbortController().signal);
+    const { series, activity, isWhole, beginnings } = await this.#scans.changes(new AbortController().signal);
+    if (isWhole === true) this.#index.clearActivity();
+    if (beginnings !== undefined) this.#index.cutActivity(beginnings);
     this.#index.addSeries(series);
     for (const chunk of activity) this.#index.addActivity(chunk);
   }

@@ -6,6 +6,7 @@ import type {
   SamplesRequest,
   SummaryChunk,
 } from '../../../materialize/index.ts';
+import { NumberSlab } from '../promql/number-slab.ts';
 import { tooManySamples } from '../promql/promql-errors.ts';
 import type { FloatColumn, HistogramColumn, SelectedSeries, Selection } from '../promql/source.ts';
 import { bucketColumns } from './bucket-columns.ts';
@@ -90,11 +91,12 @@ async function readGroup(scans: MetricScans, index: StoredIndex, read: GroupRead
     }
     case 'exponentialHistograms': {
       const points = await readPoints(scans.exponentialHistograms(request), slots, limit);
+      const slab = new NumberSlab();
       for (const one of series) {
         const { floats, histograms } = nativeColumns(
           points,
           slots.of(one.entry.ordinal),
-          new ExponentialReader(),
+          new ExponentialReader(slab),
           options,
         );
         give(one, floats, histograms);
@@ -194,11 +196,12 @@ function giveHistograms(
   { series, options }: GroupColumns,
   give: Give,
 ): void {
+  const slab = new NumberSlab();
   for (let at = 0; at < series.length; ) {
     const { entry } = series[at]!;
     const slot = slots.of(entry.ordinal);
     if (entry.part === 'native') {
-      const { floats, histograms } = nativeColumns(points, slot, new CustomReader(), options);
+      const { floats, histograms } = nativeColumns(points, slot, new CustomReader(slab), options);
       give(series[at]!, floats, histograms);
       at++;
       continue;

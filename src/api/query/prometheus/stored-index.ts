@@ -1,5 +1,6 @@
 import {
   type ActivityChunk,
+  type SeriesBeginnings,
   type StoredResource,
   type StoredSeries,
   UNKNOWN_ORDINAL,
@@ -81,11 +82,35 @@ export class StoredIndex {
     for (let row = 0; row < ordinals.length; row++) {
       const ordinal = ordinals[row]!;
       if (ordinal === UNKNOWN_ORDINAL) continue;
-      const info = this.#infoNumber(this.#resources[ordinal]!);
       this.#spans.add(ordinal, firstTimesMs[row]!, lastTimesMs[row]!);
-      if (info !== -1) this.#infoSpans.add(info, firstTimesMs[row]!, lastTimesMs[row]!);
+      this.#addToInfo(ordinal, firstTimesMs[row]!, lastTimesMs[row]!);
       const texts = this.#boundLists.texts(bounds, boundOffsets[row]!, boundOffsets[row + 1]!);
       if (texts.length > 0) this.#bounds[ordinal] = this.#boundLists.union(this.#bounds[ordinal] ?? NO_TEXTS, texts);
+    }
+  }
+
+  /** What was told of points holds no more. Series stay, and have no points. */
+  clearActivity(): void {
+    this.#spans.clear();
+    this.#infoSpans.clear();
+    this.#bounds.length = 0;
+  }
+
+  /** Points have gone: where series begin that are left. */
+  cutActivity({ oldestMs, untilMs, chunks }: SeriesBeginnings): void {
+    const count = this.kinds.length;
+    const beginsMs = new Float64Array(count).fill(Math.max(oldestMs, untilMs));
+    for (const { ordinals, firstTimesMs } of chunks) {
+      ordinals.forEach((ordinal, row) => {
+        if (ordinal !== UNKNOWN_ORDINAL) beginsMs[ordinal] = Math.min(beginsMs[ordinal]!, firstTimesMs[row]!);
+      });
+    }
+    this.#infoSpans.clear();
+    for (let ordinal = 0; ordinal < count; ordinal++) {
+      this.#spans.cut(ordinal, beginsMs[ordinal]!);
+      const firstMs = this.#spans.firstMs(ordinal);
+      if (firstMs === Infinity) delete this.#bounds[ordinal];
+      else this.#addToInfo(ordinal, firstMs, this.#spans.lastMs(ordinal));
     }
   }
 
@@ -120,6 +145,11 @@ export class StoredIndex {
     if (this.sets.hasTwin(position)) return true;
     if (this.#boundNames.size === 0) return false;
     return this.#boundNames.get(this.entries[position]!.labels.get('__name__')) === (HAS_BOUNDS | HAS_BOUND_LABEL);
+  }
+
+  #addToInfo(ordinal: number, firstMs: number, lastMs: number): void {
+    const info = this.#infoNumber(this.#resources[ordinal]!);
+    if (info !== -1) this.#infoSpans.add(info, firstMs, lastMs);
   }
 
   #kindOf({ type, temporality, isMonotonic }: StoredSeries): SeriesKind {

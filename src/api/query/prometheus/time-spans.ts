@@ -10,6 +10,20 @@ export class TimeSpans {
     if (lastMs > this.#lastMs[at]!) this.#lastMs[at] = lastMs;
   }
 
+  /** Forgets all spans. */
+  clear(): void {
+    this.#firstMs.fill(Infinity);
+    this.#lastMs.fill(-Infinity);
+  }
+
+  /** Cuts what lies before `beginMs` off; a span that ends before is gone. */
+  cut(at: number, beginMs: number): void {
+    if (at >= this.#firstMs.length || this.#firstMs[at]! >= beginMs) return;
+    const isGone = this.#lastMs[at]! < beginMs;
+    this.#firstMs[at] = isGone ? Infinity : beginMs;
+    if (isGone) this.#lastMs[at] = -Infinity;
+  }
+
   /** Infinity when nothing was added. */
   firstMs(at: number): number {
     return at < this.#firstMs.length ? this.#firstMs[at]! : Infinity;

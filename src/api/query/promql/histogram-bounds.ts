@@ -11,6 +11,11 @@ const BUCKET_FACTORS = [
 
 let fractions: Float64Array | undefined;
 
+/** Powers of two from 2 ** LEAST_EXPONENT on: looked up faster than worked out. */
+let powers: Float64Array | undefined;
+const LEAST_EXPONENT = -1_100;
+const EXPONENTS = 2_200;
+
 /**
  * The upper bound of bucket `index` of the positive side; its lower bound is that of `index - 1`. The last bucket of finite numbers ends at
  * Number.MAX_VALUE, the one behind it at Infinity. Custom buckets begin at -Infinity and end at Infinity.
@@ -31,7 +36,12 @@ export function upperBound(index: number, schema: number, customValues: Float64A
   const fraction = fractions[(index - octave * perOctave) << (FINEST_SCHEMA - schema)]!;
   if (fraction === 0.5 && octave === 1024) return Number.MAX_VALUE;
   // Either factor alone must be a number: not Infinity at the top, not rounded to 0 at the bottom.
-  return octave < 0 ? fraction * 2 ** (octave + 1) : fraction * 2 * 2 ** octave;
+  return octave < 0 ? fraction * powerOfTwo(octave + 1) : fraction * 2 * powerOfTwo(octave);
+}
+
+function powerOfTwo(exponent: number): number {
+  powers ??= Float64Array.from({ length: EXPONENTS }, (_, at) => 2 ** (LEAST_EXPONENT + at));
+  return powers[exponent - LEAST_EXPONENT] ?? 2 ** exponent;
 }
 
 export function hasCustomBuckets(histogram: FloatHistogram): boolean {

@@ -49,15 +49,22 @@ function hasFallen(
 
 /** The same of buckets of one schema. */
 function hasFallenBucket(now: SparseBuckets, before: SparseBuckets, schema: number, zeroThreshold: number): boolean {
-  const { length } = before.indexes;
+  const { indexes } = before;
+  const { length } = indexes;
   let from = 0;
-  if (zeroThreshold > 0)
-    while (from < length && upperBound(before.indexes[from]!, schema, NO_BOUNDS) <= zeroThreshold) from++;
+  if (zeroThreshold > 0) while (from < length && upperBound(indexes[from]!, schema, NO_BOUNDS) <= zeroThreshold) from++;
+  if (now.indexes === indexes) {
+    for (; from < length; from++) {
+      const count = before.counts[from]!;
+      if (count !== 0 && now.counts[from]! < count) return true;
+    }
+    return false;
+  }
   let at = 0;
   for (; from < length; from++) {
     const count = before.counts[from]!;
     if (count === 0) continue;
-    const index = before.indexes[from]!;
+    const index = indexes[from]!;
     while (at < now.indexes.length && now.indexes[at]! < index) at++;
     if ((now.indexes[at] === index ? now.counts[at]! : 0) < count) return true;
   }

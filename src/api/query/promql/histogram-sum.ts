@@ -203,29 +203,25 @@ function sideOf(buckets: SparseBuckets): Side {
   };
 }
 
-/** `side` with the buckets of `other` from position `first` on added; in place when it has all of them already, which is the usual case. */
+/** `side` with the buckets of `other` from position `first` on added; in place while it has all of them already, which is the usual case. */
 function merged(side: Side, other: SparseBuckets, first: number, sign: number): Side {
-  const target = hasAll(side.indexes, other.indexes, first) ? side : widened(side, other.indexes, first);
+  let target = side;
+  let { indexes, counts, compensations } = side;
   let at = 0;
   for (let from = first; from < other.indexes.length; from++) {
-    while (target.indexes[at]! < other.indexes[from]!) at++;
-    const sum = target.counts[at]!;
+    const index = other.indexes[from]!;
+    while (at < indexes.length && indexes[at]! < index) at++;
+    if (at === indexes.length || indexes[at] !== index) {
+      target = widened(target, other.indexes, from);
+      ({ indexes, counts, compensations } = target);
+    }
+    const sum = counts[at]!;
     const value = sign * other.counts[from]!;
     const total = sum + value;
-    target.compensations[at] = compensationOf(sum, value, total, target.compensations[at]!);
-    target.counts[at] = total;
+    compensations[at] = compensationOf(sum, value, total, compensations[at]!);
+    counts[at] = total;
   }
   return target;
-}
-
-function hasAll(indexes: Int32Array, others: Int32Array, first: number): boolean {
-  if (indexes === others) return true;
-  let at = 0;
-  for (let from = first; from < others.length; from++) {
-    while (at < indexes.length && indexes[at]! < others[from]!) at++;
-    if (at === indexes.length || indexes[at] !== others[from]) return false;
-  }
-  return true;
 }
 
 /** `side` with room for the buckets `others` too. */
