@@ -33,7 +33,7 @@ export { openTableFolder, readTableFolder } from './table-folders.ts';
 export { createKeptScans } from './scan/kept-scans.ts';
 export { createMetricScans } from './scan/metric-scans.ts';
 export { createUnaskedScans } from './scan/unasked-scans.ts';
-export { UNKNOWN_ORDINAL } from './scan/types.ts';
+export { NO_SUM, UNKNOWN_ORDINAL } from './scan/types.ts';
 export type {
   ActivityChunk,
   ExemplarChunk,
@@ -43,6 +43,7 @@ export type {
   PointColumns,
   SampleChunk,
   SamplesRequest,
+  SeriesBeginnings,
   StoredResource,
   StoredScope,
   StoredSeries,

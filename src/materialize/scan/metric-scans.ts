@@ -2,7 +2,15 @@ import { type ColumnNode, readColumnsBatch } from '../sql/columns-encoder.ts';
 import { COLUMNS_FORMAT, type SqlAnswer, type SqlRequest } from '../types.ts';
 import { bigUint64s, float64s, int32s, listOffsets, textPairs, texts, uint32s } from './column-arrays.ts';
 import { numberRanges } from './number-ranges.ts';
-import { ACTIVITY_QUERY, NUMBERING_QUERY, numbersQuery, type PointTable, pointsQuery } from './scan-queries.ts';
+import {
+  ACTIVITY_QUERY,
+  BEGINNINGS_QUERY,
+  NUMBERING_QUERY,
+  numbersQuery,
+  OLDEST_QUERY,
+  type PointTable,
+  pointsQuery,
+} from './scan-queries.ts';
 import { SeriesIds } from './series-ids.ts';
 import { SeriesNumbering } from './series-numbering.ts';
 import { StoredSeriesReader } from './stored-series.ts';
@@ -15,6 +23,7 @@ import type {
   SampleChunk,
   SamplesRequest,
   ScanAnswer,
+  SeriesBeginnings,
   SeriesChanges,
   SummaryChunk,
 } from './types.ts';
@@ -31,6 +40,9 @@ const ALL_SERIES_FRACTION = 0.8;
 const NS_PER_MS = 1_000_000n;
 /** What DuckDB's TIMESTAMP_NS holds; the outermost numbers stand for infinities. */
 const TIME_MAX_NS = 2n ** 63n - 2n;
+
+/** How far behind the oldest point first points are looked for: steady series have one there, and looking at all points takes long. */
+const BEGINNINGS_MS = 3_600_000;
 
 /** Asked for by more numbers than these, all are read: a text of numbers grows by up to 11 bytes a number. */
 const SOME_MAX = 20_000;
@@ -63,17 +75,26 @@ class StoredMetricScans implements MetricScans {
     this.#reader = new StoredSeriesReader((query, params, signal) => this.#batches(query, params, signal));
   }
 
-  async changes(signal: AbortSignal): Promise<SeriesChanges> {
+  async changes(signal: AbortSignal, haveRowsGone = false): Promise<SeriesChanges> {
     for (;;) {
-      const changes = await this.#changesIn(this.#numbering ?? (await this.#currentNumbering(signal)), signal);
+      const numbering = this.#numbering ?? (await this.#currentNumbering(signal));
+      const changes = await this.#changesIn(numbering, signal, haveRowsGone);
       if (changes !== null) return changes;
       await this.#currentNumbering(signal);
     }
   }
 
   /** Null when another numbering holds meanwhile: nothing was taken then. */
-  async #changesIn(numbering: SeriesNumbering, signal: AbortSignal): Promise<SeriesChanges | null> {
+  async #changesIn(
+    numbering: SeriesNumbering,
+    signal: AbortSignal,
+    haveRowsGone: boolean,
+  ): Promise<SeriesChanges | null> {
     let { nextOffset } = numbering;
+    const isWhole = nextOffset === 0n;
+    // Before activity: what comes meanwhile is told by that.
+    const beginnings = haveRowsGone && !isWhole ? await this.#beginnings(numbering, signal) : undefined;
+    if (beginnings === null) return null;
     const batches: (readonly [Node, Node, Node, Node])[] = [];
     const unknown = new Set<number>();
     for await (const columns of this.#batches(ACTIVITY_QUERY, { from: String(nextOffset) }, signal)) {
@@ -100,6 +121,8 @@ class StoredMetricScans implements MetricScans {
     this.#addNumbers(numbering, ids);
     numbering.nextOffset = nextOffset;
     return {
+      isWhole,
+      beginnings,
       series: [...stored.values()],
       activity: batches.map(([numbers, firstTimes, lastTimes, bounds]) => ({
         ordinals: numbering.ordinalsOf(uint32s(numbers)),
@@ -110,6 +133,20 @@ class StoredMetricScans implements MetricScans {
       })),
       nextOffset,
     };
+  }
+
+  /** Null when another numbering holds. */
+  async #beginnings(numbering: SeriesNumbering, signal: AbortSignal): Promise<SeriesBeginnings | null> {
+    let oldestMs = Number.POSITIVE_INFINITY;
+    for await (const [times] of this.#batches(OLDEST_QUERY, {}, signal)) oldestMs = float64s(times!)[0]!;
+    const untilMs = oldestMs + BEGINNINGS_MS;
+    const chunks: { ordinals: Uint32Array; firstTimesMs: Float64Array }[] = [];
+    for await (const columns of this.#batches(BEGINNINGS_QUERY, { until: String(nanoseconds(untilMs, 0n)) }, signal)) {
+      const [numbers, firstTimes, ids] = columns as readonly [Node, Node, Node];
+      if (bigUint64s(ids)[0] !== numbering.id) return null;
+      chunks.push({ ordinals: numbering.ordinalsOf(uint32s(numbers)), firstTimesMs: float64s(firstTimes) });
+    }
+    return { oldestMs, untilMs, chunks };
   }
 
   forget(): void {

@@ -1,5 +1,5 @@
 import type { NumberRange } from './number-ranges.ts';
-import type { SamplesRequest } from './types.ts';
+import { NO_SUM, type SamplesRequest } from './types.ts';
 
 /**
  * The SQL of scans: points from their tables, with the numbers of their series, series from the views of `main`. Times leave as milliseconds in doubles, cut from
@@ -7,7 +7,11 @@ import type { SamplesRequest } from './types.ts';
  */
 const MS = (time: string): string => `CAST(epoch_ns(${time}) // 1000000 AS DOUBLE)`;
 
-const POINT = `series_number, ${MS('time')}, coalesce(flags, 0)`;
+const FLAGS = 'coalesce(flags, 0)';
+/** Nobody else has the highest bit. */
+const FLAGS_WITH_SUM = `CAST((${FLAGS} & ${NO_SUM - 1}) | CASE WHEN sum IS NULL THEN ${NO_SUM} ELSE 0 END AS UINTEGER)`;
+const pointOf = (table: PointTable): string =>
+  `series_number, ${MS('time')}, ${table === 'histograms' || table === 'summaries' ? FLAGS_WITH_SUM : FLAGS}`;
 const START = `coalesce(${MS('start_time')}, 0)`;
 const NO_NUMBERS = 'CAST([] AS DOUBLE[])';
 
@@ -26,6 +30,20 @@ export const ACTIVITY_QUERY = [
 const keysAs = (type: string): string => `SELECT CAST(unnest(string_split($keys, ',')) AS ${type})`;
 const IDS = keysAs('UBIGINT');
 const NUMBERS = keysAs('UINTEGER');
+
+const POINT_TABLES = ['samples', 'histograms', 'exp_histograms', 'summaries'] as const;
+
+const oldestOf = (table: string): string => `SELECT ${MS('min(time)')} AS oldest FROM store.${table}_v1`;
+
+/** The time of the oldest point there is; infinity when there is none. */
+export const OLDEST_QUERY = `SELECT coalesce(min(oldest), CAST('Infinity' AS DOUBLE)) FROM (${POINT_TABLES.map(oldestOf).join(' UNION ALL ')})`;
+
+const beginningsOf = (table: string): string =>
+  `SELECT series_number, ${MS('min(time)')}, store.series_numbering()
+   FROM store.${table}_v1 WHERE time < make_timestamp_ns(CAST($until AS BIGINT)) GROUP BY series_number`;
+
+/** First points of series, of those that have one before a time, and the numbering that holds. */
+export const BEGINNINGS_QUERY = POINT_TABLES.map(beginningsOf).join(' UNION ALL ');
 
 /** Which numbering of series holds: other numbers mean other series. */
 export const NUMBERING_QUERY = 'SELECT store.series_numbering()';
@@ -49,15 +67,16 @@ export const SCOPES_QUERY = `SELECT scope_key, attributes FROM scopes WHERE scop
 
 const DOUBLES = (list: string): string => `CAST(coalesce(${list}, []) AS DOUBLE[])`;
 const NUMBER = (column: string): string => `coalesce(CAST(${column} AS DOUBLE), CAST('NaN' AS DOUBLE))`;
+const SUM = 'coalesce(CAST(sum AS DOUBLE), 0)';
 
 /** Columns behind those of every point. */
 const COLUMNS = {
   samples: NUMBER('store.number_value(value, int_value)'),
-  histograms: `${NUMBER('count')}, ${NUMBER('sum')}, ${DOUBLES('bucket_counts')}, ${DOUBLES('explicit_bounds')}`,
-  exp_histograms: `${NUMBER('count')}, coalesce(CAST(sum AS DOUBLE), 0), CAST(coalesce(scale, 0) AS INTEGER), CAST(coalesce(zero_count, 0) AS DOUBLE),
+  histograms: `${NUMBER('count')}, ${SUM}, ${DOUBLES('bucket_counts')}, ${DOUBLES('explicit_bounds')}`,
+  exp_histograms: `${NUMBER('count')}, ${SUM}, CAST(coalesce(scale, 0) AS INTEGER), CAST(coalesce(zero_count, 0) AS DOUBLE),
     coalesce(zero_threshold, 0), CAST(coalesce(positive_offset, 0) AS INTEGER), ${DOUBLES('positive_bucket_counts')},
     CAST(coalesce(negative_offset, 0) AS INTEGER), ${DOUBLES('negative_bucket_counts')}`,
-  summaries: `${NUMBER('count')}, ${NUMBER('sum')}, list_transform(coalesce(quantiles, []), lambda q: q.quantile),
+  summaries: `${NUMBER('count')}, ${SUM}, list_transform(coalesce(quantiles, []), lambda q: q.quantile),
     list_transform(coalesce(quantiles, []), lambda q: q.value)`,
   exemplars: `${NUMBER('store.number_value(value, int_value)')}, replace(CAST(trace_id AS VARCHAR), '-', ''),
     lpad(lower(to_hex(span_id)), 16, '0'), attributes`,
@@ -72,7 +91,7 @@ export function pointsQuery(
   { isOfAll, ranges, withStartTimes, fromOffset, untilOffset }: PointsChoice,
 ): string {
   const common =
-    table === 'exemplars' ? `series_number, ${MS('time')}` : `${POINT}${withStartTimes ? `, ${START}` : ''}`;
+    table === 'exemplars' ? `series_number, ${MS('time')}` : `${pointOf(table)}${withStartTimes ? `, ${START}` : ''}`;
   const range =
     'time >= make_timestamp_ns(CAST($from AS BIGINT)) AND time <= make_timestamp_ns(CAST($until AS BIGINT))';
   const some = isOfAll ? '' : ` AND ${ranges === null ? `series_number IN (${NUMBERS})` : withinAny(ranges)}`;

@@ -5,9 +5,10 @@
 export interface MetricScans {
   /**
    * What came since the call before, and everything at the first: new series, which get the next ordinals (from 0) in the order of the answer, and what points
-   * looked like. When it rejects, nothing counts as told. Not to be called while a call is under way.
+   * looked like. `haveRowsGone`: rows may have, since the call before; where series begin now is told, too. When it rejects, nothing counts as told. Not to be called
+   * while a call is under way.
    */
-  changes(signal: AbortSignal): Promise<SeriesChanges>;
+  changes(signal: AbortSignal, haveRowsGone?: boolean): Promise<SeriesChanges>;
   /** Forgets all series: the next `changes` tells those that have points now, with ordinals from 0. */
   forget(): void;
   /** Number samples of some series in a range of times, in no order but by time within each chunk's series as stored: callers sort. */
@@ -30,8 +31,19 @@ export type ScanAnswer<Chunk> = AsyncIterable<Chunk>;
 export interface SeriesChanges {
   readonly series: readonly StoredSeries[];
   readonly activity: readonly ActivityChunk[];
+  /** Activity is of all points there are: what was told of points before holds no more. */
+  readonly isWhole?: boolean;
+  /** Holds for what was told of points before. */
+  readonly beginnings?: SeriesBeginnings | undefined;
   /** All this is of entries below; of later ones nothing was there. */
   readonly nextOffset: bigint;
+}
+
+/** Where series begin after rows have gone: no point is older than `oldestMs`, and series without a row here have none before `untilMs`. A series may have several rows. */
+export interface SeriesBeginnings {
+  readonly oldestMs: number;
+  readonly untilMs: number;
+  readonly chunks: readonly { readonly ordinals: Uint32Array; readonly firstTimesMs: Float64Array }[];
 }
 
 /** A row for each series and, of histograms and summaries, each list of bounds or quantiles that its points had. A series may have several rows. */
@@ -87,13 +99,16 @@ export interface StoredScope {
 /** Stands for series that were not asked for: their points may be in a chunk and are to be passed over. */
 export const UNKNOWN_ORDINAL = 0xffff_ffff;
 
+/** Among the flags of a point: no sum was sent with it. */
+export const NO_SUM = 0x8000_0000;
+
 /** What every chunk of points has. All columns are equally long. */
 export interface PointColumns {
   readonly ordinals: Uint32Array;
   readonly timesMs: Float64Array;
   /** 0 where none is stored; undefined when none was asked for. */
   readonly startTimesMs: Float64Array | undefined;
-  /** OpenTelemetry's data point flags: bit 0 is "no recorded value". */
+  /** OpenTelemetry's data point flags: bit 0 is "no recorded value". Of classic histograms and summaries also `NO_SUM`. */
   readonly flags: Uint32Array;
 }
 
@@ -104,7 +119,7 @@ export interface SampleChunk extends PointColumns {
 
 export interface HistogramChunk extends PointColumns {
   readonly counts: Float64Array;
-  /** NaN where none was sent. */
+  /** 0 where none was sent, which the flags tell. */
   readonly sums: Float64Array;
   /** Counts of point i: `bucketCounts[bucketOffsets[i] .. bucketOffsets[i + 1]]`, not cumulative; bounds likewise, one fewer. */
   readonly bucketOffsets: Uint32Array;

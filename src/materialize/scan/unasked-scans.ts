@@ -17,7 +17,7 @@ export function createUnaskedScans(
     async changes(signal) {
       const now = see();
       if (told !== null && mayLeave() && isSame(told, now)) return { series: [], activity: [], nextOffset };
-      const changes = await scans.changes(signal);
+      const changes = await scans.changes(signal, told !== null && told.removed !== now.removed);
       told = now;
       ({ nextOffset } = changes);
       return changes;

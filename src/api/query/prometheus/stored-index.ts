@@ -109,7 +109,7 @@ export class StoredIndex {
     for (let ordinal = 0; ordinal < count; ordinal++) {
       this.#spans.cut(ordinal, beginsMs[ordinal]!);
       const firstMs = this.#spans.firstMs(ordinal);
-      if (firstMs === Infinity) delete this.#bounds[ordinal];
+      if (firstMs === Infinity) this.#bounds[ordinal] = undefined;
       else this.#addToInfo(ordinal, firstMs, this.#spans.lastMs(ordinal));
     }
   }

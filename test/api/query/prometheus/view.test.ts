@@ -146,7 +146,7 @@ test('target_info tells the rest of a resource, each half of the lookback while 
 
 test('classic histograms are families of buckets, sum and count', async () => {
   const { send, view } = await stored;
-  const histogram = (seconds: number, counts: readonly number[], sum?: number): object =>
+  const histogram = (seconds: number, counts: readonly number[], sum?: number | 'NaN'): object =>
     point(seconds, {
       count: String(counts.reduce((total, count) => total + count, 0)),
       ...(sum === undefined ? {} : { sum }),
@@ -174,6 +174,16 @@ test('classic histograms are families of buckets, sum and count', async () => {
   assert.deepEqual(shown(await select(view, named('latency_seconds_count'))), {
     '__name__=latency_seconds_count': '1:6 2:8',
   });
+  await send([
+    {
+      name: 'odd',
+      histogram: {
+        aggregationTemporality: CUMULATIVE,
+        dataPoints: [histogram(1, [1, 0, 0], 'NaN'), histogram(2, [1, 0, 0])],
+      },
+    },
+  ]);
+  assert.deepEqual(shown(await select(view, named('odd_sum'))), { '__name__=odd_sum': '1:NaN' });
   const matchers: LabelMatcher[] = [
     ...named('latency_seconds_bucket'),
     { name: 'le', operator: '=~', value: '5|.*Inf' },
