@@ -119,6 +119,7 @@ class ReadLimit {
     this.#signal = signal;
     this.#seriesEach = group.series.length / Math.max(1, slots.count);
     this.#isNative = group.series.some(({ entry }) => entry.part === 'native');
+    selection.memory?.asks();
   }
 
   /** Numbers are sorted into columns. */

@@ -124,9 +124,14 @@ export class EvaluationContext {
     return this.#statistics.has(selector) ? series.map(statisticsOf) : series;
   }
 
-  select(selection: Omit<Selection, 'samplesMax' | 'memory'>): Promise<SelectedSeries[]> {
+  async select(selection: Omit<Selection, 'samplesMax' | 'memory'>): Promise<SelectedSeries[]> {
     const { samplesMax } = this.settings;
-    return this.#source.select({ ...selection, samplesMax, memory: this.#memory }, this.signal);
+    this.#memory?.asks();
+    try {
+      return await this.#source.select({ ...selection, samplesMax, memory: this.#memory }, this.signal);
+    } finally {
+      this.#memory?.answered();
+    }
   }
 
   /** Between chunks of work: lets others have the thread when it has been kept for long, and ends what was aborted. */

@@ -1,18 +1,24 @@
+import { LIMITS } from '../../../base/index.ts';
 import { tooManySamples } from './promql-errors.ts';
+
+/** So long without an answer, a question to the store counts as held up by those who read theirs and wait for memory. */
+const PATIENCE_MS = 1_000;
 
 /**
  * Memory that all evaluations of a process may take together, in bytes as they estimate them. One that finds none left waits for others to end; where all others wait,
- * too, it fails, so that those go on.
+ * too, it fails, so that those go on. Who waits is in the midst of an answer of the store, which gives few at a time: who asks the store waits for it, then.
  */
 export class MemoryBudget {
   readonly #bytesMax: number;
+  readonly #patienceMs: number;
   readonly #leases = new Set<MemoryLease>();
   #usedBytes = 0;
   /** Of leases that wait: to be called when it may be worth looking again. */
   #wakes: (() => void)[] = [];
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number, patienceMs: number = PATIENCE_MS) {
     this.#bytesMax = bytesMax;
+    this.#patienceMs = patienceMs;
   }
 
   get usedBytes(): number {
@@ -25,6 +31,8 @@ export class MemoryBudget {
       tryTake: (bytes) => this.#tryTake(bytes),
       giveBack: (bytes) => this.#giveBack(bytes),
       change: (signal) => this.#change(lease, signal),
+      patienceMs: this.#patienceMs,
+      heldUp: () => this.#wake(),
       close: () => {
         this.#leases.delete(lease);
         this.#wake();
@@ -47,7 +55,11 @@ export class MemoryBudget {
 
   /** Settles when memory was given back. Throws when no other could give any back. */
   async #change(lease: MemoryLease, signal: AbortSignal): Promise<void> {
-    const mayEnd = [...this.#leases].some((other) => other !== lease && !other.isWaiting && other.bytes > 0);
+    const leases = [...this.#leases];
+    const isStoreFree = leases.filter(({ isWaiting }) => isWaiting).length < LIMITS.sqlConcurrencyMax;
+    const mayEnd = leases.some(
+      (other) => other !== lease && !other.isWaiting && other.bytes > 0 && (isStoreFree || !other.isHeldUp),
+    );
     if (!mayEnd) throw tooManySamples();
     signal.throwIfAborted();
     await new Promise<void>((resolve, reject) => {
@@ -73,6 +85,9 @@ interface Budget {
   readonly tryTake: (bytes: number) => boolean;
   readonly giveBack: (bytes: number) => void;
   readonly change: (signal: AbortSignal) => Promise<void>;
+  readonly patienceMs: number;
+  /** Those that wait are to look again. */
+  readonly heldUp: () => void;
   readonly close: () => void;
 }
 
@@ -83,6 +98,9 @@ export class MemoryLease {
   #cellBytes = 0;
   /** Whether it waits for others. */
   isWaiting = false;
+  /** Whether it waits for the store, and has for long. */
+  isHeldUp = false;
+  #asking: NodeJS.Timeout | undefined;
 
   constructor(budget: Budget) {
     this.#budget = budget;
@@ -97,8 +115,23 @@ export class MemoryLease {
     return this.#readBytes;
   }
 
+  /** A question goes to the store, whose answer is told by `read` or `answered`. */
+  asks(): void {
+    this.answered();
+    this.#asking = setTimeout(() => {
+      this.isHeldUp = true;
+      this.#budget.heldUp();
+    }, this.#budget.patienceMs);
+  }
+
+  answered(): void {
+    clearTimeout(this.#asking);
+    this.isHeldUp = false;
+  }
+
   /** Before so much more is read: waits until others have given it back. Throws TREASURY_QUERY_LIMIT when nobody will, and the signal's reason. */
   async read(bytes: number, signal: AbortSignal): Promise<void> {
+    this.answered();
     try {
       while (!this.#budget.tryTake(bytes)) {
         this.isWaiting = true;
@@ -125,6 +158,7 @@ export class MemoryLease {
 
   /** Gives all back. */
   close(): void {
+    this.answered();
     this.#budget.giveBack(this.bytes);
     this.#readBytes = 0;
     this.#cellBytes = 0;

@@ -4,13 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { evaluate } from '../../../../src/api/query/promql/evaluate.ts';
 import { Labels } from '../../../../src/api/query/promql/labels.ts';
 import { MemoryBudget } from '../../../../src/api/query/promql/memory-budget.ts';
 import { STABLE_SYNTAX } from '../../../../src/api/query/promql/parse-options.ts';
 import { parseExpression } from '../../../../src/api/query/promql/parser.ts';
 import type { SampleSource } from '../../../../src/api/query/promql/source.ts';
-import { TreasuryError } from '../../../../src/base/index.ts';
+import { LIMITS, TreasuryError } from '../../../../src/base/index.ts';
 
 const NEVER = new AbortController().signal;
 const TOO_MANY = 'query processing would load too many samples into memory in query execution';
@@ -78,6 +79,38 @@ test('a lease that waits ends with its signal', async () => {
   await assert.rejects(waiting, /canceled/);
   second.close();
   first.close();
+  assert.equal(budget.usedBytes, 0);
+});
+
+test('of leases whose answers take all places of the store the last fails when another waits for one, and the others go on', async () => {
+  const budget = new MemoryBudget(100, 1);
+  const leases = Array.from({ length: LIMITS.sqlConcurrencyMax }, () => budget.open());
+  const asking = budget.open();
+  await asking.read(90, NEVER);
+  const waiting = leases.map((lease) => lease.read(20, NEVER));
+  // The store gives its answer when one of them lets go of its place.
+  asking.asks();
+  await assert.rejects(waiting.at(-1)!, isTooMany);
+  leases.at(-1)!.close();
+  asking.answered();
+  asking.close();
+  await Promise.all(waiting.slice(0, -1));
+  assert.equal(budget.usedBytes, 20 * (leases.length - 1));
+  for (const lease of leases) lease.close();
+  assert.equal(budget.usedBytes, 0);
+});
+
+test('a lease waits for one that waits for the store while the store has places', async () => {
+  const budget = new MemoryBudget(100, 1);
+  const [asking, lease] = [budget.open(), budget.open()];
+  await asking.read(90, NEVER);
+  asking.asks();
+  while (!asking.isHeldUp) await sleep(1);
+  const waiting = lease.read(20, NEVER);
+  await settle();
+  asking.close();
+  await waiting;
+  lease.close();
   assert.equal(budget.usedBytes, 0);
 });
 
