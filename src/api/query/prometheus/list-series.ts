@@ -1,6 +1,7 @@
 /** Label sets, names and values without samples: what Prometheus' API lists. */
 import { compareLabels, compareStrings, type Labels } from '../promql/labels.ts';
-import { BOUND_NAMES, matchEntries } from './match-series.ts';
+import { BOUND_NAMES, matchEntries, matchEntriesUntil } from './match-series.ts';
+import type { LabelValues } from './label-values.ts';
 import type { Limited, SeriesRange } from './metrics-view.ts';
 import type { StoredIndex } from './stored-index.ts';
 
@@ -49,9 +50,11 @@ export function listLabelNames(index: StoredIndex, range: SeriesRange): Limited<
 
 /** Values of a label of those, sorted. */
 export function listLabelValues(index: StoredIndex, name: string, range: SeriesRange): Limited<string> {
-  const found = new FoundEntries(index, range);
   const values = index.sets.values(name);
   const isBoundName = Object.values(BOUND_NAMES).includes(name);
+  if (!isBoundName && values !== undefined && values.size * FEW < index.entries.length)
+    return limited([...fewValues(index, range, values, name)].sort(compareStrings), range.limit);
+  const found = new FoundEntries(index, range);
   if (isBoundName || values === undefined || found.count * FEW < values.size)
     return limited([...foundValues(index, found, name)].sort(compareStrings), range.limit);
   const items: string[] = [];
@@ -65,6 +68,19 @@ export function listLabelValues(index: StoredIndex, name: string, range: SeriesR
 
 /** So many times fewer are sorted anew sooner than picked from all that are sorted already. */
 const FEW = 8;
+
+/** Of a label that has few values: entries are looked at until all of them are found. */
+function fewValues(index: StoredIndex, range: SeriesRange, values: LabelValues, name: string): Set<string> {
+  const found = new Set<string>();
+  const selectors = range.selectors.length === 0 ? [[]] : range.selectors;
+  for (const matchers of selectors)
+    matchEntriesUntil(index, matchers, range, (position) => {
+      const value = index.entries[position]!.labels.get(name);
+      if (value !== '') found.add(value);
+      return found.size === values.size;
+    });
+  return found;
+}
 
 function foundValues(index: StoredIndex, found: FoundEntries, name: string): Set<string> {
   const values = new Set<string>();

@@ -43,8 +43,21 @@ export function matchSeries(index: StoredIndex, matchers: readonly LabelMatcher[
 export function matchEntries(
   index: StoredIndex,
   matchers: readonly LabelMatcher[],
-  { fromMs, untilMs }: TimeRange,
+  range: TimeRange,
   visit: (position: number, bounds: readonly string[]) => void,
+): void {
+  matchEntriesUntil(index, matchers, range, (position, bounds) => {
+    visit(position, bounds);
+    return false;
+  });
+}
+
+/** The same until `visit` says that it has enough. */
+export function matchEntriesUntil(
+  index: StoredIndex,
+  matchers: readonly LabelMatcher[],
+  { fromMs, untilMs }: TimeRange,
+  visit: (position: number, bounds: readonly string[]) => boolean,
 ): void {
   const search = new Search(index, matchers);
   for (const position of search.candidates()) {
@@ -53,11 +66,11 @@ export function matchEntries(
     const boundName = BOUND_NAMES[entry.part];
     if (!search.holds(entry.labels, boundName)) continue;
     if (boundName === undefined) {
-      visit(position, NO_BOUNDS);
+      if (visit(position, NO_BOUNDS)) return;
       continue;
     }
     const bounds = search.boundsOf(index.boundsOf(entry), boundName);
-    if (bounds.length > 0) visit(position, bounds);
+    if (bounds.length > 0 && visit(position, bounds)) return;
   }
 }
 
