@@ -1,8 +1,8 @@
 import { LIMITS } from '../../../base/index.ts';
 import { tooManySamples } from './promql-errors.ts';
 
-/** So long without an answer, a question to the store counts as held up by those who read theirs and wait for memory. */
-const PATIENCE_MS = 1_000;
+/** So long without an answer, a question to the store counts as held up by those who read theirs and wait for memory: twenty heavy queries at once keep the thread for seconds. */
+const PATIENCE_MS = 10_000;
 
 /**
  * Memory that all evaluations of a process may take together, in bytes as they estimate them. One that finds none left waits for others to end; where all others wait,
