@@ -159,14 +159,7 @@ function sorted(chunks: readonly SampleChunk[], slots: PointSlots, range: SlotRa
   const offsets = new Uint32Array(endSlot - firstSlot + 1);
   for (const { ordinals } of chunks) countPoints(ordinals, slots, offsets, firstSlot);
   for (let at = 1; at < offsets.length; at++) offsets[at]! += offsets[at - 1]!;
-  const points = offsets.at(-1)!;
-  const part: SortedPart = {
-    firstSlot,
-    offsets,
-    timesMs: new Float64Array(points),
-    values: new Float64Array(points),
-    startTimesMs: range.withStartTimes ? new Float64Array(points) : undefined,
-  };
+  const part = emptyPart(firstSlot, offsets, range.withStartTimes);
   // Where the next point of each slot goes.
   const next = offsets.slice(0, -1);
   for (const chunk of chunks) {
@@ -175,6 +168,18 @@ function sorted(chunks: readonly SampleChunk[], slots: PointSlots, range: SlotRa
     else placeMarkedPoints(chunk, slots, part, next);
   }
   return part;
+}
+
+/** Room for the points that `offsets` count. */
+function emptyPart(firstSlot: number, offsets: Uint32Array, withStartTimes: boolean): SortedPart {
+  const points = offsets.at(-1)!;
+  return {
+    firstSlot,
+    offsets,
+    timesMs: new Float64Array(points),
+    values: new Float64Array(points),
+    startTimesMs: withStartTimes ? new Float64Array(points) : undefined,
+  };
 }
 
 /** Adds up in `offsets[1 + slot - firstSlot]`; slots beyond are passed over. */
@@ -225,14 +230,7 @@ function joined(runs: readonly SortedPart[]): SortedPart {
   const slots = first!.offsets.length - 1;
   const offsets = new Uint32Array(slots + 1);
   for (const run of runs) for (let at = 1; at <= slots; at++) offsets[at]! += run.offsets[at]!;
-  const points = offsets.at(-1)!;
-  const part: SortedPart = {
-    firstSlot,
-    offsets,
-    timesMs: new Float64Array(points),
-    values: new Float64Array(points),
-    startTimesMs: startTimesMs === undefined ? undefined : new Float64Array(points),
-  };
+  const part = emptyPart(firstSlot, offsets, startTimesMs !== undefined);
   for (let slot = 0, place = 0; slot < slots; slot++) {
     for (const run of runs) {
       const from = run.offsets[slot]!;
