@@ -1,7 +1,7 @@
 import type { MatrixSeries, PromValue, VectorElement } from '../../src/api/query/promql/evaluation.ts';
 import { compactHistogram } from '../../src/api/query/promql/histogram-math.ts';
 import { haveEqualBounds } from '../../src/api/query/promql/histogram-bounds.ts';
-import type { FloatHistogram, SparseBuckets } from '../../src/api/query/promql/histogram.ts';
+import { type FloatHistogram, histogramsOf, type SparseBuckets } from '../../src/api/query/promql/histogram.ts';
 import { compareLabels, type Labels } from '../../src/api/query/promql/labels.ts';
 import type { EvalCommand, SequenceValue } from './script.ts';
 import { isStaleNumber } from './stale-number.ts';
@@ -66,7 +66,7 @@ function matrixMismatch(command: EvalCommand, series: readonly MatrixSeries[]): 
     const expectedFloats = points.filter(({ value }) => value.histogram === undefined);
     const expectedHistograms = points.filter(({ value }) => value.histogram !== undefined);
     if (expectedFloats.length !== floats.values.length || expectedHistograms.length !== histograms.values.length) {
-      return `expected ${expectedFloats.length} floats and ${expectedHistograms.length} histograms for ${labelsText(labels)}, got ${seriesText(floats.values)} and ${histograms.values.map(histogramText).join(' ')}`;
+      return `expected ${expectedFloats.length} floats and ${expectedHistograms.length} histograms for ${labelsText(labels)}, got ${seriesText(floats.values)} and ${histogramsOf(histograms.values).map(histogramText).join(' ')}`;
     }
     for (const [index, { value, timeMs }] of expectedFloats.entries()) {
       const got = floats.values[index]!;
@@ -74,7 +74,7 @@ function matrixMismatch(command: EvalCommand, series: readonly MatrixSeries[]): 
         return `expected ${valueText(value)} at ${timeMs} for ${labelsText(labels)}, got ${got} at ${floats.timesMs[index]} (all: ${seriesText(floats.values)})`;
     }
     for (const [index, { value, timeMs }] of expectedHistograms.entries()) {
-      const got = histograms.values[index]!;
+      const got = histograms.values.at(index)!;
       if (histograms.timesMs[index] !== timeMs || !isExpected(value, 0, got))
         return `expected ${valueText(value)} at ${timeMs} for ${labelsText(labels)}, got ${histogramText(got)} at ${histograms.timesMs[index]}`;
     }

@@ -195,7 +195,7 @@ function atStep(
     const histogram = histograms.timesMs.indexOf(timeMs);
     return [
       ...(float === -1 ? [] : [{ labels, value: floats.values[float]!, histogram: undefined }]),
-      ...(histogram === -1 ? [] : [{ labels, value: 0, histogram: histograms.values[histogram]! }]),
+      ...(histogram === -1 ? [] : [{ labels, value: 0, histogram: histograms.values.at(histogram)! }]),
     ];
   });
   if (isScalar) return { type: 'scalar', timeMs, value: elements[0]!.value };

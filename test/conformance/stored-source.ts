@@ -1,7 +1,7 @@
 import { createMetricsView } from '../../src/api/query/prometheus/create-view.ts';
 import type { MetricsView } from '../../src/api/query/prometheus/metrics-view.ts';
 import type { ViewSettings } from '../../src/api/query/prometheus/view-settings.ts';
-import type { FloatHistogram } from '../../src/api/query/promql/histogram.ts';
+import { type FloatHistogram, histogramsOf } from '../../src/api/query/promql/histogram.ts';
 import { matcherTest } from '../../src/api/query/promql/regular-expression.ts';
 import type { SampleSource, SelectedSeries, Selection } from '../../src/api/query/promql/source.ts';
 import { LoadedState } from './loaded-state.ts';
@@ -117,7 +117,7 @@ export class StoredSource implements ScriptStorage {
     return selected.map(({ labels, floats, histograms }) => ({
       labels: labels.drop(STATE_LABELS),
       floats,
-      histograms: { ...histograms, values: histograms.values.map(withoutZeroWidth) },
+      histograms: { ...histograms, values: histogramsOf(histograms.values).map(withoutZeroWidth) },
     }));
   }
 

@@ -1,7 +1,7 @@
 import { evaluate } from '../../src/api/query/promql/evaluate.ts';
 import type { Evaluation, EvaluationSettings } from '../../src/api/query/promql/evaluation.ts';
 import { formatFloat } from '../../src/api/query/promql/format-float.ts';
-import type { FloatHistogram } from '../../src/api/query/promql/histogram.ts';
+import { type FloatHistogram, histogramsOf } from '../../src/api/query/promql/histogram.ts';
 import { Labels } from '../../src/api/query/promql/labels.ts';
 import { FULL_SYNTAX } from '../../src/api/query/promql/parse-options.ts';
 import { parseExpression } from '../../src/api/query/promql/parser.ts';
@@ -74,7 +74,7 @@ export function linesOf({ value }: Evaluation): string[] {
   return value.series.map(({ labels, floats, histograms }) => {
     const samples = [
       ...Array.from(floats.timesMs, (timeMs, at) => ({ timeMs, text: formatFloat(floats.values[at]!) })),
-      ...Array.from(histograms.timesMs, (timeMs, at) => ({ timeMs, text: sampleText(0, histograms.values[at]!) })),
+      ...Array.from(histograms.timesMs, (timeMs, at) => ({ timeMs, text: sampleText(0, histograms.values.at(at)!) })),
     ].sort((left, right) => left.timeMs - right.timeMs);
     return `${text(labels)} ${samples.map((sample) => `${sample.text}@${sample.timeMs / 1000}`).join(' ')}`;
   });
@@ -125,7 +125,7 @@ function cut({ labels, floats, histograms }: SelectedSeries, { fromMs, untilMs }
     },
     histograms: {
       timesMs: from === -1 ? new Float64Array(0) : histograms.timesMs.slice(from, to),
-      values: from === -1 ? [] : histograms.values.slice(from, to),
+      values: from === -1 ? [] : histogramsOf(histograms.values, from, to),
     },
   };
 }

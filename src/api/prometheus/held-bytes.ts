@@ -27,7 +27,11 @@ const HISTOGRAM_BYTES = 300;
 /** Histograms of a series are about as large as its last one. */
 function seriesBytes({ floats, histograms }: MatrixSeries): number {
   const points = floats.timesMs.length + histograms.timesMs.length;
-  return ITEM_BYTES + 16 * points + histograms.values.length * histogramBytes(histograms.values.at(-1));
+  return (
+    ITEM_BYTES +
+    16 * points +
+    histograms.values.length * histogramBytes(histograms.values.at(histograms.values.length - 1))
+  );
 }
 
 function histogramBytes(histogram: FloatHistogram | undefined): number {

@@ -3,7 +3,7 @@ import type { MatrixSeries, PromValue, VectorElement } from '../query/promql/eva
 import { formatFloat } from '../query/promql/format-float.ts';
 import { BucketCursor } from '../query/promql/histogram-cursor.ts';
 import { hasCustomBuckets } from '../query/promql/histogram-bounds.ts';
-import type { FloatHistogram } from '../query/promql/histogram.ts';
+import type { FloatHistogram, HistogramList } from '../query/promql/histogram.ts';
 import type { Labels } from '../query/promql/labels.ts';
 import type { JsonOutput } from './json-output.ts';
 
@@ -93,18 +93,14 @@ async function writeFloats(output: JsonOutput, timesMs: Float64Array, values: Fl
   output.ascii(']');
 }
 
-async function writeHistograms(
-  output: JsonOutput,
-  timesMs: Float64Array,
-  values: readonly FloatHistogram[],
-): Promise<void> {
+async function writeHistograms(output: JsonOutput, timesMs: Float64Array, values: HistogramList): Promise<void> {
   if (timesMs.length === 0) return;
   output.ascii(',"histograms":[');
   for (let at = 0; at < timesMs.length; at++) {
     output.ascii(at === 0 ? '[' : ',[');
     output.time(timesMs[at]!);
     output.ascii(',');
-    writeHistogram(output, values[at]!);
+    writeHistogram(output, values.at(at)!);
     output.ascii(']');
     if (output.isFull) await output.flush();
   }

@@ -1,4 +1,4 @@
-import type { FloatHistogram } from '../promql/histogram.ts';
+import type { FloatHistogram, HistogramList } from '../promql/histogram.ts';
 import type { SelectedSeries } from '../promql/source.ts';
 import { hintAfter } from './native-columns.ts';
 
@@ -72,12 +72,12 @@ function picked({ fromRight, places }: MergedTimes, left: Float64Array, right: F
 /** What is known of resets holds against the sample before, which may be one of the other side now. */
 function mergedHistograms(
   { fromRight, places }: MergedTimes,
-  left: readonly FloatHistogram[],
-  right: readonly FloatHistogram[],
+  left: HistogramList,
+  right: HistogramList,
 ): FloatHistogram[] {
   let before: FloatHistogram | undefined;
   return places.map((place, at) => {
-    const own = (fromRight[at] === true ? right : left)[place]!;
+    const own = (fromRight[at] === true ? right : left).at(place)!;
     const isBehindOther = at > 0 && fromRight[at] !== fromRight[at - 1];
     const histogram = isBehindOther ? { ...own, counterReset: hintAfter(before, own) } : own;
     before = histogram;

@@ -86,7 +86,7 @@ class Sums {
   #collect(cell: number, input: Matrix, row: number, from: number): void {
     const membersBeforeFloat = this.#output.kinds[cell] === FLOAT ? 0 : Infinity;
     this.histograms[cell] ??= { members: [], metricName: '', membersBeforeFloat };
-    this.histograms[cell].members.push(input.histograms![from]!);
+    this.histograms[cell].members.push(input.histogram(from));
     this.histograms[cell].metricName = input.labels[row]!.get('__name__');
   }
 

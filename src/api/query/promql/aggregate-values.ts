@@ -32,7 +32,7 @@ export async function countValues(
       const kind = input.kindAt(row, step);
       if (kind === ABSENT) continue;
       const cell = input.base[row]! + step;
-      const text = kind === HISTOGRAM ? describeHistogram(input.histograms![cell]!) : textOf(input.values[cell]!);
+      const text = kind === HISTOGRAM ? describeHistogram(input.histogram(cell)) : textOf(input.values[cell]!);
       const key = isGrouped ? String(group) : `${group}:${text}`;
       let counted = counts.get(key);
       if (counted === undefined) {

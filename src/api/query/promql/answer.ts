@@ -15,7 +15,7 @@ export function vectorValue(matrix: Matrix, timeMs: number): PromValue {
     elements.push({
       labels: matrix.labels[row]!,
       value: matrix.values[cell]!,
-      histogram: kind === HISTOGRAM ? matrix.histograms![cell] : undefined,
+      histogram: kind === HISTOGRAM ? matrix.histogram(cell) : undefined,
     });
   }
   return { type: 'vector', timeMs, elements };
@@ -98,7 +98,7 @@ function histogramsOf(
   for (let step = matrix.from[row]!; step < matrix.to[row]!; step++) {
     if (matrix.kindAt(row, step) !== HISTOGRAM) continue;
     timesMs[values.length] = allTimesMs[step]!;
-    values.push(matrix.histograms![matrix.base[row]! + step]!);
+    values.push(matrix.histogram(matrix.base[row]! + step));
   }
   return { timesMs, values };
 }

@@ -102,7 +102,7 @@ class ScalarRows {
 
   #operateOnElement(row: number, step: number): void {
     const cell = this.#vector.base[row]! + step;
-    const histogram = this.#vector.kinds[cell] === HISTOGRAM ? this.#vector.histograms![cell] : undefined;
+    const histogram = this.#vector.kinds[cell] === HISTOGRAM ? this.#vector.histogram(cell) : undefined;
     const element = { value: this.#vector.values[cell]!, histogram };
     const scalar = { value: this.#scalars[step]!, histogram: undefined };
     const [left, right] = this.#isSwapped ? [scalar, element] : [element, scalar];

@@ -229,6 +229,6 @@ function elementAt(matrix: Matrix, row: number, step: number, fill: number | und
   const cell = matrix.base[row]! + step;
   return {
     value: matrix.values[cell]!,
-    histogram: matrix.kinds[cell] === HISTOGRAM ? matrix.histograms![cell] : undefined,
+    histogram: matrix.kinds[cell] === HISTOGRAM ? matrix.histogram(cell) : undefined,
   };
 }

@@ -6,7 +6,6 @@ import { operateOnVectors } from './binary-vectors.ts';
 import { call } from './call.ts';
 import type { EvaluationContext } from './context.ts';
 import { typeOf } from './expression-types.ts';
-import type { FloatHistogram } from './histogram.ts';
 import { multiplyHistogram } from './histogram-math.ts';
 import { Labels } from './labels.ts';
 import { ABSENT, HISTOGRAM, Matrix } from './matrix.ts';
@@ -60,13 +59,20 @@ async function evaluateUnary(context: EvaluationContext, unary: UnaryExpression,
   const operand = await context.evaluate(context, unary.expression, steps);
   if (unary.operator === '+') return operand;
   const values = operand.values.map((value) => -value);
-  const histograms = operand.histograms?.map((histogram) =>
-    histogram === undefined ? undefined : multiplyHistogram(histogram, -1),
-  );
-  const negated = operand.with({ values, histograms });
+  const negated = operand.with({ values, histograms: undefined });
+  if (operand.histograms !== undefined) negateHistograms(operand, negated);
   if (typeOf(unary) === 'scalar') return negated;
   const named = withoutNames(context, negated);
   return haveOneName(operand.labels) ? named : joinEqualRows(named, steps.count);
+}
+
+function negateHistograms(operand: Matrix, negated: Matrix): void {
+  for (let row = 0; row < operand.rows; row++) {
+    for (let step = operand.from[row]!; step < operand.to[row]!; step++) {
+      const cell = operand.base[row]! + step;
+      if (operand.kinds[cell] === HISTOGRAM) negated.setHistogram(cell, multiplyHistogram(operand.histogram(cell), -1));
+    }
+  }
 }
 
 async function evaluateBinary(context: EvaluationContext, binary: BinaryExpression, steps: Steps): Promise<Matrix> {
@@ -113,7 +119,7 @@ function repeat(context: EvaluationContext, once: Matrix, steps: number): Matrix
     const cell = once.base[row]!;
     const base = repeated.base[row]!;
     if (once.kinds[cell] === HISTOGRAM) {
-      const histogram = once.histograms![cell]! as FloatHistogram;
+      const histogram = once.histogram(cell);
       for (let step = 0; step < steps; step++) repeated.setHistogram(base + step, histogram);
       added += weights.of(histogram) * (steps - 1);
     } else {

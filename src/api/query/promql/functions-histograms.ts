@@ -31,7 +31,7 @@ async function mapHistograms(
       const cell = matrix.base[row]! + step;
       if (matrix.kinds[cell] !== HISTOGRAM) continue;
       kinds[cell] = FLOAT;
-      values[cell] = operate(matrix.histograms![cell]!);
+      values[cell] = operate(matrix.histogram(cell));
     }
   }
   return dropNames(context, matrix.with({ values, kinds, histograms: undefined }).withoutEmptyRows(), steps);

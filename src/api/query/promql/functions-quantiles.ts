@@ -165,7 +165,7 @@ function fillNative(
   const { input, from, conflict } = source;
   for (let step = input.from[from]!; step < input.to[from]!; step++) {
     if (input.kindAt(from, step) !== HISTOGRAM || conflict?.conflicts?.[step] === 1) continue;
-    const histogram = input.histograms![input.base[from]! + step]!;
+    const histogram = input.histogram(input.base[from]! + step);
     const value = measure.ofNative(histogram, step, input.labels[from]!);
     if (value !== undefined) output.setFloat(output.base[row]! + step, value);
   }

@@ -1,17 +1,17 @@
 import { hasCustomBuckets } from './histogram-bounds.ts';
 import { HistogramWeights } from './histogram-weight.ts';
 import { isReset } from './histogram-reset.ts';
-import type { FloatHistogram } from './histogram.ts';
+import type { HistogramList } from './histogram.ts';
 
 /** What is known of all histograms of one series, found out once and not again in each window. */
 export class HistogramRun {
-  readonly #histograms: readonly FloatHistogram[];
+  readonly #histograms: HistogramList;
   /** Weights of all before. */
   readonly #weights: Float64Array;
   #counter: { readonly isPlain: boolean; readonly resets: readonly number[] } | undefined;
   #resetAt = 0;
 
-  constructor(histograms: readonly FloatHistogram[]) {
+  constructor(histograms: HistogramList) {
     this.#histograms = histograms;
     this.#weights = weightsBefore(histograms);
   }
@@ -34,20 +34,20 @@ export class HistogramRun {
   }
 }
 
-function weightsBefore(histograms: readonly FloatHistogram[]): Float64Array {
+function weightsBefore(histograms: HistogramList): Float64Array {
   const sums = new Float64Array(histograms.length + 1);
   const weights = new HistogramWeights();
-  for (let at = 0; at < histograms.length; at++) sums[at + 1] = sums[at]! + weights.of(histograms[at]!);
+  for (let at = 0; at < histograms.length; at++) sums[at + 1] = sums[at]! + weights.of(histograms.at(at)!);
   return sums;
 }
 
-function counterOf(histograms: readonly FloatHistogram[]): { isPlain: boolean; resets: number[] } {
+function counterOf(histograms: HistogramList): { isPlain: boolean; resets: number[] } {
   const resets: number[] = [];
-  const custom = hasCustomBuckets(histograms[0]!);
+  const custom = hasCustomBuckets(histograms.at(0)!);
   for (let at = 0; at < histograms.length; at++) {
-    const histogram = histograms[at]!;
+    const histogram = histograms.at(at)!;
     if (histogram.counterReset === 'gauge' || hasCustomBuckets(histogram) !== custom) return { isPlain: false, resets };
-    if (at > 0 && isReset(histogram, histograms[at - 1]!)) resets.push(at);
+    if (at > 0 && isReset(histogram, histograms.at(at - 1)!)) resets.push(at);
   }
   return { isPlain: true, resets };
 }

@@ -20,6 +20,18 @@ export interface FloatHistogram {
   readonly customValues: Float64Array;
 }
 
+/** Histograms of one series, one after the other: an array of them, or one that makes each when it is asked for. */
+export interface HistogramList {
+  readonly length: number;
+  /** Undefined beyond the end. */
+  at(index: number): FloatHistogram | undefined;
+}
+
+/** Those of index `from` to `until` (exclusive). */
+export function histogramsOf(list: HistogramList, from = 0, until = list.length): FloatHistogram[] {
+  return Array.from({ length: until - from }, (_, at) => list.at(from + at)!);
+}
+
 export interface SparseBuckets {
   readonly indexes: Int32Array;
   readonly counts: Float64Array;

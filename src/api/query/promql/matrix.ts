@@ -1,4 +1,5 @@
 import type { FloatHistogram } from './histogram.ts';
+import { HistogramCells } from './histogram-cells.ts';
 import { HistogramWeights } from './histogram-weight.ts';
 import type { Labels } from './labels.ts';
 
@@ -23,8 +24,8 @@ export class Matrix {
   readonly base: Int32Array;
   readonly values: Float64Array;
   readonly kinds: Uint8Array;
-  /** By cell; undefined while no cell holds one. */
-  histograms: (FloatHistogram | undefined)[] | undefined;
+  /** Undefined while no cell holds one. */
+  histograms: HistogramCells | undefined;
 
   constructor(columns: Columns) {
     this.labels = columns.labels;
@@ -82,9 +83,14 @@ export class Matrix {
   }
 
   setHistogram(cell: number, histogram: FloatHistogram): void {
-    this.histograms ??= [];
-    this.histograms[cell] = histogram;
+    this.histograms ??= new HistogramCells();
+    this.histograms.set(cell, histogram);
     this.kinds[cell] = HISTOGRAM;
+  }
+
+  /** Of a cell that holds one. */
+  histogram(cell: number): FloatHistogram {
+    return this.histograms!.get(cell);
   }
 
   /** The same with some columns replaced. */
@@ -140,7 +146,7 @@ export class Matrix {
       for (let cell = base + this.from[row]!; cell < base + this.to[row]!; cell++) {
         const kind = this.kinds[cell];
         if (kind === FLOAT) samples++;
-        else if (kind === HISTOGRAM) samples += weights.of(this.histograms![cell]!);
+        else if (kind === HISTOGRAM) samples += weights.of(this.histogram(cell));
       }
     }
     return samples;
@@ -156,5 +162,5 @@ export interface Columns {
   readonly base: Int32Array;
   readonly values: Float64Array;
   readonly kinds: Uint8Array;
-  readonly histograms: (FloatHistogram | undefined)[] | undefined;
+  readonly histograms: HistogramCells | undefined;
 }

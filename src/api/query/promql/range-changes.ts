@@ -94,7 +94,7 @@ function histogramSample(window: Window, at: number): Sample {
     timeMs: window.histogramTimesMs[at]!,
     startTimeMs: window.histogramStartTimesMs?.[at] ?? 0,
     value: 0,
-    histogram: window.histograms[at]!,
+    histogram: window.histograms.at(at)!,
   };
 }
 

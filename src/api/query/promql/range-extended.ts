@@ -81,9 +81,9 @@ function extendHistograms(window: Window, isCounter: boolean, isRate: boolean): 
   const { first, last } = around;
   const isLeftBetween = window.isSmoothed && timesMs[first]! < window.fromMs;
   const isRightBetween = window.isSmoothed && last > lo && timesMs[last]! > window.untilMs;
-  const left = isLeftBetween ? between(window, first, window.fromMs, isCounter) : window.histograms[first];
+  const left = isLeftBetween ? between(window, first, window.fromMs, isCounter) : window.histograms.at(first);
   if (left === undefined) return;
-  const right = isRightBetween ? between(window, last - 1, window.untilMs, isCounter) : window.histograms[last];
+  const right = isRightBetween ? between(window, last - 1, window.untilMs, isCounter) : window.histograms.at(last);
   if (right === undefined) return;
   if (!isCounter && (left.counterReset !== 'gauge' || right.counterReset !== 'gauge'))
     window.warn(notGauge(window.metricName));
@@ -96,7 +96,7 @@ function extendHistograms(window: Window, isCounter: boolean, isRate: boolean): 
 }
 
 function between(window: Window, before: number, timeMs: number, isCounter: boolean): FloatHistogram | undefined {
-  const at = (index: number) => ({ timeMs: window.histogramTimesMs[index]!, histogram: window.histograms[index]! });
+  const at = (index: number) => ({ timeMs: window.histogramTimesMs[index]!, histogram: window.histograms.at(index)! });
   return interpolateHistogram(at(before), at(before + 1), timeMs, {
     isCounter,
     context: window.context,
@@ -107,13 +107,13 @@ function between(window: Window, before: number, timeMs: number, isCounter: bool
 
 function areAlike(window: Window, around: { first: number; last: number }, isCounter: boolean): boolean {
   const { histograms } = window;
-  const custom = hasCustomBuckets(histograms[around.first]!);
+  const custom = hasCustomBuckets(histograms.at(around.first)!);
   for (let at = around.first; at <= around.last; at++) {
-    if (hasCustomBuckets(histograms[at]!) !== custom) {
+    if (hasCustomBuckets(histograms.at(at)!) !== custom) {
       window.warn(mixedSchemas(window.metricName));
       return false;
     }
-    if (isCounter && histograms[at]!.counterReset === 'gauge') window.warn(notCounter(window.metricName));
+    if (isCounter && histograms.at(at)!.counterReset === 'gauge') window.warn(notCounter(window.metricName));
   }
   return true;
 }
@@ -127,16 +127,16 @@ function correct(
   const { histograms } = window;
   let at = ends.first + 1;
   let previous = ends.left;
-  if (ends.isLeftBetween && isReset(histograms[at]!, histograms[ends.first]!)) {
+  if (ends.isLeftBetween && isReset(histograms.at(at)!, histograms.at(ends.first)!)) {
     // The value at the left end was taken behind this reset.
-    previous = histograms[at]!;
+    previous = histograms.at(at)!;
     at++;
   }
   // The last sample stands for the right end, or shares its hint.
   if (at > ends.last) return increase;
   let correction: FloatHistogram | undefined;
   for (; at <= ends.last; at++) {
-    const current = at === ends.last ? ends.right : histograms[at]!;
+    const current = at === ends.last ? ends.right : histograms.at(at)!;
     if (isReset(current, previous)) {
       correction = correction === undefined ? previous : addInWindow(window, correction, previous, 1);
       if (correction === undefined) return undefined;

@@ -11,18 +11,18 @@ import type { Window } from './windows.ts';
 /** How much the histograms of a window grew, two of them at least; undefined, with a warning, when they cannot be subtracted. Nobody else has it. */
 export function histogramIncrease(window: Window, isCounter: boolean): FloatHistogram | undefined {
   const { histogramLo: lo, histogramHi: hi, histograms } = window;
-  const last = histograms[hi - 1]!;
+  const last = histograms.at(hi - 1)!;
   if (isCounter && window.histogramStartTimesMs === undefined && window.run.goesOn(lo, hi)) {
-    const increase = histogramDifference(last, histograms[lo]!, window.slab);
+    const increase = histogramDifference(last, histograms.at(lo)!, window.slab);
     if (increase !== undefined) return increase;
   }
   warnOfHints(window, isCounter);
-  let first: FloatHistogram | undefined = histograms[lo]!;
+  let first: FloatHistogram | undefined = histograms.at(lo)!;
   // What lies before a reset is not subtracted, so its buckets do not matter.
   if (isCounter && isResetAt(window, lo + 1)) first = undefined;
-  const custom = hasCustomBuckets(first ?? histograms[lo + 1]!);
+  const custom = hasCustomBuckets(first ?? histograms.at(lo + 1)!);
   for (let at = isCounter ? lo + 1 : hi - 1; at < hi; at++) {
-    if (hasCustomBuckets(histograms[at]!) === custom) continue;
+    if (hasCustomBuckets(histograms.at(at)!) === custom) continue;
     window.warn(mixedSchemas(window.metricName));
     return undefined;
   }
@@ -64,7 +64,7 @@ function addResets(window: Window, sum: HistogramSum, isFirstReset: boolean): vo
     }
     const isSkipped = isFirstReset && at === lo + 1;
     if (isSkipped || !isResetAt(window, at)) continue;
-    note(window, sum.add(histograms[at - 1]!).boundsReconciled, 'addition');
+    note(window, sum.add(histograms.at(at - 1)!).boundsReconciled, 'addition');
   }
 }
 
@@ -75,18 +75,18 @@ function isResetAt(window: Window, at: number): boolean {
     isStartTimeReset(startTimesMs[at - 1]!, timesMs[at - 1]!, startTimesMs[at]!, timesMs[at]!)
   )
     return true;
-  return isReset(histograms[at]!, histograms[at - 1]!);
+  return isReset(histograms.at(at)!, histograms.at(at - 1)!);
 }
 
 function warnOfHints(window: Window, isCounter: boolean): void {
   const { histogramLo: lo, histogramHi: hi, histograms } = window;
   if (isCounter) {
     for (let at = lo; at < hi; at++) {
-      if (histograms[at]!.counterReset !== 'gauge') continue;
+      if (histograms.at(at)!.counterReset !== 'gauge') continue;
       window.warn(notCounter(window.metricName));
       return;
     }
-  } else if (histograms[lo]!.counterReset !== 'gauge' || histograms[hi - 1]!.counterReset !== 'gauge')
+  } else if (histograms.at(lo)!.counterReset !== 'gauge' || histograms.at(hi - 1)!.counterReset !== 'gauge')
     window.warn(notGauge(window.metricName));
 }
 

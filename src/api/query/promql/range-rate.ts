@@ -91,7 +91,7 @@ function startTimeInRange(window: Window, startMs: number | undefined, firstMs: 
 
 function extrapolateHistogram(window: Window, isCounter: boolean, isRate: boolean): void {
   const { histogramLo: lo, histogramHi: hi, histogramTimesMs: timesMs } = window;
-  const first = window.histograms[lo]!;
+  const first = window.histograms.at(lo)!;
   const startMs = isCounter ? startTimeInRange(window, window.histogramStartTimesMs?.[lo], timesMs[lo]!) : undefined;
   let increase: FloatHistogram | undefined;
   if (hi - lo > 1) {

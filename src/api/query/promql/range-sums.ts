@@ -1,6 +1,7 @@
 import { CompensatedSum } from './compensated-sum.ts';
 import { histogramAverage, histogramTotal } from './histogram-aggregate.ts';
 import { histogramsIgnoredInRange, mixedSamples } from './messages.ts';
+import { histogramsOf } from './histogram.ts';
 import type { RangeFunction, Window } from './windows.ts';
 
 /** Functions that add up the samples of a window. */
@@ -80,7 +81,7 @@ function giveVariance(window: Window, finish: (variance: number) => number): voi
 }
 
 function giveAggregate(window: Window, aggregate: typeof histogramTotal): void {
-  const histograms = window.histograms.slice(window.histogramLo, window.histogramHi);
+  const histograms = histogramsOf(window.histograms, window.histogramLo, window.histogramHi);
   const result = aggregate(histograms, {
     annotations: window.context.annotations,
     at: window.at,

@@ -1,6 +1,6 @@
 import type { Expression, MatrixSelector, SubqueryExpression } from './ast.ts';
 import type { EvaluationContext } from './context.ts';
-import type { FloatHistogram } from './histogram.ts';
+import { type FloatHistogram, type HistogramList, histogramsOf } from './histogram.ts';
 import type { Labels } from './labels.ts';
 import { ABSENT, HISTOGRAM, type Matrix } from './matrix.ts';
 import { type LookTimes, lookTimes } from './select.ts';
@@ -31,7 +31,7 @@ export interface RangeSeries {
   readonly values: Float64Array;
   readonly startTimesMs: Float64Array | undefined;
   readonly histogramTimesMs: Float64Array;
-  readonly histograms: readonly FloatHistogram[];
+  readonly histograms: HistogramList;
   readonly histogramStartTimesMs: Float64Array | undefined;
 }
 
@@ -116,7 +116,7 @@ export function seriesOf(matrix: Matrix, steps: Steps): RangeSeries[] {
       const timeMs = steps.startMs + step * steps.stepMs;
       if (kind === HISTOGRAM) {
         histogramTimesMs.push(timeMs);
-        histograms.push(matrix.histograms![base + step]!);
+        histograms.push(matrix.histogram(base + step));
       } else {
         timesMs.push(timeMs);
         values.push(matrix.values[base + step]!);
@@ -144,7 +144,7 @@ export function isRange(expression: Expression): expression is MatrixSelector | 
 function withUnknownResets(series: RangeSeries): RangeSeries {
   return {
     ...series,
-    histograms: series.histograms.map((histogram) =>
+    histograms: histogramsOf(series.histograms).map((histogram) =>
       histogram.counterReset === 'reset' || histogram.counterReset === 'not_reset'
         ? { ...histogram, counterReset: 'unknown' }
         : histogram,

@@ -50,17 +50,17 @@ function smoothHistograms(window: Window): void {
   const { histogramTimesMs: timesMs, histograms, histogramLo: lo, histogramHi: hi, untilMs: timeMs } = window;
   const at = firstFrom(timesMs, lo, hi, timeMs);
   if (at < hi && timesMs[at] === timeMs) {
-    window.giveHistogram(histograms[at]!);
+    window.giveHistogram(histograms.at(at)!);
     return;
   }
   if (at === lo) return;
-  const before = histograms[at - 1]!;
+  const before = histograms.at(at - 1)!;
   if (at === hi) {
     // What the hint says of the sample before is not true of its value carried on.
     window.giveHistogram({ ...before, counterReset: 'unknown' });
     return;
   }
-  const after = histograms[at]!;
+  const after = histograms.at(at)!;
   if (hasCustomBuckets(before) !== hasCustomBuckets(after)) {
     window.warn(mixedSchemas(window.metricName));
     return;

@@ -1,5 +1,5 @@
 import type { LabelMatcher } from './ast.ts';
-import type { FloatHistogram } from './histogram.ts';
+import type { HistogramList } from './histogram.ts';
 import type { Labels } from './labels.ts';
 import type { MemoryLease } from './memory-budget.ts';
 
@@ -47,6 +47,6 @@ export interface FloatColumn {
 
 export interface HistogramColumn {
   readonly timesMs: Float64Array;
-  readonly values: readonly FloatHistogram[];
+  readonly values: HistogramList;
   readonly startTimesMs?: Float64Array | undefined;
 }

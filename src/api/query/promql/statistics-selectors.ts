@@ -1,6 +1,6 @@
 import type { Expression, VectorSelector } from './ast.ts';
 import { isReset } from './histogram-reset.ts';
-import type { FloatHistogram, SparseBuckets } from './histogram.ts';
+import { type FloatHistogram, histogramsOf, type SparseBuckets } from './histogram.ts';
 import type { SelectedSeries } from './source.ts';
 
 /**
@@ -17,7 +17,7 @@ export function statisticsSelectors(expression: Expression): Set<VectorSelector>
 export function statisticsOf(series: SelectedSeries): SelectedSeries {
   const { values } = series.histograms;
   if (values.length === 0) return series;
-  const stripped = values.map((histogram, at) => strip(histogram, values[at - 1]));
+  const stripped = histogramsOf(values).map((histogram, at, all) => strip(histogram, all[at - 1]));
   return { ...series, histograms: { ...series.histograms, values: stripped } };
 }
 

@@ -1,7 +1,7 @@
 import type { PositionRange } from './ast.ts';
 import type { EvaluationContext } from './context.ts';
 import { HistogramRun } from './histogram-run.ts';
-import type { FloatHistogram } from './histogram.ts';
+import type { FloatHistogram, HistogramList } from './histogram.ts';
 import type { Labels } from './labels.ts';
 import type { Matrix } from './matrix.ts';
 import type { RangeSeries, RangeVector } from './range-vector.ts';
@@ -33,7 +33,7 @@ export class Window {
   lo = 0;
   hi = 0;
   histogramTimesMs: Float64Array = NO_NUMBERS;
-  histograms: readonly FloatHistogram[] = [];
+  histograms: HistogramList = [];
   histogramStartTimesMs: Float64Array | undefined;
   histogramLo = 0;
   histogramHi = 0;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { MetricsView } from '../../../../src/api/query/prometheus/metrics-view.ts';
-import type { FloatHistogram } from '../../../../src/api/query/promql/histogram.ts';
+import { type FloatHistogram, histogramsOf } from '../../../../src/api/query/promql/histogram.ts';
 import type { SelectedSeries } from '../../../../src/api/query/promql/source.ts';
 import { nanos, type StoredMetrics, storedMetrics } from '../../../helpers/metrics-view.ts';
 import { linesOf, query } from '../../../helpers/promql-samples.ts';
@@ -50,7 +50,7 @@ test('Classic histograms are native ones with custom buckets where that is set, 
   ]);
   const view = store.viewWith({ convertsHistograms: true, strategy: 'NoTranslation' });
   const classic = await only(view, 'classic');
-  assert.deepEqual(classic.histograms.values.map(shape), [
+  assert.deepEqual(histogramsOf(classic.histograms.values).map(shape), [
     {
       schema: -53,
       counterReset: 'unknown',
@@ -67,17 +67,22 @@ test('Classic histograms are native ones with custom buckets where that is set, 
   ]);
   assert.deepEqual([...classic.histograms.startTimesMs!], [1000, 0, 0]);
   assert.deepEqual([...classic.floats.timesMs], [240_000]);
-  assert.deepEqual((await only(view, 'changes')).histograms.values.map(shape).at(-1), {
-    schema: -53,
-    counterReset: 'not_reset',
-    count: 6,
-    sum: 50,
-    buckets: [
-      [0, 1],
-      [2, 5],
-    ],
-    bounds: [1, 5],
-  });
+  assert.deepEqual(
+    histogramsOf((await only(view, 'changes')).histograms.values)
+      .map(shape)
+      .at(-1),
+    {
+      schema: -53,
+      counterReset: 'not_reset',
+      count: 6,
+      sum: 50,
+      buckets: [
+        [0, 1],
+        [2, 5],
+      ],
+      bounds: [1, 5],
+    },
+  );
   const range = { selectors: [], fromMs: 0, untilMs: 600_000, limit: 0 };
   const signal = new AbortController().signal;
   assert.deepEqual((await view.labelValues('__name__', range, signal)).items, ['changes', 'classic']);
@@ -101,7 +106,7 @@ test('A sum of a native histogram that is no number is told from one that was no
   await store.send([exponential('sums', exponentialPoint(60, 1, { sum: 'NaN' }), exponentialPoint(120, 2))]);
   const { histograms } = await only(store.view, 'sums');
   assert.deepEqual(
-    histograms.values.map(({ sum }) => sum),
+    histogramsOf(histograms.values).map(({ sum }) => sum),
     [Number.NaN, 0],
   );
 });
@@ -113,7 +118,7 @@ test('Resets between native histograms of two scopes in turn are seen, though ne
   await store.send([second], { scope: { name: 'two' } });
   const { histograms } = await only(store.view, 'turns');
   assert.deepEqual(
-    histograms.values.map(({ count, counterReset }) => [count, counterReset]),
+    histogramsOf(histograms.values).map(({ count, counterReset }) => [count, counterReset]),
     [
       [10, 'unknown'],
       [3, 'unknown'],

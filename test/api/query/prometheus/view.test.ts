@@ -10,6 +10,7 @@ import type { Labels } from '../../../../src/api/query/promql/labels.ts';
 import type { SelectedSeries } from '../../../../src/api/query/promql/source.ts';
 import { StaleMarks } from '../../../../src/api/query/promql/stale.ts';
 import { nanos, otlpAttributes, storedMetrics } from '../../../helpers/metrics-view.ts';
+import { histogramsOf } from '../../../../src/api/query/promql/histogram.ts';
 
 /** Starting an engine takes long: all tests share one, each with names or times of its own. */
 const stored = storedMetrics({ after });
@@ -232,7 +233,7 @@ test('exponential histograms are native ones, finer scales merged down', async (
   ]);
   const [series] = await select(view, named('e'));
   assert.deepEqual([...series!.histograms.timesMs], [1000, 2000, 3000]);
-  const [first, second, third] = series!.histograms.values;
+  const [first, second, third] = histogramsOf(series!.histograms.values);
   assert.deepEqual([...first!.positive.indexes], [0, 2]);
   assert.deepEqual([...first!.positive.counts], [1, 2]);
   assert.deepEqual([first!.zeroCount, first!.zeroThreshold, first!.count, first!.sum], [1, 1e-128, 4, 5]);

@@ -131,6 +131,7 @@ test('a run of histograms weighs what each of them does, and goes on where no tw
 
 test('a run of histograms does not go on beside a gauge or another kind of buckets', () => {
   const one = exponential({ count: 1 });
-  assert.equal(new HistogramRun([one, { ...one, counterReset: 'gauge' }, one]).goesOn(0, 1), false);
+  const gauge: FloatHistogram = { ...one, counterReset: 'gauge' };
+  assert.equal(new HistogramRun([one, gauge, one]).goesOn(0, 1), false);
   assert.equal(new HistogramRun([one, custom({ bounds: [1], counts: { 0: 1 } })]).goesOn(0, 1), false);
 });
