@@ -2,15 +2,17 @@
  * How fast PromQL is answered over HTTP, whole answers read, beside a Prometheus that was sent the same OTLP: requests to both alternate, and what they answer must
  * agree before anything is timed. Environment: PROMETHEUS, VICTORIA_METRICS: paths of binaries; without the first nothing is compared.
  *
- *   npm run build && PROMETHEUS=… npm run bench:promql [-- --cases instant,topk --rounds 9 --data DIR --pause 10]
+ *   npm run build && PROMETHEUS=… npm run bench:promql [-- --cases instant,topk --rounds 9 --data DIR --pause 10 --cold 3]
  *
  * `--data` keeps what was sent there and uses it the next time. `--pause` is for how many seconds the pauses of materialization are measured; 0: not at all.
+ * `--cold` starts both that often before each case and shows the first answer beside warm ones.
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Answer, assertSameAnswers, readAnswer } from './promql-answers.ts';
 import { type BenchCase, CASES, LONG_METRIC, longPath } from './promql-cases.ts';
+import { measureCold } from './promql-cold.ts';
 import { type BenchMetric, requestsOf, samplesOf } from './promql-data.ts';
 import { measurePauses } from './promql-pause.ts';
 import { type Peer, PROMETHEUS, startPrometheus, startVictoriaMetrics } from './promql-peers.ts';
@@ -28,12 +30,14 @@ const { values: flags } = parseArgs({
     warmups: { type: 'string', default: '3' },
     pause: { type: 'string', default: '10' },
     data: { type: 'string' },
+    cold: { type: 'string', default: '0' },
   },
 });
 const rounds = Number(flags.rounds);
 const wanted = flags.cases.split(',');
 const cases = CASES.filter(({ name }) => wanted.some((part) => name.includes(part)));
 const pauseSeconds = Number(flags.pause);
+const coldRounds = Number(flags.cold);
 
 console.log(machine());
 const directory = flags.data === undefined ? mkdtempSync(join(root, 'treasury-data-bench-')) : resolve(flags.data);
@@ -47,14 +51,36 @@ try {
   server.resetRssPeak();
   for (const { name, kind, series, points } of metrics)
     console.log(`  ${name}: ${kind}, ${series} series x ${points} points`);
+  if (coldRounds === 0) await measureWarm();
+} finally {
+  for (const peer of peers) await peer.stop();
+  await server.stop();
+}
+try {
+  if (coldRounds > 0) await measureAllCold();
+} finally {
+  if (flags.data === undefined) rmSync(directory, { recursive: true, force: true });
+}
+
+async function measureWarm(): Promise<void> {
   for (const one of cases) await measure(one);
   for (const peer of peers) console.log(`peak RSS ${peer.name}: ${(peer.rssPeakBytes() / MIB).toFixed(0)} MiB`);
   console.log(`peak RSS treasury: ${(server.rssPeakBytes() / MIB).toFixed(0)} MiB`);
   if (pauseSeconds > 0) await pauses();
-} finally {
-  for (const peer of peers) await peer.stop();
-  await server.stop();
-  if (flags.data === undefined) rmSync(directory, { recursive: true, force: true });
+}
+
+async function measureAllCold(): Promise<void> {
+  const { PROMETHEUS: prometheus } = process.env;
+  if (prometheus === undefined) throw new Error('Cannot compare cold answers: PROMETHEUS is not set');
+  await measureCold({
+    cases,
+    endMs,
+    rounds: coldRounds,
+    warmups: Number(flags.warmups),
+    warmRounds: rounds,
+    start: () => startServer([], join(directory, 'treasury')),
+    startPeer: () => startPrometheus(prometheus, join(directory, 'prometheus')),
+  });
 }
 
 /** What is sent and until when: what an earlier run did, if it is kept. */
