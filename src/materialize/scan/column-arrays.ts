@@ -1,4 +1,6 @@
+import { Buffer } from 'node:buffer';
 import type { ColumnNode } from '../sql/columns-encoder.ts';
+import type { TextPool } from './text-pool.ts';
 
 /** Typed arrays over a column's memory; the type must be that of the column. */
 export function float64s({ buffers, length }: ColumnNode): Float64Array {
@@ -27,27 +29,36 @@ export function listOffsets({ buffers, length }: ColumnNode): Uint32Array {
   return new Uint32Array(offsets!.buffer, offsets!.byteOffset, length + 1);
 }
 
-const decoder = new TextDecoder();
+/** Low and high halves of 64-bit numbers, one after another: DuckDB runs on machines alone that store them so. */
+export function halves({ buffers, length }: ColumnNode): Uint32Array {
+  const [values] = buffers;
+  return new Uint32Array(values!.buffer, values!.byteOffset, 2 * length);
+}
 
 /** Strings of a VARCHAR column; NULL is ''. */
-export function texts({ buffers, length, validity }: ColumnNode): string[] {
-  const [offsetBytes, bytes] = buffers;
+export function texts({ buffers, length, validity }: ColumnNode, pool: TextPool): string[] {
+  const [offsetBytes, textBytes] = buffers;
   const offsets = new Int32Array(offsetBytes!.buffer, offsetBytes!.byteOffset, length + 1);
-  return Array.from({ length }, (_, row) => {
+  const bytes = Buffer.from(textBytes!.buffer, textBytes!.byteOffset, textBytes!.byteLength);
+  const found: string[] = [];
+  for (let row = 0; row < length; row++) {
     const isNull = validity !== null && ((validity[row >> 3]! >> (row & 7)) & 1) === 0;
-    return isNull ? '' : decoder.decode(bytes!.subarray(offsets[row]!, offsets[row + 1]!));
-  });
+    found.push(isNull ? '' : pool.text(bytes, offsets[row]!, offsets[row + 1]!));
+  }
+  return found;
 }
 
 /** Rows of a MAP(VARCHAR, VARCHAR): key, value, key, value... */
-export function textPairs(node: ColumnNode): string[][] {
+export function textPairs(node: ColumnNode, pool: TextPool): string[][] {
   const offsets = listOffsets(node);
-  const [keys, values] = node.children[0]!.children.map(texts);
-  return Array.from({ length: node.length }, (_, row) => {
+  const [keys, values] = node.children[0]!.children.map((child) => texts(child, pool));
+  const rows: string[][] = [];
+  for (let row = 0; row < node.length; row++) {
     const pairs: string[] = [];
     for (let at = offsets[row]!; at < offsets[row + 1]!; at++) pairs.push(keys![at]!, values![at]!);
-    return pairs;
-  });
+    rows.push(pairs);
+  }
+  return rows;
 }
 
 export function booleans({ buffers, length }: ColumnNode): boolean[] {

@@ -1,6 +1,6 @@
 import { type ColumnNode, readColumnsBatch } from '../sql/columns-encoder.ts';
 import { COLUMNS_FORMAT, type SqlAnswer, type SqlRequest } from '../types.ts';
-import { bigUint64s, float64s, int32s, listOffsets, textPairs, texts, uint32s } from './column-arrays.ts';
+import { bigUint64s, float64s, halves, int32s, listOffsets, textPairs, texts, uint32s } from './column-arrays.ts';
 import { numberRanges } from './number-ranges.ts';
 import {
   ACTIVITY_QUERY,
@@ -14,6 +14,7 @@ import {
 import { SeriesIds } from './series-ids.ts';
 import { SeriesNumbering } from './series-numbering.ts';
 import { StoredSeriesReader } from './stored-series.ts';
+import { TextPool } from './text-pool.ts';
 import type {
   ExemplarChunk,
   ExponentialHistogramChunk,
@@ -25,6 +26,7 @@ import type {
   ScanAnswer,
   SeriesBeginnings,
   SeriesChanges,
+  StoredSeries,
   SummaryChunk,
 } from './types.ts';
 
@@ -60,6 +62,13 @@ type Node = ColumnNode;
 interface ScannedRows {
   readonly ordinals: Uint32Array;
   readonly columns: readonly ColumnNode[];
+}
+
+/** A series' number, and the halves of its id. */
+interface NumberedId {
+  readonly number: number;
+  readonly low: number;
+  readonly high: number;
 }
 
 type ReadChunk<Chunk> = (points: PointColumns, columns: readonly ColumnNode[]) => Chunk;
@@ -112,18 +121,23 @@ class StoredMetricScans implements MetricScans {
       for (const offset of bigUint64s(offsets)) if (offset >= nextOffset) nextOffset = offset + 1n;
     }
     const ids = await this.#idsOf(unknown, numbering, signal);
-    if (ids.size < unknown.size && (await this.#currentNumbering(signal)) !== numbering) return null;
-    const isNew = (id: bigint): boolean => this.#ids.find(...halvesOf(id)) === -1;
-    const stored = await this.#reader.read(new Set([...ids.values()].filter(isNew)), signal);
+    if (ids.length < unknown.size && (await this.#currentNumbering(signal)) !== numbering) return null;
+    const wanted = this.#newOf(ids);
+    const stored = await this.#reader.read(wanted, signal);
     if (this.#numbering !== numbering) return null;
     // Nothing below fails or waits: all of it counts as told, or nothing.
-    for (const id of stored.keys()) this.#ids.add(...halvesOf(id));
+    const series: StoredSeries[] = [];
+    for (const [at, one] of stored.entries()) {
+      if (one === undefined) continue;
+      this.#ids.add(wanted.lowAt(at), wanted.highAt(at));
+      series.push(one);
+    }
     this.#addNumbers(numbering, ids);
     numbering.nextOffset = nextOffset;
     return {
       isWhole,
       beginnings,
-      series: [...stored.values()],
+      series,
       activity: batches.map(([numbers, firstTimes, lastTimes, bounds]) => ({
         ordinals: numbering.ordinalsOf(uint32s(numbers)),
         firstTimesMs: float64s(firstTimes),
@@ -209,15 +223,16 @@ class StoredMetricScans implements MetricScans {
   }
 
   async *exemplars(request: SamplesRequest): ScanAnswer<ExemplarChunk> {
+    const pool = new TextPool();
     for await (const { ordinals, columns } of this.#rowsOf('exemplars', request)) {
       const [times, values, traceIds, spanIds, attributes] = columns as readonly [Node, Node, Node, Node, Node];
       yield {
         ordinals,
         timesMs: float64s(times),
         values: float64s(values),
-        traceIds: texts(traceIds),
-        spanIds: texts(spanIds),
-        attributes: textPairs(attributes),
+        traceIds: texts(traceIds, pool),
+        spanIds: texts(spanIds, pool),
+        attributes: textPairs(attributes, pool),
       };
     }
   }
@@ -268,35 +283,44 @@ class StoredMetricScans implements MetricScans {
       for await (const [ids] of this.#batches(NUMBERING_QUERY, {}, signal)) id = bigUint64s(ids!)[0]!;
       if (this.#numbering?.id === id) return this.#numbering;
       const numbering = new SeriesNumbering(id);
-      const found = this.#ids.size === 0 ? new Map<number, bigint>() : await this.#idsOf(null, numbering, signal);
+      const found = this.#ids.size === 0 ? [] : await this.#idsOf(null, numbering, signal);
       if (this.#numbering?.id === id) return this.#numbering;
       this.#addNumbers(numbering, found);
       this.#numbering = numbering;
     }
   }
 
-  /** Ids of the series with these numbers, or of all: those that there are under this numbering. */
+  /** Ids of the series with these numbers, or of all: those that there are under this numbering, in the order of their numbers. */
   async #idsOf(
     wanted: ReadonlySet<number> | null,
     numbering: SeriesNumbering,
     signal: AbortSignal,
-  ): Promise<Map<number, bigint>> {
-    const found = new Map<number, bigint>();
+  ): Promise<readonly NumberedId[]> {
+    const found: NumberedId[] = [];
     if (wanted?.size === 0) return found;
     const isOfAll = wanted === null || wanted.size > SOME_MAX;
     const params: Readonly<Record<string, string>> = isOfAll ? {} : { keys: [...wanted].join(',') };
     for await (const [numbers, ids] of this.#batches(numbersQuery(numbering.id, isOfAll), params, signal)) {
-      const bigIds = bigUint64s(ids!);
+      const words = halves(ids!);
       for (const [row, number] of uint32s(numbers!).entries()) {
-        if (wanted === null || wanted.has(number)) found.set(number, bigIds[row]!);
+        if (wanted === null || wanted.has(number))
+          found.push({ number, low: words[2 * row]!, high: words[2 * row + 1]! });
       }
     }
-    return found;
+    return found.sort((left, right) => left.number - right.number);
   }
 
-  #addNumbers(numbering: SeriesNumbering, ids: ReadonlyMap<number, bigint>): void {
-    for (const [number, id] of ids) {
-      const ordinal = this.#ids.find(...halvesOf(id));
+  /** Those that are not known yet, each once. */
+  #newOf(numbered: readonly NumberedId[]): SeriesIds {
+    const ids = new SeriesIds();
+    for (const { low, high } of numbered)
+      if (this.#ids.find(low, high) === -1 && ids.find(low, high) === -1) ids.add(low, high);
+    return ids;
+  }
+
+  #addNumbers(numbering: SeriesNumbering, numbered: readonly NumberedId[]): void {
+    for (const { number, low, high } of numbered) {
+      const ordinal = this.#ids.find(low, high);
       if (ordinal !== -1) numbering.add(number, ordinal);
     }
   }
@@ -316,11 +340,6 @@ class StoredMetricScans implements MetricScans {
     const { chunks } = await this.#ask(request, signal);
     for await (const chunk of chunks) yield readColumnsBatch(chunk as Uint8Array<ArrayBuffer>).columns;
   }
-}
-
-/** Low and high half of an id. */
-function halvesOf(id: bigint): [low: number, high: number] {
-  return [Number(id & 0xffff_ffffn), Number(id >> 32n)];
 }
 
 /** What lies beyond the times that there are is cut to the outermost of them. */

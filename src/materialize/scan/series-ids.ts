@@ -26,6 +26,19 @@ export class SeriesIds {
     }
   }
 
+  /** The id of an ordinal. */
+  at(ordinal: number): bigint {
+    return (BigInt(this.#words[2 * ordinal + 1]!) << 32n) | BigInt(this.#words[2 * ordinal]!);
+  }
+
+  lowAt(ordinal: number): number {
+    return this.#words[2 * ordinal]!;
+  }
+
+  highAt(ordinal: number): number {
+    return this.#words[2 * ordinal + 1]!;
+  }
+
   /** Gives an id that is not in the table yet the next ordinal. */
   add(low: number, high: number): number {
     if (2 * (this.#size + 1) > this.#slots.length) this.#grow();

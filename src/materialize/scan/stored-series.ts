@@ -1,6 +1,8 @@
 import type { ColumnNode } from '../sql/columns-encoder.ts';
-import { bigUint64s, booleans, textPairs, texts } from './column-arrays.ts';
+import { bigUint64s, booleans, halves, textPairs, texts } from './column-arrays.ts';
 import { RESOURCES_QUERY, SCOPES_QUERY, SERIES_QUERY, SOME_SERIES_QUERY } from './scan-queries.ts';
+import type { SeriesIds } from './series-ids.ts';
+import { TextPool } from './text-pool.ts';
 import type { StoredResource, StoredScope, StoredSeries } from './types.ts';
 
 /** Runs a query and gives its batches' columns. */
@@ -13,18 +15,9 @@ export type ReadColumns = (
 /** Asked for by more ids than these, all series are read: a text of ids grows by 20 bytes an id. */
 const SOME_MAX = 20_000;
 
-interface ScopeRow {
-  readonly key: bigint;
-  readonly name: string;
-  readonly version: string;
-  readonly schemaUrl: string;
-}
-
-interface SeriesRow {
-  readonly series: Omit<StoredSeries, 'resource' | 'scope'>;
-  readonly resourceKey: bigint;
-  readonly scope: ScopeRow;
-}
+/** Its attributes are read behind the series. */
+type NewResource = { attributes: readonly string[] };
+type NewScope = Omit<StoredScope, 'attributes'> & { attributes: readonly string[] };
 
 /** Reads series by their ids. Resources and scopes that many series share are read once and are one object each. */
 export class StoredSeriesReader {
@@ -36,57 +29,81 @@ export class StoredSeriesReader {
     this.#readColumns = readColumns;
   }
 
-  /** The series of `ids` that there are. */
-  async read(ids: ReadonlySet<bigint>, signal: AbortSignal): Promise<Map<bigint, StoredSeries>> {
-    const rows = new Map<bigint, SeriesRow>();
-    if (ids.size === 0) return new Map();
+  /** By ordinal in `ids`: the series of each; undefined where there is none. */
+  async read(ids: SeriesIds, signal: AbortSignal): Promise<(StoredSeries | undefined)[]> {
+    const found = Array.from({ length: ids.size }, (): StoredSeries | undefined => undefined);
+    if (ids.size === 0) return found;
     const isOfAll = ids.size > SOME_MAX;
-    const params: Readonly<Record<string, string>> = isOfAll ? {} : { keys: [...ids].join(',') };
-    for await (const columns of this.#readColumns(isOfAll ? SERIES_QUERY : SOME_SERIES_QUERY, params, signal)) {
-      for (const [id, row] of seriesRows(columns)) if (ids.has(id)) rows.set(id, row);
-    }
-    await this.#readShared(rows.values(), signal);
-    return new Map([...rows].map(([id, row]) => [id, this.#joined(row)]));
+    const keys = (): string => found.map((_, ordinal) => ids.at(ordinal)).join(',');
+    const params: Readonly<Record<string, string>> = isOfAll ? {} : { keys: keys() };
+    const shared = new SharedObjects(this.#resources, this.#scopes);
+    const pool = new TextPool();
+    for await (const columns of this.#readColumns(isOfAll ? SERIES_QUERY : SOME_SERIES_QUERY, params, signal))
+      readRows(columns, { ids, shared, pool }, found);
+    await this.#readShared(shared, pool, signal);
+    return found;
   }
 
-  async #readShared(rows: Iterable<SeriesRow>, signal: AbortSignal): Promise<void> {
-    const resources = new Set<bigint>();
-    const scopes = new Map<bigint, ScopeRow>();
-    for (const { resourceKey, scope } of rows) {
-      if (!this.#resources.has(resourceKey)) resources.add(resourceKey);
-      if (!this.#scopes.has(scope.key)) scopes.set(scope.key, scope);
+  /** A series whose resource or scope has gone between two reads has its points gone as well: it stays without attributes. */
+  async #readShared({ newResources, newScopes }: SharedObjects, pool: TextPool, signal: AbortSignal): Promise<void> {
+    const resources = await this.#attributes(RESOURCES_QUERY, [...newResources.keys()], pool, signal);
+    const scopes = await this.#attributes(SCOPES_QUERY, [...newScopes.keys()], pool, signal);
+    for (const [key, attributes] of resources) {
+      const resource = newResources.get(key)!;
+      resource.attributes = attributes;
+      this.#resources.set(key, resource);
     }
-    for (const [key, attributes] of await this.#attributes(RESOURCES_QUERY, [...resources], signal)) {
-      this.#resources.set(key, { attributes });
-    }
-    for (const [key, attributes] of await this.#attributes(SCOPES_QUERY, [...scopes.keys()], signal)) {
-      const { name, version, schemaUrl } = scopes.get(key)!;
-      this.#scopes.set(key, { name, version, schemaUrl, attributes });
+    for (const [key, attributes] of scopes) {
+      const scope = newScopes.get(key)!;
+      scope.attributes = attributes;
+      this.#scopes.set(key, scope);
     }
   }
 
-  async #attributes(query: string, keys: readonly bigint[], signal: AbortSignal): Promise<Map<bigint, string[]>> {
+  async #attributes(
+    query: string,
+    keys: readonly bigint[],
+    pool: TextPool,
+    signal: AbortSignal,
+  ): Promise<Map<bigint, string[]>> {
     const found = new Map<bigint, string[]>();
     if (keys.length === 0) return found;
     for await (const [keyColumn, attributes] of this.#readColumns(query, { keys: keys.join(',') }, signal)) {
-      const pairs = textPairs(attributes!);
+      const pairs = textPairs(attributes!, pool);
       bigUint64s(keyColumn!).forEach((key, row) => found.set(key, pairs[row]!));
     }
     return found;
   }
-
-  #joined({ series, resourceKey, scope }: SeriesRow): StoredSeries {
-    const { name, version, schemaUrl } = scope;
-    return {
-      ...series,
-      resource: this.#resources.get(resourceKey) ?? NO_RESOURCE,
-      scope: this.#scopes.get(scope.key) ?? { name, version, schemaUrl, attributes: [] },
-    };
-  }
 }
 
-/** A series whose resource has gone between two reads has its points gone as well. */
-const NO_RESOURCE: StoredResource = { attributes: [] };
+/** Resources and scopes of series that are read: those that are known, and new ones, still without attributes. */
+class SharedObjects {
+  readonly newResources = new Map<bigint, NewResource>();
+  readonly newScopes = new Map<bigint, NewScope>();
+  readonly #resources: ReadonlyMap<bigint, StoredResource>;
+  readonly #scopes: ReadonlyMap<bigint, StoredScope>;
+
+  constructor(resources: ReadonlyMap<bigint, StoredResource>, scopes: ReadonlyMap<bigint, StoredScope>) {
+    this.#resources = resources;
+    this.#scopes = scopes;
+  }
+
+  resource(key: bigint): StoredResource {
+    const known = this.#resources.get(key) ?? this.newResources.get(key);
+    if (known !== undefined) return known;
+    const made: NewResource = { attributes: [] };
+    this.newResources.set(key, made);
+    return made;
+  }
+
+  scope(key: bigint, own: () => Omit<StoredScope, 'attributes'>): StoredScope {
+    const known = this.#scopes.get(key) ?? this.newScopes.get(key);
+    if (known !== undefined) return known;
+    const made: NewScope = { ...own(), attributes: [] };
+    this.newScopes.set(key, made);
+    return made;
+  }
+}
 
 type Node = ColumnNode;
 type FirstColumns = readonly [Node, Node, Node, Node, Node, Node, Node, Node];
@@ -99,44 +116,60 @@ const TEMPORALITIES: ReadonlyMap<string, StoredSeries['temporality']> = new Map(
   (['delta', 'cumulative'] as const).map((temporality) => [temporality, temporality]),
 );
 
-function* seriesRows(columns: readonly ColumnNode[]): Generator<[id: bigint, row: SeriesRow]> {
-  const [ids, names, units, descriptions, types, temporalities, monotonic, attributes] = columns as FirstColumns;
+interface RowsContext {
+  readonly ids: SeriesIds;
+  readonly shared: SharedObjects;
+  readonly pool: TextPool;
+}
+
+/** Puts series at the places of their ids. */
+function readRows(
+  columns: readonly ColumnNode[],
+  { ids, shared, pool }: RowsContext,
+  found: (StoredSeries | undefined)[],
+): void {
+  const [idColumn, names, units, descriptions, types, temporalities, monotonic, attributes] = columns as FirstColumns;
   const [resourceKeys, scopeKeys, scopeNames, versions, urls] = columns.slice(8) as unknown as LastColumns;
-  const text = {
-    name: texts(names),
-    unit: texts(units),
-    description: texts(descriptions),
-    type: texts(types),
-    temporality: texts(temporalities),
-    scopeName: texts(scopeNames),
-    version: texts(versions),
-    url: texts(urls),
-  };
+  const [name, unit, description] = [texts(names, pool), texts(units, pool), texts(descriptions, pool)] as const;
+  const [type, temporality] = [texts(types, pool), texts(temporalities, pool)] as const;
   const isMonotonic = booleans(monotonic);
-  const pairs = textPairs(attributes);
-  const resources = bigUint64s(resourceKeys);
-  const scopes = bigUint64s(scopeKeys);
-  for (const [row, id] of bigUint64s(ids).entries()) {
-    yield [
-      id,
-      {
-        series: {
-          name: text.name[row]!,
-          unit: text.unit[row]!,
-          description: text.description[row]!,
-          type: TYPES.get(text.type[row]!) ?? 'unknown',
-          temporality: TEMPORALITIES.get(text.temporality[row]!) ?? 'unspecified',
-          isMonotonic: isMonotonic[row]!,
-          attributes: pairs[row]!,
-        },
-        resourceKey: resources[row]!,
-        scope: {
-          key: scopes[row]!,
-          name: text.scopeName[row]!,
-          version: text.version[row]!,
-          schemaUrl: text.url[row]!,
-        },
-      },
-    ];
+  const pairs = textPairs(attributes, pool);
+  const resourceAt = sameAsBefore(halves(resourceKeys), (row) => shared.resource(bigUint64s(resourceKeys)[row]!));
+  const scopeTexts = [scopeNames, versions, urls].map((node) => texts(node, pool));
+  const scopeOf = (row: number): Omit<StoredScope, 'attributes'> => ({
+    name: scopeTexts[0]![row]!,
+    version: scopeTexts[1]![row]!,
+    schemaUrl: scopeTexts[2]![row]!,
+  });
+  const scopeAt = sameAsBefore(halves(scopeKeys), (row) =>
+    shared.scope(bigUint64s(scopeKeys)[row]!, () => scopeOf(row)),
+  );
+  const words = halves(idColumn);
+  for (let row = 0; row < idColumn.length; row++) {
+    const ordinal = ids.find(words[2 * row]!, words[2 * row + 1]!);
+    if (ordinal === -1) continue;
+    found[ordinal] = {
+      name: name[row]!,
+      unit: unit[row]!,
+      description: description[row]!,
+      type: TYPES.get(type[row]!) ?? 'unknown',
+      temporality: TEMPORALITIES.get(temporality[row]!) ?? 'unspecified',
+      isMonotonic: isMonotonic[row]!,
+      attributes: pairs[row]!,
+      resource: resourceAt(row),
+      scope: scopeAt(row),
+    };
   }
+}
+
+/** What a row has by its key, which is mostly that of the row before. */
+function sameAsBefore<Value>(keys: Uint32Array, valueOf: (row: number) => Value): (row: number) => Value {
+  let before = -1;
+  let value: Value;
+  return (row) => {
+    if (before === -1 || keys[2 * row] !== keys[2 * before] || keys[2 * row + 1] !== keys[2 * before + 1])
+      value = valueOf(row);
+    before = row;
+    return value;
+  };
 }
