@@ -12,6 +12,7 @@ const SLACK_BYTES = 512;
 export class JsonOutput {
   readonly #emit: Emit;
   #bytes = Buffer.allocUnsafeSlow(CHUNK_BYTES + SLACK_BYTES);
+  #view = viewOf(this.#bytes);
   #length = 0;
 
   constructor(emit: Emit) {
@@ -29,7 +30,7 @@ export class JsonOutput {
     const chunk = this.#bytes.subarray(0, this.#length);
     // Only whole buffers change hands; a small rest is copied so that it does not hold a large one.
     const own = this.#length * 2 > this.#bytes.length ? trimmed(chunk) : new Uint8Array(chunk);
-    this.#bytes = Buffer.allocUnsafeSlow(CHUNK_BYTES + SLACK_BYTES);
+    this.#use(Buffer.allocUnsafeSlow(CHUNK_BYTES + SLACK_BYTES));
     this.#length = 0;
     await this.#emit(own);
   }
@@ -37,7 +38,7 @@ export class JsonOutput {
   /** Text of ASCII that is JSON already. */
   ascii(text: string): void {
     this.#reserve(text.length);
-    this.#length = putAscii(this.#bytes, this.#length, text);
+    this.#length = putAscii(this.#view, this.#length, text);
   }
 
   /** Bytes that are JSON already. */
@@ -50,7 +51,7 @@ export class JsonOutput {
   /** A string. */
   text(text: string): void {
     this.#reserve(text.length + 2);
-    const end = putPlainText(this.#bytes, this.#length, text);
+    const end = putPlainText(this.#view, this.#length, text);
     if (end === -1) this.bytes(Buffer.from(JSON.stringify(withoutStrayBytes(text)), 'utf8'));
     else this.#length = end;
   }
@@ -63,29 +64,29 @@ export class JsonOutput {
   /** Milliseconds as seconds, with three digits behind the point or none. */
   time(timeMs: number): void {
     this.#reserve(NUMBER_BYTES_MAX);
-    this.#length = putTime(this.#bytes, this.#length, timeMs);
+    this.#length = putTime(this.#view, this.#length, timeMs);
   }
 
   /** A sample's value: a string. Very small and very large ones have an exponent, as upstream writes JSON. */
   float(value: number): void {
     this.#reserve(NUMBER_BYTES_MAX);
-    this.#length = putFloat(this.#bytes, this.#length, value);
+    this.#length = putFloat(this.#view, this.#length, value);
   }
 
   /** Pairs of time and value from one position on, with commas between, until all are written or this is full. Returns the next position. */
   points(timesMs: Float64Array, values: Float64Array, from: number): number {
     this.#reserve(2 * NUMBER_BYTES_MAX);
-    const bytes = this.#bytes;
-    const fullAt = bytes.length - 2 * NUMBER_BYTES_MAX;
+    const view = this.#view;
+    const fullAt = view.byteLength - 2 * NUMBER_BYTES_MAX;
     let length = this.#length;
     let at = from;
     for (; at < timesMs.length && length <= fullAt; at++) {
-      if (at > 0) bytes[length++] = COMMA;
-      bytes[length++] = OPEN;
-      length = putTime(bytes, length, timesMs[at]!);
-      bytes[length++] = COMMA;
-      length = putFloat(bytes, length, values[at]!);
-      bytes[length++] = CLOSE;
+      if (at > 0) view.setUint8(length++, COMMA);
+      view.setUint8(length++, OPEN);
+      length = putTime(view, length, timesMs[at]!);
+      view.setUint8(length++, COMMA);
+      length = putFloat(view, length, values[at]!);
+      view.setUint8(length++, CLOSE);
     }
     this.#length = length;
     return at;
@@ -95,8 +96,17 @@ export class JsonOutput {
     if (this.#length + bytes <= this.#bytes.length) return;
     const larger = Buffer.allocUnsafeSlow(Math.max(2 * this.#bytes.length, this.#length + bytes));
     this.#bytes.copy(larger, 0, 0, this.#length);
-    this.#bytes = larger;
+    this.#use(larger);
   }
+
+  #use(bytes: Buffer<ArrayBuffer>): void {
+    this.#bytes = bytes;
+    this.#view = viewOf(bytes);
+  }
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Buffer<ArrayBuffer>): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
 }
 
 function trimmed(chunk: Buffer<ArrayBuffer>): Uint8Array<ArrayBuffer> {
