@@ -177,6 +177,11 @@ export const LIMITS = {
   commitBytesMax: 64 * MIB,
   /** Time the materializer works on one frame before it lets queries have the thread. */
   materializeSliceMs: 20,
+  /**
+   * Block of a new database file: each table takes at least one, and one for what is told of it. Below this DuckDB packs no integers; above,
+   * small tables and the ends of columns show.
+   */
+  tablesBlockBytes: 64 * KIB,
   /** Bytes of write-ahead log at which DuckDB's file takes them in: replaying that much at start takes about 0.4 s. */
   walBytesMax: 64_000_000,
   /** Share of the time, in percent, that building versions gets of a materializer that never waits: no more lag than its lag has anyway. */
@@ -227,6 +232,11 @@ export const LIMITS = {
   sqlTimeoutMs: 60_000,
   sqlConcurrencyMax: 2,
   sqlQueueMax: 64,
+  /**
+   * Time in which a thread that is to end now takes notice, before what it runs is ended for that: a commit of one row group blocks it for up
+   * to 1.3 s.
+   */
+  threadHearMaxMs: 2_000,
   /** Encoded answer bytes between the engine thread and a slow client. */
   answerBufferedBytesMax: 8 * MIB,
   /** Keys of resources, scopes or series remembered per table to spare writing them again: 16 bytes each in a half-full table, 64 MB. */

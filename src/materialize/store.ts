@@ -57,6 +57,12 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/**
+ * The oldest DuckDB that reads new files. Older formats pack strings worse, and doubles in blocks of this size not at all. Files that are there keep
+ * theirs, and their blocks.
+ */
+const FILE_FORMAT = 'v1.5.0';
+
 /** Bytes of write-ahead log before DuckDB checkpoints: replaying it at start takes about 0.4 s, smaller ones cost more writing. */
 const CHECKPOINT_THRESHOLD = `${LIMITS.walBytesMax / 1_000_000}MB`;
 
@@ -120,6 +126,8 @@ function isDamage(error: unknown): boolean {
 function openFile({ file, memoryLimitMb, threads }: StoreOptions): Promise<OpenedInstance> {
   const settings = {
     checkpoint_threshold: CHECKPOINT_THRESHOLD,
+    storage_compatibility_version: FILE_FORMAT,
+    default_block_size: String(LIMITS.tablesBlockBytes),
     // Statements of users reach neither files nor the network. The database and its temporary folder are exempt.
     enable_external_access: 'false',
   };

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DuckDBInstance } from '@duckdb/node-api';
+import { LIMITS } from '../../src/base/index.ts';
 import type { Log } from '../../src/log/index.ts';
 import { isDamagedFile } from '../../src/materialize/store-failures.ts';
 import type { Engine } from '../../src/materialize/types.ts';
@@ -75,7 +76,6 @@ test('a damaged block is found at the start or by the query that reads it, and t
 });
 
 const HEADERS_BYTES = 3 * 4096;
-const BLOCK_BYTES = 262_144;
 
 /** Writes wrong bytes into a block that a table's rows begin in. */
 async function damageBlockOf(file: string, table: string): Promise<void> {
@@ -89,6 +89,6 @@ async function damageBlockOf(file: string, table: string): Promise<void> {
   const block = Number(found.getRows()[0]?.[0]);
   assert.ok(Number.isInteger(block) && block >= 0, `${table} has block ${block}`);
   const damaged = await open(file, 'r+');
-  await damaged.write(Buffer.alloc(64, 0xa5), 0, 64, HEADERS_BYTES + block * BLOCK_BYTES + 64);
+  await damaged.write(Buffer.alloc(64, 0xa5), 0, 64, HEADERS_BYTES + block * LIMITS.tablesBlockBytes + 64);
   await damaged.close();
 }
