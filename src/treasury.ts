@@ -86,10 +86,10 @@ interface Part {
 export async function startTreasury(config: Config, logger: Logger): Promise<Treasury> {
   checkLimits();
   const started: Part[] = [];
-  let isStopping = false;
+  let stoppingSinceMs: number | null = null;
   let stopping: Promise<void> | null = null;
   const stop = () => {
-    isStopping = true;
+    stoppingSinceMs ??= performance.now();
     stopping ??= stopAll(started, logger);
     return stopping;
   };
@@ -107,7 +107,7 @@ export async function startTreasury(config: Config, logger: Logger): Promise<Tre
     const cursors = await openCursors({ directory: folders.cursors, log, logger });
     started.push({ name: 'cursors', stop: () => cursors.close() });
     const engine = await startSupervised(config, log, logger);
-    started.push({ name: 'engine', stop: () => engine.stop() });
+    started.push({ name: 'engine', stop: () => engine.stop(engineStopMaxMs(stoppingSinceMs)) });
     await tablesHold.follow(engine);
     started.push({ name: 'tables hold', stop: () => tablesHold.stop() });
     const pulls = createPulls({ log, logDirectory: folders.log, logger });
@@ -141,7 +141,7 @@ export async function startTreasury(config: Config, logger: Logger): Promise<Tre
       exporters,
       offsetAtTime: atTime,
       logger,
-      isStopping: () => isStopping,
+      isStopping: () => stoppingSinceMs !== null,
     };
     const ports = await startPorts(config, parts);
     started.push({ name: 'ports', stop: () => stopPorts(ports) });
@@ -155,6 +155,13 @@ export async function startTreasury(config: Config, logger: Logger): Promise<Tre
     await stop();
     throw error;
   }
+}
+
+/** What is left for the engine: it must have ended, also when it has to be broken off, before the process is. */
+function engineStopMaxMs(stoppingSinceMs: number | null): number {
+  const goneMs = stoppingSinceMs === null ? 0 : performance.now() - stoppingSinceMs;
+  const leftMs = LIMITS.shutdownMaxMs - LIMITS.engineBreakOffMaxMs - goneMs;
+  return Math.max(LIMITS.engineStopMinMs, Math.min(LIMITS.engineStopMaxMs, leftMs));
 }
 
 async function startSupervised(config: Config, log: Log, logger: Logger): Promise<SupervisedEngine> {
@@ -209,6 +216,7 @@ interface Ports {
   readonly otlpHttp: HttpListener;
   readonly http: HttpListener;
   readonly pulls: Pulls;
+  readonly exporters: ExporterManager;
 }
 
 interface PortParts {
@@ -225,7 +233,7 @@ interface PortParts {
 
 /** Opens the ports together: all of them or none. */
 async function startPorts(config: Config, parts: PortParts): Promise<Ports> {
-  const { log, engine, pulls, logger } = parts;
+  const { log, engine, pulls, exporters, logger } = parts;
   const admission = createAdmission(LIMITS.inFlightReadBytesMax, LIMITS.inFlightBytesMax);
   const intake = createOtlpIntake({ log, logger, admission });
   const grpc = await startGrpcServer({ ...config.grpc, log, logger, intake });
@@ -252,15 +260,16 @@ async function startPorts(config: Config, parts: PortParts): Promise<Ports> {
     };
     const http = await startHttpServer({ ...config.http, services });
     grpc.setServing(true);
-    return { grpc, otlpHttp, http, pulls };
+    return { grpc, otlpHttp, http, pulls, exporters };
   } catch (error) {
     await Promise.all(opened.map((port) => port.stop()));
     throw error;
   }
 }
 
-async function stopPorts({ grpc, otlpHttp, http, pulls }: Ports): Promise<void> {
-  await Promise.all([grpc.stop(), otlpHttp.stop(), http.stop(), pulls.stop()]);
+/** Together with what needs nothing of them: each may take seconds. */
+async function stopPorts({ grpc, otlpHttp, http, pulls, exporters }: Ports): Promise<void> {
+  await Promise.all([grpc.stop(), otlpHttp.stop(), http.stop(), pulls.stop(), exporters.stop()]);
 }
 
 async function stopAll(started: readonly Part[], logger: Logger): Promise<void> {

@@ -4,7 +4,7 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
 export function startThread(path: string, parent: string, options: WorkerOptions): Worker {
   const isFromSources = import.meta.url.endsWith('.ts');
   const module = new URL(`${path}${isFromSources ? '.ts' : '.js'}`, parent);
-  const common = { ...options, execArgv: [] };
+  const common = { execArgv: [], ...options };
   return isFromSources ? new Worker(sourcesLoader(module), { ...common, eval: true }) : new Worker(module, common);
 }
 

@@ -41,6 +41,11 @@ export function checkLimits(limits: typeof LIMITS = LIMITS): void {
   );
   assert(limits.pushMessageBytesMax <= limits.messageBytesMax, 'what we send must fit what we take');
   assert(limits.engineStopMaxMs < limits.shutdownMaxMs, 'the engine must stop before the process is forced to');
+  assert(limits.threadHearMaxMs < limits.engineBreakOffMaxMs, 'a thread that does not hear must be ended in time');
+  assert(
+    limits.engineStopMinMs + limits.engineBreakOffMaxMs < limits.shutdownMaxMs,
+    'the engine must be broken off before the process is forced to stop',
+  );
   assert(limits.sqlConcurrencyMax + 2 <= LIBUV_THREADS, 'queries and the materializer must leave a thread for fsync');
   assert(limits.prometheusAsksMax < limits.sqlQueueMax, 'PromQL must leave room for SQL of others');
   assert(limits.otlpHttpHeadMaxMs <= limits.otlpHttpRequestMaxMs, 'a head must fit the time of its request');

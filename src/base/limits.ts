@@ -222,6 +222,10 @@ export const LIMITS = {
   engineYoungHeapMibMax: 2,
   /** Time the engine has to commit and close before its thread is ended; shorter than the whole shutdown. */
   engineStopMaxMs: 8_000,
+  /** The same in a shutdown whose other parts took all the time. */
+  engineStopMinMs: 500,
+  /** Time that is kept back in a shutdown for ending the engine's thread when that was not enough. */
+  engineBreakOffMaxMs: 3_500,
   /** Text of one batch on its way into DuckDB: six times the decoded bytes is what JSON escapes can make of them. */
   arenaBytesMax: 1536 * MIB,
   /** A buffer of the string arena that a large batch grew beyond this is given back after it. */

@@ -1,6 +1,7 @@
 /** `treasury serve`. */
 import { createLogger, LIMITS, type Logger } from '../base/index.ts';
 import type { Config } from '../config.ts';
+import { endThreads } from '../materialize/index.ts';
 import { startTreasury } from '../treasury.ts';
 
 /**
@@ -10,6 +11,7 @@ import { startTreasury } from '../treasury.ts';
 export async function serve(config: Config): Promise<number> {
   const logger = stderrLogger(config);
   const signalled = firstSignal(logger);
+  endByBugs(logger);
   const treasury = await startTreasury(config, logger);
   const { grpc, otlpHttp, http } = treasury.addresses;
   process.stdout.write(`ready grpc=${grpc} otlp_http=${otlpHttp} http=${http} data=${treasury.data}\n`);
@@ -47,6 +49,22 @@ function firstSignal(logger: Logger): Promise<NodeJS.Signals> {
     };
     process.on('SIGTERM', onSignal);
     process.on('SIGINT', onSignal);
+  });
+}
+
+/**
+ * What is thrown where nobody catches it ends the process with 1: nothing can be known any more of what the main thread holds. Threads end
+ * first, as one that ends with the process while DuckDB works for it aborts it.
+ */
+function endByBugs(logger: Logger): void {
+  let isEnding = false;
+  process.on('uncaughtException', (error: unknown) => {
+    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    logger.error('Ended by a bug', { reason });
+    if (isEnding) return;
+    isEnding = true;
+    setTimeout(() => endByForce(logger, 'its threads did not end'), LIMITS.threadHearMaxMs).unref();
+    void endThreads().then(() => process.exit(1));
   });
 }
 

@@ -5,12 +5,16 @@
 import { createRequire } from 'node:module';
 import type * as NodeApi from '@duckdb/node-api';
 import type NodeBindings from '@duckdb/node-bindings';
+import { withCountedCalls } from './native-calls.ts';
 
 const require = createRequire(import.meta.url);
-const api = require('@duckdb/node-api') as typeof NodeApi;
 
 /** The C API. */
-export const duckdb = require('@duckdb/node-bindings') as typeof NodeBindings;
+export const duckdb: typeof NodeBindings = withCountedCalls(require('@duckdb/node-bindings') as typeof NodeBindings);
+
+// The other package finds it when it is loaded, below.
+require.cache[require.resolve('@duckdb/node-bindings')]!.exports = duckdb;
+const api = require('@duckdb/node-api') as typeof NodeApi;
 
 export const {
   BLOB,

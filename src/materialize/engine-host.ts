@@ -17,6 +17,7 @@ import { type EntryAttempts, openEntryAttempts } from './entry-attempts.ts';
 import { createFailedRange, type FailedRange } from './failed-range.ts';
 import type { MaterializerEnd } from './materializer-types.ts';
 import { createCounters } from './materializer-counters.ts';
+import { endNativeCalls, exitAfterNativeCalls, showNativeCalls } from './native-calls.ts';
 import { createPulse } from './pulse.ts';
 import { createSqlRequests } from './sql-requests.ts';
 import { isDamagedFile } from './store-failures.ts';
@@ -182,7 +183,9 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
         void scanProjections(command.id);
         return;
       case 'stop':
-        stop();
+        return stop();
+      case 'end':
+        void endNativeCalls();
     }
   }
 
@@ -312,6 +315,8 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
 
   port.on('message', onCommand);
   process.on('uncaughtException', die);
+  showNativeCalls(options.nativeCalls);
+  exitAfterNativeCalls((code) => post({ type: 'died', reason: `The engine's thread ended with code ${code}` }));
   let current: Session | null;
   try {
     await parts.prepare();

@@ -15,6 +15,8 @@ export interface HostOptions extends EngineOptions {
   readonly processLife: string;
   /** Of `watchPulse`. */
   readonly pulse: SharedArrayBuffer;
+  /** Of `createThreadEnd`. */
+  readonly nativeCalls: SharedArrayBuffer;
   /** Of `createTableChangesMemory`. */
   readonly tableChanges?: SharedArrayBuffer;
 }
@@ -29,7 +31,9 @@ export type EngineCommand =
   | { readonly type: 'status'; readonly id: number }
   | { readonly type: 'rebuild' | 'cancel-rebuild'; readonly id: number; readonly projection: string }
   | { readonly type: 'scan-projections'; readonly id: number }
-  | { readonly type: 'stop' };
+  | { readonly type: 'stop' }
+  /** The thread is ended now, whatever is under way. */
+  | { readonly type: 'end' };
 
 /** From the engine's thread. */
 export type EngineEvent =

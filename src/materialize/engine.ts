@@ -7,6 +7,7 @@ import type { EngineCommand, EngineEvent, EngineWorkerData } from './engine-prot
 import { watchPulse } from './pulse.ts';
 import { countTableChanges, createTableChangesMemory } from './table-changes.ts';
 import { createIncomingAnswer, type IncomingAnswer } from './sql-answer.ts';
+import { createThreadEnd, ENDABLE_THREAD_FLAGS } from './thread-end.ts';
 import type { Engine, EngineOptions, EngineStatus } from './types.ts';
 import type { UserProjectionScan } from './user-projections/types.ts';
 
@@ -42,6 +43,7 @@ interface StatusCall {
   reject(error: TreasuryError): void;
 }
 
+const END: EngineCommand = { type: 'end' };
 const PROCESS_LIFE = randomUUID();
 
 /** By folder of tables. */
@@ -59,21 +61,30 @@ export async function startEngineWorker(
 ): Promise<Engine> {
   const { entryWorkMaxMs, engineWatchIntervalMs }: WatchLimits = { ...LIMITS, ...limits };
   const pulse = watchPulse();
+  const threadEnd = createThreadEnd();
   const tableChanges = tableChangesMemories.get(options.tablesDirectory) ?? createTableChangesMemory();
   tableChangesMemories.set(options.tablesDirectory, tableChanges);
   const workerData: EngineWorkerData = {
-    options: { ...options, processLife: PROCESS_LIFE, pulse: pulse.memory, tableChanges },
+    options: {
+      ...options,
+      processLife: PROCESS_LIFE,
+      pulse: pulse.memory,
+      nativeCalls: threadEnd.memory,
+      tableChanges,
+    },
   };
   const worker = new Worker(FROM_SOURCES ? sourcesLoader(module) : module, {
     workerData,
     name: 'engine',
     eval: FROM_SOURCES,
-    execArgv: [],
+    execArgv: [...ENDABLE_THREAD_FLAGS],
     resourceLimits: {
       maxOldGenerationSizeMb: LIMITS.engineHeapMibMax,
       maxYoungGenerationSizeMb: LIMITS.engineYoungHeapMibMax,
     },
   });
+  // Whatever the thread does. What it has not committed comes from the log again.
+  const end = threadEnd.of(worker, () => worker.postMessage(END));
   const sqlCalls = new Map<number, SqlCall>();
   const statusCalls = new Map<number, StatusCall>();
   const orders = new Map<number, OrderCall>();
@@ -102,9 +113,8 @@ export async function startEngineWorker(
     clearInterval(watching);
     failure = new Error(`The engine has worked on one entry for ${entryWorkMaxMs} ms`);
     logger.error('Engine hangs', { reason: errorMessage(failure) });
-    // The thread ends when DuckDB has ended the queries that run in it, which nobody can interrupt any more: calls do not wait for that.
     endBy(failure);
-    void worker.terminate();
+    void end();
   }, engineWatchIntervalMs).unref();
 
   function send(command: EngineCommand): void {
@@ -152,13 +162,13 @@ export async function startEngineWorker(
       case 'log':
         return logger[event.level](event.message, event.fields);
       case 'died':
-        failure = new Error(event.reason);
+        failure ??= new Error(event.reason);
         endBy(failure);
         forceLater();
         return;
       case 'stopped':
         // Nothing is open any more: what is left of the thread has nothing to finish.
-        void worker.terminate();
+        void end();
     }
   }
 
@@ -196,16 +206,16 @@ export async function startEngineWorker(
     started.reject(death);
   }
 
-  function forceLater(): void {
+  function forceLater(afterMs: number = LIMITS.engineStopMaxMs): void {
     force ??= setTimeout(() => {
-      logger.error('Engine ended by force', { afterMs: LIMITS.engineStopMaxMs });
-      void worker.terminate();
-    }, LIMITS.engineStopMaxMs);
+      logger.error('Engine ended by force', { afterMs });
+      void end();
+    }, afterMs);
   }
 
-  async function stop(): Promise<void> {
+  async function stop(withinMs: number | undefined): Promise<void> {
     send({ type: 'stop' });
-    if (!exited) forceLater();
+    if (!exited) forceLater(withinMs);
     await ended.promise;
   }
 
@@ -258,8 +268,8 @@ export async function startEngineWorker(
     failed: failed.promise,
     tableChanges,
     hasCommitted: () => pulse.commits > 0,
-    stop() {
-      stopping ??= stop();
+    stop(withinMs) {
+      stopping ??= stop(withinMs);
       return stopping;
     },
   };
@@ -268,7 +278,7 @@ export async function startEngineWorker(
     await started.promise;
   } catch (error) {
     stopping ??= Promise.resolve();
-    await worker.terminate();
+    await end();
     throw error;
   }
   return engine;

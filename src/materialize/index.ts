@@ -1,5 +1,7 @@
 export { startEngine } from './engine.ts';
 export { createEntryDecoder, type EntryDecoder } from './entry-decoder.ts';
+export { endNativeCalls, exitAfterNativeCalls, showNativeCalls } from './native-calls.ts';
+export { createThreadEnd, ENDABLE_THREAD_FLAGS, endThreads } from './thread-end.ts';
 export { ReadFailure } from './loop-failures.ts';
 export {
   type Engine,

@@ -116,7 +116,7 @@ export async function superviseEngine({ start, logger, ...options }: SuperviseOp
     tableChanges,
     hasCommitted: () => engine?.hasCommitted() ?? false,
     health: () => ({ running: engine !== null, restarts, reason }),
-    async stop() {
+    async stop(withinMs) {
       isStopping = true;
       if (pause !== null) {
         clearTimeout(pause.timer);
@@ -125,7 +125,7 @@ export async function superviseEngine({ start, logger, ...options }: SuperviseOp
       // A start under way ends first: nothing may stay open.
       if (engine === null) await watching;
       reason ??= 'it was stopped';
-      await engine?.stop();
+      await engine?.stop(withinMs);
       engine = null;
     },
   };

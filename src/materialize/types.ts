@@ -209,6 +209,9 @@ export interface Engine {
   readonly tableChanges?: SharedArrayBuffer | undefined;
   /** Whether a transaction was committed since it was started; also of one that is dead. */
   hasCommitted(): boolean;
-  /** Commits what is materialized and ends the worker. */
-  stop(): Promise<void>;
+  /**
+   * Commits what is materialized and ends the worker. What is not done after `withinMs` (default: `engineStopMaxMs`) is broken off; the next
+   * start does it again.
+   */
+  stop(withinMs?: number): Promise<void>;
 }

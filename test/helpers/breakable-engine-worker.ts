@@ -19,6 +19,12 @@ const BREAKS: Readonly<Record<string, () => void>> = {
   throw: () => {
     throw new Error('broken on purpose');
   },
+  /** A promise that nobody waits for. */
+  reject: () => void Promise.reject(new Error('broken on purpose')),
+  /** The thread hears nothing any more. */
+  hang: () => {
+    for (;;);
+  },
   /** The thread ends with its database open. */
   exit: () => process.exit(7),
   /** The heap's limit ends the thread wherever it is. */

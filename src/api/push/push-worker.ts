@@ -1,8 +1,11 @@
 /** The main thread's side of the exporters' thread. */
 import { LIMITS, type Logger } from '../../base/index.ts';
+import { createThreadEnd, ENDABLE_THREAD_FLAGS } from '../../materialize/index.ts';
 import { startThread } from '../thread.ts';
 import type { PushCommand, PushEvent, PushWorker } from './types.ts';
-import type { PushWorkerData, WorkerMessage } from './worker-messages.ts';
+import type { PushWorkerData, WorkerCommand, WorkerMessage } from './worker-messages.ts';
+
+const CUT: WorkerCommand = { type: 'cut' };
 
 export interface PushWorkerOptions {
   /** Folder of the segments. */
@@ -14,12 +17,16 @@ export interface PushWorkerOptions {
 
 /** Starts the thread that drives all exporters. */
 export function startPushWorker({ logDirectory, onEvent, logger }: PushWorkerOptions): PushWorker {
-  const data: PushWorkerData = { logDirectory };
+  const threadEnd = createThreadEnd();
+  const data: PushWorkerData = { logDirectory, nativeCalls: threadEnd.memory };
   const worker = startThread('./worker', import.meta.url, {
     workerData: data,
     name: 'push',
+    execArgv: [...ENDABLE_THREAD_FLAGS],
     resourceLimits: { maxOldGenerationSizeMb: LIMITS.pushHeapMibMax },
   });
+  const cut = threadEnd.of(worker, () => worker.postMessage(CUT));
+  let late: NodeJS.Timeout | undefined;
   let failure: Error | null = null;
   let isEnding = false;
   let isOver = false;
@@ -44,16 +51,18 @@ export function startPushWorker({ logDirectory, onEvent, logger }: PushWorkerOpt
         isAdvancing = false;
         return flushAdvance();
       case 'died':
-        failure = new Error(message.reason);
+        failure ??= new Error(message.reason);
+        late ??= setTimeout(() => void cut(), LIMITS.pushWorkerStopMaxMs);
         return;
       case 'ended':
-        void worker.terminate();
+        void cut();
     }
   });
   worker.on('error', (error) => (failure = error instanceof Error ? error : new Error(String(error))));
   const ended = new Promise<Error | null>((resolve) => {
     worker.once('exit', (code) => {
       isOver = true;
+      clearTimeout(late);
       resolve(
         isEnding && failure === null ? null : (failure ?? new Error(`The exporters' thread ended with code ${code}`)),
       );
@@ -75,7 +84,7 @@ export function startPushWorker({ logDirectory, onEvent, logger }: PushWorkerOpt
     ended,
     terminate() {
       isEnding = true;
-      void worker.terminate();
+      void cut();
     },
   };
 }

@@ -1,10 +1,18 @@
 /** What passes between the two sides of the exporters' thread besides commands and events. */
 import type { LogLevel } from '../../base/index.ts';
-import type { PushEvent } from './types.ts';
+import type { PushCommand, PushEvent } from './types.ts';
 
 export interface PushWorkerData {
   readonly logDirectory: string;
+  /** Of `createThreadEnd`. */
+  readonly nativeCalls: SharedArrayBuffer;
 }
+
+/** Main thread to worker. */
+export type WorkerCommand =
+  | PushCommand
+  /** The thread is ended now, whatever is under way. */
+  | { readonly type: 'cut' };
 
 /** Worker to main thread. */
 export type WorkerMessage =

@@ -1,13 +1,15 @@
 /** The entry of the exporters' thread. `startPushWorker` spawns it. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert, collectAtRest, errorMessage, type Logger, type LogLevel } from '../../base/index.ts';
+import { endNativeCalls, exitAfterNativeCalls, showNativeCalls } from '../../materialize/index.ts';
 import { createPushEngine } from './push-engine.ts';
-import type { PushCommand } from './types.ts';
-import type { PushWorkerData, WorkerMessage } from './worker-messages.ts';
+import type { PushWorkerData, WorkerCommand, WorkerMessage } from './worker-messages.ts';
 
 assert(parentPort !== null, 'exporters must run in a worker thread');
 const port = parentPort;
-const { logDirectory } = workerData as PushWorkerData;
+const { logDirectory, nativeCalls } = workerData as PushWorkerData;
+showNativeCalls(nativeCalls);
+exitAfterNativeCalls((code) => post({ type: 'died', reason: `The exporters' thread ended with code ${code}` }));
 collectAtRest();
 
 function post(message: WorkerMessage): void {
@@ -33,9 +35,10 @@ const engine = createPushEngine({
   onEvent: (event) => post({ type: 'event', event }),
   logger: portLogger(),
 });
-port.on('message', (command: PushCommand) => {
+port.on('message', (command: WorkerCommand) => {
+  if (command.type === 'cut') return void endNativeCalls();
   engine.handle(command);
-  if (command.type === 'advance') post({ type: 'advanced' });
+  return command.type === 'advance' ? post({ type: 'advanced' }) : undefined;
 });
 // A thread that ends while DuckDB works for it takes the process down: what is under way ends in order.
 process.on('uncaughtException', (error) => {
