@@ -1,6 +1,8 @@
 import type { PointColumns } from '../../../materialize/index.ts';
 import { haveEqualBounds } from '../promql/histogram-bounds.ts';
+import { HistogramColumns, UNKNOWN } from '../promql/histogram-columns.ts';
 import { isReset } from '../promql/histogram-reset.ts';
+import { HistogramSlice } from '../promql/histogram-slice.ts';
 import { HistogramSum } from '../promql/histogram-sum.ts';
 import type { CounterResetHint, FloatHistogram } from '../promql/histogram.ts';
 import type { FloatColumn, HistogramColumn } from '../promql/source.ts';
@@ -8,70 +10,103 @@ import { markStale } from '../promql/stale.ts';
 import { type FloatColumnOptions, NO_RECORDED_VALUE } from './float-columns.ts';
 import type { PointTable } from './point-table.ts';
 
-export interface NativeColumns {
+export interface NativeSamples {
   readonly histograms: HistogramColumn;
   /** Markers of the end of the series. */
   readonly floats: FloatColumn;
 }
 
-/** While it is being made. */
-export type MadeHistogram = { -readonly [Key in keyof FloatHistogram]: FloatHistogram[Key] };
-
-/** Makes histograms of points of one series. Neighbours nearly always have the same buckets: then they may share the list of them. */
-export interface HistogramReader<Chunk> {
-  /** Undefined for a point that has no form in Prometheus; the hint is unknown. */
-  read(chunk: Chunk, row: number): MadeHistogram | undefined;
+/** Puts native histograms of points at the end of columns. */
+export interface HistogramFiller<Chunk> {
+  /** False for a point that has no form in Prometheus; the hint is yet to be told. `chunkNumber` is that of the chunk in its table. */
+  add(chunkNumber: number, chunk: Chunk, row: number): boolean;
 }
 
-/** The native histograms of a slot, each read by `reader`. */
-export function nativeColumns<Chunk extends PointColumns>(
-  points: PointTable<Chunk>,
-  slot: number,
-  reader: HistogramReader<Chunk>,
-  options: FloatColumnOptions,
-): NativeColumns {
-  const [from, until] = points.range(slot);
-  const timesMs: number[] = [];
-  const startTimesMs: number[] = [];
-  const endTimesMs: number[] = [];
-  const values: FloatHistogram[] = [];
-  let total: HistogramSum | undefined;
-  let before: FloatHistogram | undefined;
-  for (let place = from; place < until; place++) {
-    const chunk = points.chunkAt(place);
-    const row = points.rowAt(place);
-    const timeMs = points.timesMs[place]!;
-    if ((chunk.flags[row]! & NO_RECORDED_VALUE) !== 0) {
-      before = undefined;
-      if (timeMs >= options.fromMs) endTimesMs.push(timeMs);
-      continue;
-    }
-    let histogram = reader.read(chunk, row);
-    if (histogram === undefined) continue;
-    if (options.isDelta) {
-      if (total === undefined) total = new HistogramSum(histogram);
-      else total.add(histogram);
-      histogram = total.total();
-    }
-    histogram.counterReset = hintAfter(before, histogram);
-    before = histogram;
-    if (timeMs < options.fromMs) continue;
-    timesMs.push(timeMs);
-    values.push(histogram);
-    if (options.withStartTimes) startTimesMs.push(options.isDelta ? 0 : (chunk.startTimesMs?.[row] ?? 0));
+/** The native histograms of a table of points, by slot. */
+export class NativeColumns<Chunk extends PointColumns> {
+  readonly #points: PointTable<Chunk>;
+  readonly #options: FloatColumnOptions;
+  readonly #columns: HistogramColumns;
+  readonly #filler: HistogramFiller<Chunk>;
+
+  constructor(
+    points: PointTable<Chunk>,
+    options: FloatColumnOptions,
+    fillerOf: (columns: HistogramColumns) => HistogramFiller<Chunk>,
+  ) {
+    this.#points = points;
+    this.#options = options;
+    this.#columns = new HistogramColumns(points.timesMs.length + 1);
+    this.#filler = fillerOf(this.#columns);
   }
-  const ends = new Float64Array(endTimesMs.length);
-  endTimesMs.forEach((_, at) => {
-    markStale(ends, at);
+
+  /** Those of a slot. A slot may be asked for once more: its histograms are in the columns twice, then. */
+  of(slot: number): NativeSamples {
+    const columns = this.#columns;
+    const points = this.#points;
+    const { fromMs, withStartTimes, isDelta } = this.#options;
+    const [from, until] = points.range(slot);
+    const first = columns.length;
+    const timesMs = new Float64Array(until - from);
+    const startTimesMs = withStartTimes ? new Float64Array(until - from) : undefined;
+    const endTimesMs: number[] = [];
+    let isBehindEnd = true;
+    for (let place = from; place < until; place++) {
+      const chunk = points.chunkAt(place);
+      const row = points.rowAt(place);
+      const timeMs = points.timesMs[place]!;
+      if ((chunk.flags[row]! & NO_RECORDED_VALUE) !== 0) {
+        isBehindEnd = true;
+        if (timeMs >= fromMs) endTimesMs.push(timeMs);
+        continue;
+      }
+      if (!this.#filler.add(points.chunkNumberAt(place), chunk, row)) continue;
+      const at = columns.length - 1;
+      if (isBehindEnd) columns.hints[at] = UNKNOWN;
+      isBehindEnd = false;
+      timesMs[at - first] = timeMs;
+      if (startTimesMs !== undefined && !isDelta) startTimesMs[at - first] = chunk.startTimesMs?.[row] ?? 0;
+    }
+    const slice = new HistogramSlice(columns, first, columns.length - first);
+    const column = {
+      timesMs: timesMs.subarray(0, slice.length),
+      values: slice,
+      startTimesMs: startTimesMs?.subarray(0, slice.length),
+    };
+    return { histograms: isDelta ? addedUp(column, fromMs) : column, floats: endsAt(endTimesMs) };
+  }
+}
+
+/** Changes added up; those before `fromMs` are not given out. */
+function addedUp(
+  { timesMs, values, startTimesMs }: HistogramColumn & { readonly values: HistogramSlice },
+  fromMs: number,
+): HistogramColumn {
+  const totals: FloatHistogram[] = [];
+  let sum: HistogramSum | undefined;
+  let before: FloatHistogram | undefined;
+  let skipped = 0;
+  for (let at = 0; at < values.length; at++) {
+    const change = values.columns.unhinted(values.first + at);
+    if (sum === undefined) sum = new HistogramSum(change);
+    else sum.add(change);
+    // The first one behind an end of the series.
+    const isFirst = values.columns.hints[values.first + at] === UNKNOWN;
+    const total = sum.total();
+    const histogram = { ...total, counterReset: hintAfter(isFirst ? undefined : before, total) };
+    before = histogram;
+    if (timesMs[at]! < fromMs) skipped++;
+    else totals.push(histogram);
+  }
+  return { timesMs: timesMs.subarray(skipped), values: totals, startTimesMs: startTimesMs?.subarray(skipped) };
+}
+
+function endsAt(timesMs: readonly number[]): FloatColumn {
+  const values = new Float64Array(timesMs.length);
+  timesMs.forEach((_, at) => {
+    markStale(values, at);
   });
-  return {
-    histograms: {
-      timesMs: Float64Array.from(timesMs),
-      values,
-      startTimesMs: options.withStartTimes ? Float64Array.from(startTimesMs) : undefined,
-    },
-    floats: { timesMs: Float64Array.from(endTimesMs), values: ends },
-  };
+  return { timesMs: Float64Array.from(timesMs), values };
 }
 
 /**

@@ -48,6 +48,10 @@ export class PointTable<Chunk extends PointColumns> {
     return this.#chunks[this.#chunkOf[place]!]!;
   }
 
+  chunkNumberAt(place: number): number {
+    return this.#chunkOf[place]!;
+  }
+
   rowAt(place: number): number {
     return this.#rowOf[place]!;
   }

@@ -6,17 +6,16 @@ import type {
   SamplesRequest,
   SummaryChunk,
 } from '../../../materialize/index.ts';
-import { NumberSlab } from '../promql/number-slab.ts';
 import { tooManySamples } from '../promql/promql-errors.ts';
 import type { FloatColumn, HistogramColumn, SelectedSeries, Selection } from '../promql/source.ts';
 import { bucketColumns } from './bucket-columns.ts';
 import { readCount, readQuantile, readSum } from './classic-parts.ts';
-import { CustomReader } from './custom-reader.ts';
-import { ExponentialReader } from './exponential-reader.ts';
+import { CustomFiller } from './custom-filler.ts';
+import { ExponentialFiller } from './exponential-filler.ts';
 import { floatColumn, type FloatColumnOptions } from './float-columns.ts';
 import { type MatchedSeries, matchSeries } from './match-series.ts';
 import { mergeEqual } from './merge-series.ts';
-import { nativeColumns } from './native-columns.ts';
+import { NativeColumns } from './native-columns.ts';
 import { PointSlots } from './point-slots.ts';
 import { PointTable } from './point-table.ts';
 import { SampleColumns } from './sample-columns.ts';
@@ -91,14 +90,9 @@ async function readGroup(scans: MetricScans, index: StoredIndex, read: GroupRead
     }
     case 'exponentialHistograms': {
       const points = await readPoints(scans.exponentialHistograms(request), slots, limit);
-      const slab = new NumberSlab();
+      const columns = new NativeColumns(points, options, (filled) => new ExponentialFiller(filled));
       for (const one of series) {
-        const { floats, histograms } = nativeColumns(
-          points,
-          slots.of(one.entry.ordinal),
-          new ExponentialReader(slab),
-          options,
-        );
+        const { floats, histograms } = columns.of(slots.of(one.entry.ordinal));
         give(one, floats, histograms);
       }
     }
@@ -150,8 +144,8 @@ const SAMPLE_BYTES = 24;
 /** Time and place of a point in a table of points. */
 const PLACE_BYTES = 14;
 const NUMBER_BYTES = 8;
-/** Objects of a native histogram; its buckets lie in the chunk. */
-const HISTOGRAM_BYTES = 400;
+/** Numbers of a native histogram; its buckets lie in the chunk. */
+const HISTOGRAM_BYTES = 56;
 
 async function readSamples(
   scan: AsyncIterable<SampleChunk>,
@@ -197,12 +191,13 @@ function giveHistograms(
   { series, options }: GroupColumns,
   give: Give,
 ): void {
-  const slab = new NumberSlab();
+  let natives: NativeColumns<HistogramChunk> | undefined;
   for (let at = 0; at < series.length; ) {
     const { entry } = series[at]!;
     const slot = slots.of(entry.ordinal);
     if (entry.part === 'native') {
-      const { floats, histograms } = nativeColumns(points, slot, new CustomReader(slab), options);
+      natives ??= new NativeColumns(points, options, (filled) => new CustomFiller(filled));
+      const { floats, histograms } = natives.of(slot);
       give(series[at]!, floats, histograms);
       at++;
       continue;

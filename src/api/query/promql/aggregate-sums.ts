@@ -1,12 +1,9 @@
 import { type Groups, outputFor } from './aggregate-groups.ts';
+import { sumHistograms } from './aggregate-histograms.ts';
 import type { AggregateExpression } from './ast.ts';
 import { compensationOf } from './compensated-sum.ts';
 import type { EvaluationContext } from './context.ts';
-import { histogramAverage, histogramTotal } from './histogram-aggregate.ts';
-import { areCompatible } from './histogram-bounds.ts';
-import type { FloatHistogram } from './histogram.ts';
-import { ABSENT, FLOAT, HISTOGRAM, type Matrix } from './matrix.ts';
-import { MIXED_IN_AGGREGATION, mixedSchemas } from './messages.ts';
+import { ABSENT, FLOAT, type Matrix } from './matrix.ts';
 import { ROWS_A_TURN } from './select.ts';
 
 /** `sum` and `avg`, of floats or of histograms; a step that mixes both gives nothing. */
@@ -25,7 +22,7 @@ export async function sumGroups(
   }
   if (isAverage) sums.divide();
   else sums.finish();
-  if (sums.histograms.length > 0) await giveHistograms(context, expression, sums, output);
+  if (input.histograms !== undefined) await sumHistograms(context, expression, { input, groups, output });
   return output;
 }
 
@@ -37,8 +34,6 @@ class Sums {
   readonly #counts: Float64Array | undefined;
   /** Cells whose sum would have become infinite: their value is a running mean. */
   #isMean: Uint8Array | undefined;
-  /** By cell. */
-  readonly histograms: Collected[] = [];
 
   constructor(output: Matrix, isAverage: boolean) {
     this.#output = output;
@@ -54,16 +49,10 @@ class Sums {
     const end = input.base[row]! + input.to[row]!;
     for (let from = input.base[row]! + input.from[row]!; from < end; from++) {
       const kind = input.kinds[from]!;
-      if (kind === ABSENT) continue;
+      if (kind !== FLOAT) continue;
       const cell = from + shift;
-      if (kind === HISTOGRAM) {
-        this.#collect(cell, input, row, from);
-        continue;
-      }
       const value = input.values[from]!;
       if (kinds[cell] === ABSENT) {
-        const beside = this.histograms[cell];
-        if (beside !== undefined) beside.membersBeforeFloat = beside.members.length;
         kinds[cell] = FLOAT;
         values[cell] = value;
         if (counts !== undefined) counts[cell] = 1;
@@ -81,13 +70,6 @@ class Sums {
       compensations[cell] = compensationOf(sum, value, total, compensations[cell]!);
       values[cell] = total;
     }
-  }
-
-  #collect(cell: number, input: Matrix, row: number, from: number): void {
-    const membersBeforeFloat = this.#output.kinds[cell] === FLOAT ? 0 : Infinity;
-    this.histograms[cell] ??= { members: [], metricName: '', membersBeforeFloat };
-    this.histograms[cell].members.push(input.histogram(from));
-    this.histograms[cell].metricName = input.labels[row]!.get('__name__');
   }
 
   #addToMean(cell: number, value: number): void {
@@ -122,38 +104,5 @@ class Sums {
       const count = this.#isMean?.[cell] === 1 ? 1 : this.#counts![cell]!;
       values[cell] = values[cell]! / count + this.#compensations[cell]! / count;
     }
-  }
-}
-
-interface Collected {
-  readonly members: FloatHistogram[];
-  metricName: string;
-  /** How many histograms there were when the first float came. */
-  membersBeforeFloat: number;
-}
-
-async function giveHistograms(
-  context: EvaluationContext,
-  expression: AggregateExpression,
-  sums: Sums,
-  output: Matrix,
-): Promise<void> {
-  const { annotations } = context;
-  const at = expression.expression.range;
-  const aggregate = expression.operator === 'avg' ? histogramAverage : histogramTotal;
-  for (const [index, key] of Object.keys(sums.histograms).entries()) {
-    if (index % ROWS_A_TURN === 0) await context.turn();
-    const cell = Number(key);
-    const { members, metricName, membersBeforeFloat } = sums.histograms[cell]!;
-    if (output.kinds[cell] === FLOAT) {
-      output.kinds[cell] = ABSENT;
-      // As upstream: histograms behind a float are not looked at, and nothing is behind two that do not fit each other.
-      const clash = membersBeforeFloat === 0 ? -1 : members.findIndex((other) => !areCompatible(other, members[0]!));
-      if (clash !== -1) annotations.warn(mixedSchemas(metricName), at);
-      if (clash === -1 || clash >= membersBeforeFloat) annotations.warn(MIXED_IN_AGGREGATION, at);
-      continue;
-    }
-    const result = aggregate(members, { annotations, at, metricName });
-    if (result !== undefined) output.setHistogram(cell, result);
   }
 }

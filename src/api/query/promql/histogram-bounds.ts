@@ -44,7 +44,7 @@ function powerOfTwo(exponent: number): number {
   return powers[exponent - LEAST_EXPONENT] ?? 2 ** exponent;
 }
 
-export function hasCustomBuckets(histogram: FloatHistogram): boolean {
+export function hasCustomBuckets(histogram: Pick<FloatHistogram, 'schema'>): boolean {
   return histogram.schema === CUSTOM_BUCKETS_SCHEMA;
 }
 

@@ -1,5 +1,6 @@
 import { compensationOf } from './compensated-sum.ts';
 import { hasCustomBuckets, haveEqualBounds, upperBound } from './histogram-bounds.ts';
+import { GAUGE, type HistogramColumns } from './histogram-columns.ts';
 import type { FloatHistogram, SparseBuckets } from './histogram.ts';
 import type { NumberSlab } from './number-slab.ts';
 
@@ -28,6 +29,53 @@ export function histogramDifference(
     negative,
     customValues: last.customValues,
   };
+}
+
+/** The same for two of one form in columns whose buckets need no change: puts it at the end of `made`, and gives its index there. */
+export function differenceInColumns(
+  columns: HistogramColumns,
+  last: number,
+  first: number,
+  made: HistogramColumns,
+): number {
+  const form = columns.formAt(last);
+  const index = made.addEmpty(made.formNumber(form), GAUGE);
+  const zeroCount = columns.zeroCounts[last]!;
+  made.zeroCounts[index] = hasCustomBuckets(form) ? zeroCount : difference(zeroCount, columns.zeroCounts[first]!);
+  made.counts[index] = difference(columns.counts[last]!, columns.counts[first]!);
+  made.sums[index] = difference(columns.sums[last]!, columns.sums[first]!);
+  subtract(columns.pages[columns.pageOf[last]!]!, columns.startOf[last]!, {
+    page: columns.pages[columns.pageOf[first]!]!,
+    start: columns.startOf[first]!,
+    size: form.positiveSize,
+    made: made.pages[made.pageOf[index]!]!,
+    madeStart: made.startOf[index]!,
+  });
+  if (form.negativeSize > 0)
+    subtract(columns.negativePages[columns.pageOf[last]!]!, columns.negativeStartOf[last]!, {
+      page: columns.negativePages[columns.pageOf[first]!]!,
+      start: columns.negativeStartOf[first]!,
+      size: form.negativeSize,
+      made: made.negativePages[made.pageOf[index]!]!,
+      madeStart: made.negativeStartOf[index]!,
+    });
+  return index;
+}
+
+interface Subtrahend {
+  readonly page: Float64Array;
+  readonly start: number;
+  readonly size: number;
+  readonly made: Float64Array;
+  readonly madeStart: number;
+}
+
+function subtract(
+  page: Float64Array,
+  start: number,
+  { page: firstPage, start: firstStart, size, made, madeStart }: Subtrahend,
+): void {
+  for (let at = 0; at < size; at++) made[madeStart + at] = difference(page[start + at]!, firstPage[firstStart + at]!);
 }
 
 /** Whether their buckets are the same and none of `first` lies in the zero bucket. */

@@ -9,8 +9,13 @@ export class HistogramWeights {
   of({ positive, negative, customValues }: FloatHistogram): number {
     const spans = this.#positive.of(positive.indexes) + this.#negative.of(negative.indexes);
     const values = positive.counts.length + negative.counts.length + customValues.length;
-    return Math.floor((FIXED_BYTES + 8 * (spans + values) + 8) / 16);
+    return histogramWeight(spans, values);
   }
+}
+
+/** The same by runs of neighbouring buckets, and buckets and custom bounds. */
+export function histogramWeight(spans: number, values: number): number {
+  return Math.floor((FIXED_BYTES + 8 * (spans + values) + 8) / 16);
 }
 
 /** Bytes of a histogram without its slices, and of the time beside it, as upstream counts them. */

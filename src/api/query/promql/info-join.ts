@@ -117,7 +117,7 @@ export class InfoJoin {
   #copy(row: number, step: number, target: Matrix, cell: number): void {
     if (target.kinds[cell] !== ABSENT) throw duplicateLabels();
     const from = this.#base.base[row]! + step;
-    if (this.#base.kinds[from] === HISTOGRAM) target.setHistogram(cell, this.#base.histogram(from));
+    if (this.#base.kinds[from] === HISTOGRAM) target.copyHistogram(cell, this.#base, from);
     else target.setFloat(cell, this.#base.values[from]!);
   }
 }

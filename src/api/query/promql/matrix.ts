@@ -1,5 +1,6 @@
-import type { FloatHistogram } from './histogram.ts';
+import type { FloatHistogram, HistogramList } from './histogram.ts';
 import { HistogramCells } from './histogram-cells.ts';
+import { HistogramSlice } from './histogram-slice.ts';
 import { HistogramWeights } from './histogram-weight.ts';
 import type { Labels } from './labels.ts';
 
@@ -83,9 +84,32 @@ export class Matrix {
   }
 
   setHistogram(cell: number, histogram: FloatHistogram): void {
-    this.histograms ??= new HistogramCells();
-    this.histograms.set(cell, histogram);
+    this.heldHistograms.set(cell, histogram);
     this.kinds[cell] = HISTOGRAM;
+  }
+
+  /** That of a cell of `from`. */
+  copyHistogram(cell: number, from: Matrix, fromCell: number): void {
+    this.heldHistograms.copy(cell, from.histograms!, fromCell);
+    this.kinds[cell] = HISTOGRAM;
+  }
+
+  /** The one of an index below the length of `list`. */
+  pickHistogram(cell: number, list: HistogramList, index: number): void {
+    if (list instanceof HistogramSlice) this.heldHistograms.refer(cell, list.columns, list.first + index);
+    else this.heldHistograms.set(cell, list.at(index)!);
+    this.kinds[cell] = HISTOGRAM;
+  }
+
+  /** The one that was put last into the columns of `heldHistograms.made`. */
+  giveMadeHistogram(cell: number): void {
+    this.heldHistograms.giveMade(cell);
+    this.kinds[cell] = HISTOGRAM;
+  }
+
+  /** Where histograms of cells are held: made for the first. */
+  get heldHistograms(): HistogramCells {
+    return (this.histograms ??= new HistogramCells(this.kinds.length));
   }
 
   /** Of a cell that holds one. */
@@ -146,7 +170,7 @@ export class Matrix {
       for (let cell = base + this.from[row]!; cell < base + this.to[row]!; cell++) {
         const kind = this.kinds[cell];
         if (kind === FLOAT) samples++;
-        else if (kind === HISTOGRAM) samples += weights.of(this.histogram(cell));
+        else if (kind === HISTOGRAM) samples += this.histograms!.weight(cell, weights);
       }
     }
     return samples;

@@ -51,7 +51,7 @@ function giveFirst(window: Window): void {
     window.histogramCount === 0 ||
     (window.floatCount > 0 && window.timesMs[lo]! < window.histogramTimesMs[histogramLo]!);
   if (isFloat) window.give(window.values[lo]!);
-  else window.giveHistogram(window.histograms.at(histogramLo)!);
+  else window.pickHistogram(histogramLo);
 }
 
 function giveLast(window: Window): void {
@@ -60,7 +60,7 @@ function giveLast(window: Window): void {
     window.histogramCount === 0 ||
     (window.floatCount > 0 && window.histogramTimesMs[histogramHi - 1]! < window.timesMs[hi - 1]!);
   if (isFloat) window.give(window.values[hi - 1]!);
-  else window.giveHistogram(window.histograms.at(histogramHi - 1)!);
+  else window.pickHistogram(histogramHi - 1);
 }
 
 function giveQuantile(window: Window): void {

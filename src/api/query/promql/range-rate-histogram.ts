@@ -1,8 +1,10 @@
 import { areCompatible, hasCustomBuckets } from './histogram-bounds.ts';
-import { histogramDifference } from './histogram-difference.ts';
+import { GAUGE } from './histogram-columns.ts';
+import { differenceInColumns, histogramDifference } from './histogram-difference.ts';
 import { addHistograms } from './histogram-math.ts';
 import { isReset } from './histogram-reset.ts';
 import { HistogramSum } from './histogram-sum.ts';
+import type { HistogramSlice } from './histogram-slice.ts';
 import type { FloatHistogram } from './histogram.ts';
 import { boundsReconciled, mixedSchemas, notCounter, notGauge } from './messages.ts';
 import { isStartTimeReset, overlapsStartTime } from './start-times.ts';
@@ -30,6 +32,46 @@ export function histogramIncrease(window: Window, isCounter: boolean): FloatHist
   if (first !== undefined) note(window, sum.add(first, -1).boundsReconciled, 'subtraction');
   if (isCounter) addResets(window, sum, first === undefined);
   return { ...sum.total(), counterReset: 'gauge' };
+}
+
+/**
+ * The same for histograms that lie in columns and need no change to be subtracted: puts the increase at the end of `window.made`, and gives its index. -1, and
+ * nothing is put there, for others.
+ */
+export function increaseInColumns(window: Window, isCounter: boolean): number {
+  const { run, histogramLo: lo, histogramHi: hi } = window;
+  const { slice } = run;
+  if (slice === undefined || window.histogramStartTimesMs !== undefined || (isCounter && !run.isCounter)) return -1;
+  const { columns } = slice;
+  const first = slice.first + lo;
+  const last = slice.first + hi - 1;
+  if (!isCounter && (columns.hints[first] !== GAUGE || columns.hints[last] !== GAUGE))
+    window.warn(notGauge(window.metricName));
+  const isGoingOn = !isCounter || run.goesOn(lo, hi);
+  const form = columns.formOf[last]!;
+  if (!isGoingOn || form !== columns.formOf[first] || !columns.arePlain[form]!)
+    return sumInColumns(window, slice, isGoingOn);
+  return differenceInColumns(columns, last, first, window.made);
+}
+
+/** The last one without the first one, and with what the counter stood at before each reset. */
+function sumInColumns(window: Window, { columns, first: start }: HistogramSlice, isGoingOn: boolean): number {
+  const { accumulator, run, histogramLo: lo, histogramHi: hi } = window;
+  const { resets } = run;
+  let resetAt = isGoingOn ? resets.length : run.resetAfter(lo);
+  const isFirstReset = resets[resetAt] === lo + 1;
+  if (isFirstReset) resetAt++;
+  accumulator.begin();
+  if (!accumulator.reach(columns, start + hi - 1)) return -1;
+  if (!isFirstReset && !accumulator.reach(columns, start + lo)) return -1;
+  for (let at = resetAt; at < resets.length && resets[at]! < hi; at++)
+    if (!accumulator.reach(columns, start + resets[at]! - 1)) return -1;
+  accumulator.start();
+  accumulator.add(columns, start + hi - 1, 1);
+  if (!isFirstReset) accumulator.add(columns, start + lo, -1);
+  for (let at = resetAt; at < resets.length && resets[at]! < hi; at++)
+    accumulator.add(columns, start + resets[at]! - 1, 1);
+  return accumulator.giveTo(window.made, GAUGE, 1);
 }
 
 /** `left` + `right` (or minus); undefined, with a warning, when they cannot be added. */

@@ -2,7 +2,7 @@ import type { FloatHistogram } from './histogram.ts';
 import { multiplyHistogram, multiplyOwnHistogram } from './histogram-math.ts';
 import { mixedSamples } from './messages.ts';
 import { extendedIncrease } from './range-extended.ts';
-import { addInWindow, histogramIncrease } from './range-rate-histogram.ts';
+import { addInWindow, histogramIncrease, increaseInColumns } from './range-rate-histogram.ts';
 import { isStartTimeReset, overlapsStartTime } from './start-times.ts';
 import type { RangeFunction, Window } from './windows.ts';
 
@@ -91,8 +91,15 @@ function startTimeInRange(window: Window, startMs: number | undefined, firstMs: 
 
 function extrapolateHistogram(window: Window, isCounter: boolean, isRate: boolean): void {
   const { histogramLo: lo, histogramHi: hi, histogramTimesMs: timesMs } = window;
-  const first = window.histograms.at(lo)!;
   const startMs = isCounter ? startTimeInRange(window, window.histogramStartTimesMs?.[lo], timesMs[lo]!) : undefined;
+  if (startMs === undefined && hi - lo > 1) {
+    const index = increaseInColumns(window, isCounter);
+    if (index !== -1) {
+      giveExtrapolated(window, index, isCounter, isRate);
+      return;
+    }
+  }
+  const first = window.histograms.at(lo)!;
   let increase: FloatHistogram | undefined;
   if (hi - lo > 1) {
     increase = histogramIncrease(window, isCounter);
@@ -106,6 +113,25 @@ function extrapolateHistogram(window: Window, isCounter: boolean, isRate: boolea
   const factor = extrapolation(window, { firstMs, lastMs, gaps: hi - lo - 1, startMs, zeroAt, isCounter, isRate });
   const isOwn = increase !== first;
   window.giveHistogram(isOwn ? multiplyOwnHistogram(increase, factor) : multiplyHistogram(increase, factor));
+}
+
+/** The increase of `index` among those that were made. */
+function giveExtrapolated(window: Window, index: number, isCounter: boolean, isRate: boolean): void {
+  const { histogramLo: lo, histogramHi: hi, histogramTimesMs: timesMs, made } = window;
+  const { columns, first } = window.run.slice!;
+  const count = made.counts[index]!;
+  const firstCount = columns.counts[first + lo]!;
+  const factor = extrapolation(window, {
+    firstMs: timesMs[lo]!,
+    lastMs: timesMs[hi - 1]!,
+    gaps: hi - lo - 1,
+    startMs: undefined,
+    zeroAt: count > 0 && firstCount >= 0 ? firstCount / count : undefined,
+    isCounter,
+    isRate,
+  });
+  made.multiply(index, factor);
+  window.giveMade();
 }
 
 /** What an increase between the first and the last sample is multiplied by to become that of the range (or its rate). */

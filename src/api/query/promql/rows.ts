@@ -73,7 +73,7 @@ export function copyRow(matrix: Matrix, row: number, target: Matrix, targetRow: 
     const cell = target.base[targetRow]! + step;
     if (target.kinds[cell] !== ABSENT) throw duplicateLabels();
     const from = matrix.base[row]! + step;
-    if (kind === HISTOGRAM) target.setHistogram(cell, matrix.histogram(from));
+    if (kind === HISTOGRAM) target.copyHistogram(cell, matrix, from);
     else target.setFloat(cell, matrix.values[from]!);
   }
 }

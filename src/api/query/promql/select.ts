@@ -156,7 +156,7 @@ function fillMixed(matrix: Matrix, row: number, floats: FloatColumn, histograms:
     if (floatMs >= histogramMs) {
       if (stale.at(floatAt)) continue;
       matrix.setFloat(base + step, part === 'value' ? floats.values[floatAt]! : partOf(floats, floatAt, part));
-    } else if (part === 'value') matrix.setHistogram(base + step, histograms.values.at(histogramAt)!);
+    } else if (part === 'value') matrix.pickHistogram(base + step, histograms.values, histogramAt);
     else matrix.setFloat(base + step, partOf(histograms, histogramAt, part));
   }
 }

@@ -1,5 +1,7 @@
 import type { PositionRange } from './ast.ts';
 import type { EvaluationContext } from './context.ts';
+import { HistogramAccumulator } from './histogram-accumulator.ts';
+import type { HistogramColumns } from './histogram-columns.ts';
 import { HistogramRun } from './histogram-run.ts';
 import type { FloatHistogram, HistogramList } from './histogram.ts';
 import type { Labels } from './labels.ts';
@@ -24,6 +26,7 @@ export class Window {
   readonly parameters: readonly Float64Array[];
   /** Scratch room of the function, kept from window to window. */
   scratch = new Float64Array(64);
+  readonly accumulator = new HistogramAccumulator();
   /** Room for counts of histograms that the function gives. */
   readonly slab = new NumberSlab();
 
@@ -71,13 +74,13 @@ export class Window {
     this.values = series.values;
     this.startTimesMs = series.startTimesMs;
     this.histogramTimesMs = series.histogramTimesMs;
-    this.histograms = series.histograms;
     this.histogramStartTimesMs = series.histogramStartTimesMs;
     this.lo = 0;
     this.hi = 0;
     this.histogramLo = 0;
     this.histogramHi = 0;
     this.run = series.histograms.length === 0 ? NO_RUN : new HistogramRun(series.histograms);
+    this.histograms = this.run;
   }
 
   /** Moves on to the samples in (`afterMs`, `untilMs`], which never go back. False when there are none. */
@@ -132,6 +135,21 @@ export class Window {
 
   giveHistogram(histogram: FloatHistogram): void {
     this.#output.setHistogram(this.#cell, histogram);
+  }
+
+  /** Gives that of an index as it is. */
+  pickHistogram(index: number): void {
+    this.#output.pickHistogram(this.#cell, this.run.slice ?? this.histograms, index);
+  }
+
+  /** Columns for what the function works out. */
+  get made(): HistogramColumns {
+    return this.#output.heldHistograms.made;
+  }
+
+  /** Gives the last one of those. */
+  giveMade(): void {
+    this.#output.giveMadeHistogram(this.#cell);
   }
 
   warn(message: string): void {
