@@ -1,5 +1,5 @@
 import type { KeptPiece, KeptRange } from './kept-points.ts';
-import type { SampleChunk } from './types.ts';
+import type { SampleChunk, SeriesRows } from './types.ts';
 
 /**
  * Samples in the order of their series and of time, so that readers need not sort them each time. Of samples of a series at one millisecond only the last that was
@@ -8,8 +8,7 @@ import type { SampleChunk } from './types.ts';
 export class SortedSamples implements KeptPiece<SampleChunk> {
   readonly bytes: number;
   readonly chunk: SampleChunk;
-  /** Where the samples of each series begin, and the end. */
-  readonly #offsets: Uint32Array;
+  readonly #rows: SeriesRows;
   readonly #firstMs: number;
   readonly #lastMs: number;
 
@@ -19,43 +18,54 @@ export class SortedSamples implements KeptPiece<SampleChunk> {
     const counted = countRows(chunks, places, ordinals.length);
     const sorted = distribute(chunks, places, counted);
     const { chunk, offsets } = arrange(sorted, counted);
-    this.chunk = chunk;
-    this.#offsets = offsets;
+    this.#rows = describe(chunk, ordinals, offsets);
+    this.chunk = { ...chunk, rows: this.#rows };
     this.#firstMs = chunk.timesMs.reduce((first, timeMs) => Math.min(first, timeMs), Number.POSITIVE_INFINITY);
     this.#lastMs = chunk.timesMs.reduce((last, timeMs) => Math.max(last, timeMs), Number.NEGATIVE_INFINITY);
     this.bytes =
       offsets.byteLength +
+      this.#rows.mayFall.byteLength +
       Object.values(chunk).reduce(
         (sum: number, column: Float64Array | undefined) => sum + (column?.byteLength ?? 0),
         0,
       );
   }
 
+  /** Columns are shared: only the rows of each series are fewer. */
   *within(range: KeptRange): Generator<SampleChunk> {
     if (this.#firstMs > range.untilMs || this.#lastMs < range.fromMs) return;
     if (this.#firstMs >= range.fromMs && this.#lastMs <= range.untilMs) {
       yield this.chunk;
       return;
     }
-    const offsets = this.#offsets;
     const { timesMs } = this.chunk;
-    const rows: (readonly [from: number, until: number])[] = [];
-    let count = 0;
-    for (let slot = 0; slot + 1 < offsets.length; slot++) {
-      const from = firstAtLeast(timesMs, offsets[slot]!, offsets[slot + 1]!, range.fromMs);
-      const until = firstAtLeast(timesMs, from, offsets[slot + 1]!, nextUp(range.untilMs));
-      if (from < until) rows.push([from, until]);
-      count += until - from;
+    const slots = this.#rows.from.length;
+    const from = new Uint32Array(slots);
+    const until = new Uint32Array(slots);
+    let isEmpty = true;
+    for (let slot = 0; slot < slots; slot++) {
+      const end = this.#rows.until[slot]!;
+      from[slot] = firstAtLeast(timesMs, this.#rows.from[slot]!, end, range.fromMs);
+      until[slot] = firstAtLeast(timesMs, from[slot]!, end, nextUp(range.untilMs));
+      if (from[slot]! < until[slot]!) isEmpty = false;
     }
-    if (count === 0) return;
-    const part = emptyChunk(count, this.chunk.startTimesMs !== undefined);
-    let at = 0;
-    for (const [from, until] of rows) {
-      copyRows(this.chunk, from, until, part, at);
-      at += until - from;
-    }
-    yield part;
+    if (isEmpty) return;
+    yield { ...this.chunk, rows: { ...this.#rows, from, until } };
   }
+}
+
+function describe({ values, flags }: SampleChunk, ordinals: Uint32Array, offsets: Uint32Array): SeriesRows {
+  const slots = ordinals.length;
+  const mayFall = new Uint8Array(slots);
+  let isPlain = true;
+  for (let slot = 0; slot < slots; slot++) {
+    for (let row = offsets[slot]!; row < offsets[slot + 1]!; row++) {
+      const value = values[row]!;
+      if (flags[row] !== 0 || value !== value) isPlain = false;
+      if (row > offsets[slot]! && !(value >= values[row - 1]!)) mayFall[slot] = 1;
+    }
+  }
+  return { ordinals, from: offsets.subarray(0, slots), until: offsets.subarray(1), isPlain, mayFall };
 }
 
 /** The least number above. Times are whole milliseconds, or infinite. */

@@ -115,6 +115,20 @@ export interface PointColumns {
 export interface SampleChunk extends PointColumns {
   /** Integers as the nearest double; NaN for a point without a value. */
   readonly values: Float64Array;
+  /** Where the samples of each series lie, when that is known: rows beside them do not count. Undefined: all rows do, in any order. */
+  readonly rows?: SeriesRows | undefined;
+}
+
+/** Rows of a chunk by series: those of `ordinals[i]` are `from[i]` to `until[i]` (exclusive), by time, no time twice. */
+export interface SeriesRows {
+  /** All that were asked for, ascending; some may have no row. */
+  readonly ordinals: Uint32Array;
+  readonly from: Uint32Array;
+  readonly until: Uint32Array;
+  /** No row of the chunk has a flag, or a value that is no number. */
+  readonly isPlain: boolean;
+  /** By series: 1 where a value may be below the one before. */
+  readonly mayFall: Uint8Array;
 }
 
 export interface HistogramChunk extends PointColumns {

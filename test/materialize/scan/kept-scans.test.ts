@@ -98,11 +98,21 @@ async function readAll(scans: MetricScans, request: SamplesRequest): Promise<Sto
   return read;
 }
 
+/** Rows that count: all of a chunk whose order is not known. */
+function countedRows({ ordinals, rows }: SampleChunk): number[] {
+  if (rows === undefined) return [...ordinals.keys()];
+  return [...rows.ordinals].flatMap((_, slot) =>
+    Array.from({ length: rows.until[slot]! - rows.from[slot]! }, (__, at) => rows.from[slot]! + at),
+  );
+}
+
 /** What a reader of samples makes of an answer: by series and time, of equal times the last. */
 async function readSamples(scans: MetricScans, request: SamplesRequest): Promise<string[]> {
   const read = new Map<string, string>();
-  for await (const { ordinals, timesMs, values, startTimesMs } of scans.samples(request)) {
-    for (const [row, ordinal] of ordinals.entries()) {
+  for await (const chunk of scans.samples(request)) {
+    const { ordinals, timesMs, values, startTimesMs } = chunk;
+    for (const row of countedRows(chunk)) {
+      const ordinal = ordinals[row]!;
       if (!request.ordinals.includes(ordinal)) continue;
       assert.equal(startTimesMs?.[row], request.withStartTimes ? timesMs[row] : startTimesMs?.[row]);
       read.set(`${ordinal} ${timesMs[row]}`, `${ordinal} ${timesMs[row]} ${values[row]}`);
@@ -200,8 +210,10 @@ test('kept samples come as one chunk by series and time', async () => {
   await readSamples(scans, asked);
   const columns = async (part: SamplesRequest) => {
     const read: (readonly (readonly number[])[])[] = [];
-    for await (const { ordinals, timesMs, values } of scans.samples(part))
-      read.push([[...ordinals], [...timesMs], [...values]]);
+    for await (const chunk of scans.samples(part)) {
+      const rows = countedRows(chunk);
+      read.push([chunk.ordinals, chunk.timesMs, chunk.values].map((column) => rows.map((row) => column[row]!)));
+    }
     return read;
   };
   assert.deepEqual(await columns(asked), [

@@ -1,4 +1,5 @@
 import type { SampleChunk } from '../../../materialize/index.ts';
+import { FloatRows } from '../promql/float-rows.ts';
 import type { FloatColumn } from '../promql/source.ts';
 import { markStale, StaleMarks } from '../promql/stale.ts';
 import { type FloatColumnOptions, NO_RECORDED_VALUE } from './float-columns.ts';
@@ -26,9 +27,8 @@ export class SampleColumns {
   #waiting: SampleChunk[] = [];
   #waitingPoints = 0;
   #parts: SortedPart[] = [];
-  /** Of the first chunk when it needs no sorting. */
-  #ready: SortedPart | null = null;
-  #readyChunk: SampleChunk | null = null;
+  /** The first chunk when it needs no sorting. */
+  #ready: OrderedChunk | null = null;
 
   /** `runPoints`: how many points a run has at least, but for the last. */
   constructor(slots: PointSlots, options: FloatColumnOptions, runPoints = RUN_POINTS) {
@@ -40,17 +40,13 @@ export class SampleColumns {
   /** Takes a chunk over. */
   add(chunk: SampleChunk): void {
     // Nearly always the only one, then, and its own columns are the series'.
-    if (this.#ready === null && this.#runs.length === 0 && this.#waiting.length === 0) {
-      this.#ready = readyPart(chunk, this.#slots, this.#options);
-      if (this.#ready !== null) {
-        this.#readyChunk = chunk;
-        return;
-      }
+    if (this.#ready === null && this.#runs.length === 0 && this.#waiting.length === 0 && isOrdered(chunk)) {
+      this.#ready = chunk;
+      return;
     }
+    if (this.#ready !== null) this.#take(onlyRows(this.#ready));
     this.#ready = null;
-    if (this.#readyChunk !== null) this.#take(this.#readyChunk);
-    this.#readyChunk = null;
-    this.#take(chunk);
+    this.#take(onlyRows(chunk));
   }
 
   #take(chunk: SampleChunk): void {
@@ -61,10 +57,7 @@ export class SampleColumns {
 
   /** When all are added. */
   finish(): void {
-    if (this.#ready !== null) {
-      this.#parts = [this.#ready];
-      return;
-    }
+    if (this.#ready !== null) return;
     if (this.#runs.length === 0) {
       this.#sortWaiting(1);
       this.#parts = this.#runs.pop()!;
@@ -79,6 +72,7 @@ export class SampleColumns {
 
   /** The samples of one series. */
   column(slot: number): FloatColumn {
+    if (this.#ready !== null) return orderedColumn(this.#ready, slot, this.#options);
     const part = this.#parts[partOf(slot, this.#slots.count, this.#parts.length)]!;
     const from = part.offsets[slot - part.firstSlot]!;
     const until = part.offsets[slot - part.firstSlot + 1]!;
@@ -138,19 +132,57 @@ interface SlotRange {
   readonly withStartTimes: boolean;
 }
 
-/** A chunk whose points lie by slot already and have nothing beside times and values; null for another. */
-function readyPart(chunk: SampleChunk, slots: PointSlots, { withStartTimes }: FloatColumnOptions): SortedPart | null {
-  const { ordinals, timesMs, values, flags } = chunk;
-  if (withStartTimes) return null;
-  for (let row = 0; row < ordinals.length; row++) {
-    if (flags[row]! !== 0 || (row > 0 && ordinals[row]! < ordinals[row - 1]!)) return null;
-  }
-  const offsets = new Uint32Array(slots.count + 1);
-  countPoints(ordinals, slots, offsets, 0);
-  for (let at = 1; at < offsets.length; at++) offsets[at]! += offsets[at - 1]!;
-  return offsets.at(-1) === ordinals.length
-    ? { firstSlot: 0, offsets, timesMs, values, startTimesMs: undefined }
-    : null;
+type SeriesRows = NonNullable<SampleChunk['rows']>;
+
+/** A chunk whose points lie by series and time already. */
+type OrderedChunk = SampleChunk & { readonly rows: SeriesRows };
+
+function isOrdered(chunk: SampleChunk): chunk is OrderedChunk {
+  return chunk.rows !== undefined;
+}
+
+function orderedColumn(chunk: OrderedChunk, slot: number, options: FloatColumnOptions): FloatColumn {
+  const { rows, timesMs } = chunk;
+  const first = rows.from[slot]!;
+  const end = rows.until[slot]!;
+  const isPlain = rows.isPlain || arePlain(chunk, first, end);
+  const isWithin = first === end || timesMs[first]! >= options.fromMs;
+  if (isPlain && isWithin && !options.isDelta && !options.withStartTimes)
+    return new FloatRows(chunk, { first, end, shift: 0, mayFall: rows.mayFall[slot] === 1 });
+  const column = {
+    timesMs: timesMs.subarray(first, end),
+    values: isPlain ? chunk.values.subarray(first, end) : markedValues(chunk, first, end),
+    startTimesMs: options.withStartTimes ? chunk.startTimesMs?.subarray(first, end) : undefined,
+  };
+  return isWithin && !options.isDelta ? column : arranged(column, options);
+}
+
+/** Whether rows have no flag and are numbers. */
+function arePlain({ flags, values }: SampleChunk, first: number, end: number): boolean {
+  for (let row = first; row < end; row++) if (flags[row] !== 0 || Number.isNaN(values[row]!)) return false;
+  return true;
+}
+
+function markedValues({ flags, values }: SampleChunk, first: number, end: number): Float64Array {
+  const marked = values.slice(first, end);
+  for (let row = first; row < end; row++) if ((flags[row]! & NO_RECORDED_VALUE) !== 0) markStale(marked, row - first);
+  return marked;
+}
+
+/** A chunk of the rows that count, alone. */
+function onlyRows(chunk: SampleChunk): SampleChunk {
+  const { rows } = chunk;
+  if (rows === undefined) return chunk;
+  const picked: number[] = [];
+  for (let slot = 0; slot < rows.from.length; slot++)
+    for (let row = rows.from[slot]!; row < rows.until[slot]!; row++) picked.push(row);
+  return {
+    ordinals: Uint32Array.from(picked, (row) => chunk.ordinals[row]!),
+    timesMs: Float64Array.from(picked, (row) => chunk.timesMs[row]!),
+    flags: Uint32Array.from(picked, (row) => chunk.flags[row]!),
+    startTimesMs: chunk.startTimesMs && Float64Array.from(picked, (row) => chunk.startTimesMs![row]!),
+    values: Float64Array.from(picked, (row) => chunk.values[row]!),
+  };
 }
 
 /** Counting sort: points of a series keep their order. */

@@ -117,9 +117,14 @@ class ReadLimit {
   }
 
   /** Numbers are sorted into columns. */
-  async takeSamples({ ordinals }: SampleChunk): Promise<void> {
-    this.#count(ordinals.length);
-    await this.#selection.memory?.read(SAMPLE_BYTES * ordinals.length, this.#signal);
+  async takeSamples({ ordinals, rows }: SampleChunk): Promise<void> {
+    let samples = ordinals.length;
+    if (rows !== undefined) {
+      samples = 0;
+      for (let slot = 0; slot < rows.from.length; slot++) samples += rows.until[slot]! - rows.from[slot]!;
+    }
+    this.#count(samples);
+    await this.#selection.memory?.read(SAMPLE_BYTES * samples, this.#signal);
   }
 
   /** Of others chunks stay, and series are made beside them. */

@@ -11,6 +11,7 @@ import {
   SMOOTHED_FUNCTIONS,
   START_TIME_FUNCTIONS,
 } from './range-functions.ts';
+import { ratesOfRows } from './range-rate-rows.ts';
 import { evaluateSubquery, isRange, type RangeVector, selectRange } from './range-vector.ts';
 import { hasEqualLabels, haveOneName } from './rows.ts';
 import type { Steps } from './steps.ts';
@@ -30,7 +31,9 @@ export async function callRange(context: EvaluationContext, call: CallExpression
     if (index !== rangeIndex) parameters.push((await context.evaluate(context, argument, steps)).values);
   }
   const at = placeOf(call);
-  const result = await overWindows(context, range, { func, parameters, at, steps });
+  const result =
+    (await ratesOfRows(context, name, range, steps)) ??
+    (await overWindows(context, range, { func, parameters, at, steps }));
   if (name === 'rate' || name === 'increase') informOfNames(context, range, result, at);
   if (name === 'absent_over_time') return absentSteps(result, call.arguments[0]!, steps.count);
   return named(context, range, result, !NAME_KEEPING_FUNCTIONS.has(name));

@@ -14,7 +14,7 @@ export const rateFunctions: Readonly<Record<'rate' | 'increase' | 'delta', Range
 };
 
 /** How much wider than the average a gap at the end of a range may be, before the series is taken to begin or end there. */
-const GAP_FACTOR = 1.1;
+export const GAP_FACTOR = 1.1;
 
 function findResets(window: Window): void {
   const { values } = window;

@@ -1,5 +1,6 @@
 import type { Expression, MatrixSelector, SubqueryExpression } from './ast.ts';
 import type { EvaluationContext } from './context.ts';
+import { FloatRows } from './float-rows.ts';
 import { type FloatHistogram, type HistogramList, histogramsOf } from './histogram.ts';
 import type { Labels } from './labels.ts';
 import { ABSENT, HISTOGRAM, type Matrix } from './matrix.ts';
@@ -152,7 +153,35 @@ function withUnknownResets(series: RangeSeries): RangeSeries {
   };
 }
 
+/** A series of numbers alone, whose samples are rows of columns that it shares. */
+export class RangeRows implements RangeSeries {
+  readonly labels: Labels;
+  readonly floats: FloatRows;
+  readonly dropName = false;
+  readonly startTimesMs = undefined;
+  readonly histogramTimesMs = NO_NUMBERS;
+  readonly histograms = NO_HISTOGRAMS;
+  readonly histogramStartTimesMs = undefined;
+
+  constructor(labels: Labels, floats: FloatRows) {
+    this.labels = labels;
+    this.floats = floats;
+  }
+
+  get timesMs(): Float64Array {
+    return this.floats.timesMs;
+  }
+
+  get values(): Float64Array {
+    return this.floats.values;
+  }
+}
+
+const NO_NUMBERS = new Float64Array(0);
+const NO_HISTOGRAMS: HistogramList = [];
+
 function withoutStaleMarkers({ labels, floats, histograms }: SelectedSeries): RangeSeries {
+  if (floats instanceof FloatRows && histograms.timesMs.length === 0) return new RangeRows(labels, floats);
   const { timesMs, values, startTimesMs } = floats;
   const kept = staleFreeIndexes(values);
   const pick = (column: Float64Array) => (kept === undefined ? column : Float64Array.from(kept, (at) => column[at]!));
