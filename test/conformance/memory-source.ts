@@ -14,7 +14,12 @@ export class MemorySource implements ScriptStorage {
   readonly #loaded = new LoadedState();
   #series: readonly LoadedSeries[] = [];
   readonly seesBefore = true;
-  readonly source: SampleSource = { select: (selection) => Promise.resolve(this.#select(selection)) };
+  readonly source: SampleSource;
+
+  /** `wrap` may make something else of what is selected. */
+  constructor(wrap: (source: SampleSource) => SampleSource = (source) => source) {
+    this.source = wrap({ select: (selection) => Promise.resolve(this.#select(selection)) });
+  }
 
   begin(): Promise<void> {
     this.clear();

@@ -114,7 +114,7 @@ export class HistogramColumns {
 
   /** Room for `size` numbers, all 0, on the page `roomPage`: where it begins. */
   take(size: number): number {
-    if (this.#taken + size > this.#room.length) {
+    if (this.#room === NO_NUMBERS || this.#taken + size > this.#room.length) {
       this.#room = new Float64Array(Math.max(size, Math.min(2 * this.#room.length, PAGE_LENGTH_MAX), PAGE_LENGTH_MIN));
       this.#roomPage = this.addPage(this.#room, this.#room);
       this.#taken = 0;

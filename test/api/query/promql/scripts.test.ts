@@ -11,6 +11,7 @@ import { PASSES } from '../../../conformance/passes.ts';
 import { runScript } from '../../../conformance/run-script.ts';
 import { sharedPromqlFiles } from '../../../conformance/shared-files.ts';
 import { root } from '../../../helpers/checkout.ts';
+import { columnSource } from '../../../helpers/histogram-columns.ts';
 
 const scripts = sharedPromqlFiles('.test');
 const skip = scripts === undefined && "Prometheus' scripts are not beside the project";
@@ -32,6 +33,18 @@ for (const path of scripts ?? []) {
     assert.ok(passed >= (PASSES[basename(path)] ?? 1), `${passed} evaluations passed`);
   });
 }
+
+for (const path of scripts?.filter((each) => basename(each) === 'native_histograms.test') ?? []) {
+  test(`${basename(path)} passes with histograms in columns`, async () => {
+    const { failures } = await runScript(readFileSync(path, 'utf8'), new MemorySource(columnSource));
+    assert.deepEqual(failures, []);
+  });
+}
+
+test('our scripts of histograms pass with histograms in columns', async () => {
+  const text = readFileSync(join(OURS, 'histograms.test'), 'utf8');
+  assert.deepEqual((await runScript(text, new MemorySource(columnSource))).failures, []);
+});
 
 test('every script that is known is run', { skip }, () => {
   const names = new Set(scripts!.map((path) => basename(path)));
