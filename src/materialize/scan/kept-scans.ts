@@ -1,8 +1,9 @@
 import { LIMITS } from '../../base/index.ts';
 import type { TableChangesSeen } from '../table-changes.ts';
 import { KeptChunk, type KeptPiece, KeptPoints } from './kept-points.ts';
+import { SortedHistograms } from './sorted-histograms.ts';
 import { SortedSamples } from './sorted-samples.ts';
-import type { MetricScans, PointColumns, SampleChunk, SamplesRequest, ScanAnswer } from './types.ts';
+import type { HistogramChunk, MetricScans, PointColumns, SampleChunk, SamplesRequest, ScanAnswer } from './types.ts';
 
 export interface KeptScansOptions {
   /** What happened to the tables until now. */
@@ -30,7 +31,7 @@ export function createKeptScans(scans: MetricScans, options: KeptScansOptions): 
       scans.forget();
     },
     samples: (request) => keeper.read('samples', (one) => scans.samples(one), request, sortSamples),
-    histograms: (request) => keeper.read('histograms', (one) => scans.histograms(one), request),
+    histograms: (request) => keeper.read('histograms', (one) => scans.histograms(one), request, sortHistograms),
     exponentialHistograms: (request) =>
       keeper.read('exponentialHistograms', (one) => scans.exponentialHistograms(one), request),
     summaries: (request) => keeper.read('summaries', (one) => scans.summaries(one), request),
@@ -45,6 +46,8 @@ const ADDITIONS_MAX = 64;
 type Gather<Chunk> = ((chunks: readonly Chunk[], ordinals: Uint32Array) => KeptPiece<Chunk>) | null;
 
 const sortSamples: Gather<SampleChunk> = (chunks, ordinals) => new SortedSamples(chunks, ordinals);
+
+const sortHistograms: Gather<HistogramChunk> = (chunks, ordinals) => new SortedHistograms(chunks, ordinals);
 
 type Scan<Chunk> = (request: SamplesRequest) => ScanAnswer<Chunk>;
 

@@ -1,4 +1,5 @@
 import type { KeptPiece, KeptRange } from './kept-points.ts';
+import { firstAtLeast, nextUp, ordinalPlaces, timeOrder } from './time-order.ts';
 import type { SampleChunk, SeriesRows } from './types.ts';
 
 /**
@@ -14,7 +15,7 @@ export class SortedSamples implements KeptPiece<SampleChunk> {
 
   /** From chunks in the order in which they were stored; of the series with these ordinals, ascending, alone. */
   constructor(chunks: readonly SampleChunk[], ordinals: Uint32Array) {
-    const places = placesOf(ordinals);
+    const places = ordinalPlaces(ordinals);
     const counted = countRows(chunks, places, ordinals.length);
     const sorted = distribute(chunks, places, counted);
     const { chunk, offsets } = arrange(sorted, counted);
@@ -66,18 +67,6 @@ function describe({ values, flags }: SampleChunk, ordinals: Uint32Array, offsets
     }
   }
   return { ordinals, from: offsets.subarray(0, slots), until: offsets.subarray(1), isPlain, mayFall };
-}
-
-/** The least number above. Times are whole milliseconds, or infinite. */
-function nextUp(timeMs: number): number {
-  return Math.floor(timeMs) + 1;
-}
-
-/** By ordinal: its slot and one, 0 for others. */
-function placesOf(ordinals: Uint32Array): Uint32Array {
-  const places = new Uint32Array(ordinals.length === 0 ? 0 : ordinals.at(-1)! + 1);
-  for (let slot = 0; slot < ordinals.length; slot++) places[ordinals[slot]!] = slot + 1;
-  return places;
 }
 
 function countRows(chunks: readonly SampleChunk[], places: Uint32Array, slots: number): Uint32Array {
@@ -146,13 +135,6 @@ function arrange(
   return { chunk, offsets: left };
 }
 
-/** Rows by time, of equal times the last. */
-function timeOrder(timesMs: Float64Array, from: number, until: number): number[] {
-  const rows = Array.from({ length: until - from }, (_, at) => from + at);
-  rows.sort((left, right) => timesMs[left]! - timesMs[right]! || left - right);
-  return rows.filter((row, at) => at + 1 === rows.length || timesMs[row] !== timesMs[rows[at + 1]!]);
-}
-
 function emptyChunk(rows: number, withStartTimes: boolean): SampleChunk {
   return {
     ordinals: new Uint32Array(rows),
@@ -169,15 +151,4 @@ function copyRows(from: SampleChunk, first: number, end: number, to: SampleChunk
   to.flags.set(from.flags.subarray(first, end), at);
   to.values.set(from.values.subarray(first, end), at);
   if (from.startTimesMs !== undefined) to.startTimesMs!.set(from.startTimesMs.subarray(first, end), at);
-}
-
-function firstAtLeast(timesMs: Float64Array, from: number, until: number, timeMs: number): number {
-  let low = from;
-  let high = until;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (timesMs[middle]! < timeMs) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -140,6 +140,29 @@ export interface HistogramChunk extends PointColumns {
   readonly bucketCounts: Float64Array;
   readonly boundOffsets: Uint32Array;
   readonly bounds: Float64Array;
+  /** Its buckets and those of all chunks of the same answer added up, when that is known: none of the others has them, then. */
+  readonly totals?: BucketTotals | undefined;
+}
+
+/** Counts of classic histograms at most each bound, by series: those of `ordinals[i]` are rows `from[i]` to `until[i]` (exclusive), by time, no time twice. */
+export interface BucketTotals {
+  /** All that were asked for, ascending; some may have no row. */
+  readonly ordinals: Uint32Array;
+  readonly from: Uint32Array;
+  readonly until: Uint32Array;
+  /** Those of points beyond the range that was asked for, too. */
+  readonly rowsFrom: Uint32Array;
+  readonly rowsUntil: Uint32Array;
+  /** By row. */
+  readonly timesMs: Float64Array;
+  /** What all points of a series have, one list for series with the same; undefined: points differ, or lack a value, and are to be read one by one. */
+  readonly bounds: readonly (Float64Array | undefined)[];
+  /** The columns of series i begin at `valuesFrom[i]`, one for each bound and that of +Inf behind them, each with a value for all its rows. */
+  readonly values: Float64Array;
+  readonly valuesFrom: Float64Array;
+  /** By column, those of series i from `mayFallFrom[i]` on: 1 where a value is below the one before. */
+  readonly mayFall: Uint8Array;
+  readonly mayFallFrom: Uint32Array;
 }
 
 export interface ExponentialHistogramChunk extends PointColumns {

@@ -6,6 +6,7 @@ import type {
   SamplesRequest,
   SummaryChunk,
 } from '../../../materialize/index.ts';
+import { lengthOf } from '../promql/float-rows.ts';
 import { tooManySamples } from '../promql/promql-errors.ts';
 import type { FloatColumn, HistogramColumn, SelectedSeries, Selection } from '../promql/source.ts';
 import { bucketColumns } from './bucket-columns.ts';
@@ -21,6 +22,7 @@ import { PointTable } from './point-table.ts';
 import { SampleColumns } from './sample-columns.ts';
 import type { SeriesKind, StoredIndex } from './stored-index.ts';
 import { targetInfoSamples } from './target-info.ts';
+import { TotalColumns } from './total-columns.ts';
 
 /** Matched series that one scan serves. */
 interface ScanGroup {
@@ -42,7 +44,7 @@ export async function selectSamples(
   const selected: SelectedSeries[] = [];
   const repeated: SelectedSeries[] = [];
   const give: Give = ({ labels, mayRepeat }, floats, histograms) => {
-    if (floats.timesMs.length + histograms.timesMs.length > 0)
+    if (lengthOf(floats) + histograms.timesMs.length > 0)
       (mayRepeat ? repeated : selected).push({ labels, floats, histograms });
   };
   for (const group of groupsOf(index, matched)) await readGroup(scans, index, { group, selection, ...options }, give);
@@ -81,8 +83,7 @@ async function readGroup(scans: MetricScans, index: StoredIndex, read: GroupRead
     case 'samples':
       return giveSamples(await readSamples(scans.samples(request), slots, options, limit), slots, series, give);
     case 'histograms': {
-      const points = await readPoints(scans.histograms(request), slots, limit);
-      return giveHistograms(points, slots, { series, options }, give);
+      return giveHistograms(await readChunks(scans.histograms(request), limit), slots, { series, options }, give);
     }
     case 'summaries': {
       const points = await readPoints(scans.summaries(request), slots, limit);
@@ -172,12 +173,16 @@ async function readPoints<Chunk extends PointColumns>(
   slots: PointSlots,
   limit: ReadLimit,
 ): Promise<PointTable<Chunk>> {
+  return new PointTable(await readChunks(scan, limit), slots);
+}
+
+async function readChunks<Chunk extends PointColumns>(scan: AsyncIterable<Chunk>, limit: ReadLimit): Promise<Chunk[]> {
   const chunks: Chunk[] = [];
   for await (const chunk of scan) {
     await limit.takePoints(chunk);
     chunks.push(chunk);
   }
-  return new PointTable(chunks, slots);
+  return chunks;
 }
 
 interface GroupColumns {
@@ -191,36 +196,40 @@ function giveSamples(columns: SampleColumns, slots: PointSlots, series: readonly
 
 /** Buckets of one histogram stand beside each other. */
 function giveHistograms(
-  points: PointTable<HistogramChunk>,
+  chunks: readonly HistogramChunk[],
   slots: PointSlots,
   { series, options }: GroupColumns,
   give: Give,
 ): void {
+  const totals = chunks.length === 1 ? chunks[0]!.totals : undefined;
+  const added = totals === undefined ? undefined : new TotalColumns(totals);
+  let table: PointTable<HistogramChunk> | undefined;
+  const points = () => (table ??= new PointTable(chunks, slots));
   let natives: NativeColumns<HistogramChunk> | undefined;
   for (let at = 0; at < series.length; ) {
     const { entry } = series[at]!;
     const slot = slots.of(entry.ordinal);
     if (entry.part === 'native') {
-      natives ??= new NativeColumns(points, options, (filled) => new CustomFiller(filled));
+      natives ??= new NativeColumns(points(), options, (filled) => new CustomFiller(filled));
       const { floats, histograms } = natives.of(slot);
       give(series[at]!, floats, histograms);
       at++;
       continue;
     }
     if (entry.part !== 'bucket') {
-      give(series[at]!, floatColumn(points, slot, entry.part === 'sum' ? readSum : readCount, options), NO_HISTOGRAMS);
+      give(
+        series[at]!,
+        floatColumn(points(), slot, entry.part === 'sum' ? readSum : readCount, options),
+        NO_HISTOGRAMS,
+      );
       at++;
       continue;
     }
     const first = at;
     while (at < series.length && series[at]!.entry === entry) at++;
     const buckets = series.slice(first, at);
-    const columns = bucketColumns(
-      points,
-      slot,
-      buckets.map(({ bound }) => bound),
-      options,
-    );
+    const bounds = buckets.map(({ bound }) => bound);
+    const columns = added?.of(slot, bounds, options) ?? bucketColumns(points(), slot, bounds, options);
     for (const [place, bucket] of buckets.entries()) give(bucket, columns[place]!, NO_HISTOGRAMS);
   }
 }

@@ -1,7 +1,7 @@
 import type { FloatColumn } from './source.ts';
 
 /** Columns that many series share. */
-export interface FloatColumns {
+interface FloatColumns {
   readonly timesMs: Float64Array;
   readonly values: Float64Array;
 }
@@ -29,10 +29,6 @@ export class FloatRows implements FloatColumn {
     this.mayFall = place.mayFall;
   }
 
-  get length(): number {
-    return this.end - this.first;
-  }
-
   get timesMs(): Float64Array {
     return (this.#timesMs ??= this.columns.timesMs.subarray(this.first, this.end));
   }
@@ -42,8 +38,23 @@ export class FloatRows implements FloatColumn {
   }
 }
 
+/** How many samples there are; makes no view of them. */
+export function lengthOf(floats: FloatColumn): number {
+  return floats instanceof FloatRows ? floats.end - floats.first : floats.timesMs.length;
+}
+
+/** The time of the first sample, Infinity when there is none. */
+export function firstOfRows({ columns, first, end }: FloatRows): number {
+  return first === end ? Infinity : columns.timesMs[first]!;
+}
+
+/** The time of the last sample, -Infinity when there is none. */
+export function lastOfRows({ columns, first, end }: FloatRows): number {
+  return first === end ? -Infinity : columns.timesMs[end - 1]!;
+}
+
 /** Where the rows of a series are. */
-export interface RowPlace {
+interface RowPlace {
   readonly first: number;
   readonly end: number;
   readonly shift: number;

@@ -1,5 +1,6 @@
 import type { VectorSelector } from './ast.ts';
 import type { EvaluationContext } from './context.ts';
+import { firstOfRows, FloatRows, lastOfRows } from './float-rows.ts';
 
 import type { Matrix } from './matrix.ts';
 import type { FloatColumn, HistogramColumn, SelectedSeries } from './source.ts';
@@ -57,8 +58,9 @@ export async function lookAt(
   const to = new Int32Array(series.length);
   for (let row = 0; row < series.length; row++) {
     const { floats, histograms } = series[row]!;
-    const firstMs = firstTime(floats.timesMs, histograms.timesMs);
-    const lastMs = lastTime(floats.timesMs, histograms.timesMs);
+    const isRows = floats instanceof FloatRows && histograms.timesMs.length === 0;
+    const firstMs = isRows ? firstOfRows(floats) : firstTime(floats.timesMs, histograms.timesMs);
+    const lastMs = isRows ? lastOfRows(floats) : lastTime(floats.timesMs, histograms.timesMs);
     from[row] = stepReaching(times, firstMs, steps.count);
     to[row] = Math.max(from[row]!, stepReaching(times, lastMs + lookbackMs, steps.count));
   }
@@ -70,7 +72,9 @@ export async function lookAt(
   for (let row = 0; row < series.length; row++) {
     if (row % ROWS_A_TURN === 0) await context.turn();
     const { floats, histograms } = series[row]!;
-    if (histograms.timesMs.length === 0) fillFloats(matrix, row, floats, { times, lookbackMs, part });
+    if (floats instanceof FloatRows && part === 'value' && histograms.timesMs.length === 0)
+      fillRows(matrix, row, floats, { times, lookbackMs });
+    else if (histograms.timesMs.length === 0) fillFloats(matrix, row, floats, { times, lookbackMs, part });
     else fillMixed(matrix, row, floats, histograms, { times, lookbackMs, part });
   }
   const samples = matrix.samples();
@@ -107,13 +111,28 @@ export function stepReaching(times: LookTimes, timeMs: number, count: number): n
   return Math.min(count, Math.ceil((timeMs - times.firstMs) / times.stepMs));
 }
 
+/** The same as `fillFloats`, of values among which no marker is. */
+function fillRows(matrix: Matrix, row: number, rows: FloatRows, { times, lookbackMs }: Omit<Look, 'part'>): void {
+  const { first, end, shift } = rows;
+  const { timesMs, values } = rows.columns;
+  const base = matrix.base[row]!;
+  const to = matrix.to[row]!;
+  const from = matrix.from[row]!;
+  let at = startingAt(timesMs, times.firstMs + from * times.stepMs, { first, end });
+  for (let step = from; step < to; step++) {
+    const lookMs = times.firstMs + step * times.stepMs;
+    while (at + 1 < end && timesMs[at + 1]! <= lookMs) at++;
+    if (at >= first && timesMs[at]! > lookMs - lookbackMs) matrix.setFloat(base + step, values[at + shift]!);
+  }
+}
+
 function fillFloats(matrix: Matrix, row: number, floats: FloatColumn, look: Look): void {
   const { timesMs, values } = floats;
   const { times, lookbackMs, part } = look;
   const base = matrix.base[row]!;
   const to = matrix.to[row]!;
   let stale: StaleMarks | undefined;
-  let at = startingAt(timesMs, times.firstMs + matrix.from[row]! * times.stepMs);
+  let at = startingAt(timesMs, times.firstMs + matrix.from[row]! * times.stepMs, { first: 0, end: timesMs.length });
   for (let step = matrix.from[row]!; step < to; step++) {
     const lookMs = times.firstMs + step * times.stepMs;
     while (at + 1 < timesMs.length && timesMs[at + 1]! <= lookMs) at++;
@@ -127,10 +146,10 @@ function fillFloats(matrix: Matrix, row: number, floats: FloatColumn, look: Look
   }
 }
 
-/** The last sample at or before `timeMs`, -1 when there is none: where a walk over later steps begins. */
-function startingAt(timesMs: Float64Array, timeMs: number): number {
-  let low = 0;
-  let high = timesMs.length;
+/** The last of some samples at or before `timeMs`, the one before the first when there is none: where a walk over later steps begins. */
+function startingAt(timesMs: Float64Array, timeMs: number, { first, end }: Pick<FloatRows, 'first' | 'end'>): number {
+  let low = first;
+  let high = end;
   while (low < high) {
     const middle = (low + high) >>> 1;
     if (timesMs[middle]! <= timeMs) low = middle + 1;

@@ -9,9 +9,13 @@ import { bucketColumns } from '../../../../src/api/query/prometheus/bucket-colum
 import { PointSlots } from '../../../../src/api/query/prometheus/point-slots.ts';
 import { PointTable } from '../../../../src/api/query/prometheus/point-table.ts';
 import { SampleColumns } from '../../../../src/api/query/prometheus/sample-columns.ts';
+import { TotalColumns } from '../../../../src/api/query/prometheus/total-columns.ts';
+import type { FloatRows } from '../../../../src/api/query/promql/float-rows.ts';
 import type { FloatColumn } from '../../../../src/api/query/promql/source.ts';
 import { StaleMarks } from '../../../../src/api/query/promql/stale.ts';
 import { type HistogramChunk, type SampleChunk, UNKNOWN_ORDINAL } from '../../../../src/materialize/index.ts';
+import { SortedHistograms } from '../../../../src/materialize/scan/sorted-histograms.ts';
+import { SortedSamples } from '../../../../src/materialize/scan/sorted-samples.ts';
 
 interface Point {
   readonly ordinal: number;
@@ -147,6 +151,70 @@ test('buckets of points with different bounds are in the series of the bounds th
           const inSeries = [...own.values()].flatMap((one) => inBucket(one, bound) ?? []);
           assert.deepEqual(shown(columns[at]!), expected(inSeries, wanted));
         }
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+/** Nearly all points have one list of bounds and a value, as those of one series mostly do. */
+const likePoint = fc
+  .tuple(point, fc.integer({ min: 0, max: 20 }), fc.array(fc.nat(9), { minLength: 4, maxLength: 4 }))
+  .map(([one, chance, buckets]): HistogramPoint => {
+    const bounds = chance === 0 ? [1, 2, 7] : [1, 2, 5];
+    return { ...one, isEnd: chance === 1, value: buckets.reduce((sum, count) => sum + count, 0), bounds, buckets };
+  });
+
+test('buckets that were added up before are those that are added up of points', () => {
+  let added = 0;
+  fc.assert(
+    fc.property(
+      fc.array(fc.array(likePoint, { maxLength: 12 }), { minLength: 1, maxLength: 3 }),
+      fc.constantFrom([0, 40], [15, 30], [41, 50]),
+      options,
+      (lists, [fromMs, untilMs], wanted) => {
+        const slots = new PointSlots([1, 4, 6]);
+        const chunks = lists.map(histogramChunk);
+        const kept = new SortedHistograms(chunks, slots.ordinals);
+        const range = { fromMs: fromMs!, untilMs: untilMs!, withStartTimes: wanted.withStartTimes };
+        const bounds = ['5', '1', '+Inf', '2', '10'];
+        const [chunk] = [...kept.within(range)];
+        if (chunk === undefined) return;
+        const points = new PointTable([chunk], slots);
+        for (const ordinal of slots.ordinals) {
+          const slot = slots.of(ordinal);
+          const own = { ...wanted, fromMs: range.fromMs };
+          const columns = new TotalColumns(chunk.totals!).of(slot, bounds, own);
+          if (columns === undefined) continue;
+          if (points.range(slot)[0] < points.range(slot)[1]) added++;
+          const others = bucketColumns(points, slot, bounds, own);
+          for (const at of bounds.keys()) assert.deepEqual(shown(columns[at]!), shown(others[at]!));
+          for (const column of columns) {
+            const falls = column.values.some((value, at) => at > 0 && value < column.values[at - 1]!);
+            assert.ok(!falls || (column as FloatRows).mayFall);
+          }
+        }
+      },
+    ),
+    { numRuns: 500 },
+  );
+  assert.ok(added > 20, `only ${added} series had points that are alike`);
+});
+
+test('samples in order are given out as they lie, with marks where series end', () => {
+  fc.assert(
+    fc.property(chunks, fc.constantFrom([0, 40], [15, 30]), options, (lists, [fromMs, untilMs], wanted) => {
+      const slots = new PointSlots([8, 1, 3, 5]);
+      const kept = new SortedSamples(lists.map(sampleChunk), slots.ordinals);
+      const columns = new SampleColumns(slots, wanted);
+      const range = { fromMs: fromMs!, untilMs: untilMs!, withStartTimes: wanted.withStartTimes };
+      for (const chunk of kept.within(range)) columns.add(chunk);
+      columns.finish();
+      for (const ordinal of slots.ordinals) {
+        const points = lists
+          .flat()
+          .filter((one) => one.ordinal === ordinal && one.timeMs >= range.fromMs && one.timeMs <= range.untilMs);
+        assert.deepEqual(shown(columns.column(slots.of(ordinal))), expected(points, wanted));
       }
     }),
     { numRuns: 300 },
