@@ -209,7 +209,7 @@ async function writeExemplars(
     output.ascii('{"seriesLabels":');
     writeLabels(output, labels);
     output.ascii(',"exemplars":');
-    await writeList(output, exemplars, 0, async (exemplar) => {
+    await writeList(output, exemplars, 0, (exemplar) => {
       output.ascii('{"labels":');
       writeLabels(output, exemplar.labels);
       output.ascii(',"value":');
@@ -239,14 +239,18 @@ async function writeSeriesLists(
     const { items, isCut } = await view.series(wanted, signal);
     context.found(listBytes(items));
     output.ascii(HEAD);
-    await writeList(output, items, 0, async (labels) => writeLabels(output, labels));
+    await writeList(output, items, 0, (labels) => writeLabels(output, labels));
     return writeTail(output, context, isCut ? [TRUNCATED] : []);
   }
   const texts: Limited<string> =
     kind === 'labels' ? await view.labelNames(wanted, signal) : await view.labelValues(name, wanted, signal);
   context.found(listBytes(texts.items));
-  output.ascii(HEAD);
-  await writeList(output, texts.items, 0, async (text) => output.text(text));
+  output.ascii(`${HEAD}[`);
+  for (let at = 0; at < texts.items.length; ) {
+    at = output.texts(texts.items, at);
+    if (output.isFull) await output.flush();
+  }
+  output.ascii(']');
   return writeTail(output, context, texts.isCut ? [TRUNCATED] : []);
 }
 

@@ -56,6 +56,16 @@ export class JsonOutput {
     else this.#length = end;
   }
 
+  /** Strings from one position on, with commas between, until all are written or this is full. Returns the next position. */
+  texts(texts: readonly string[], from: number): number {
+    let at = from;
+    for (; at < texts.length && !this.isFull; at++) {
+      if (at > 0) this.ascii(',');
+      this.text(texts[at]!);
+    }
+    return at;
+  }
+
   /** Anything small. */
   value(value: unknown): void {
     this.bytes(Buffer.from(JSON.stringify(value), 'utf8'));

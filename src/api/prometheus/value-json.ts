@@ -15,7 +15,7 @@ export async function writeValue(output: JsonOutput, value: PromValue, limit: nu
     case 'string':
       return writeSingle(output, value.timeMs, value.value);
     case 'vector':
-      return writeList(output, value.elements, limit, async (element) => writeElement(output, element, value.timeMs));
+      return writeList(output, value.elements, limit, (element) => writeElement(output, element, value.timeMs));
     case 'matrix':
       return writeList(output, value.series, limit, (series) => writeSeries(output, series));
   }
@@ -39,18 +39,19 @@ export function writeLabels(output: JsonOutput, { names, values }: Labels): void
   output.ascii('}');
 }
 
-/** A list, flushed between items. */
+/** A list, flushed between items. Only what flushes itself is waited for: a wait for each of many small items takes longer than to write them. */
 export async function writeList<Item>(
   output: JsonOutput,
   items: readonly Item[],
   limit: number,
-  write: (item: Item) => Promise<void>,
+  write: (item: Item) => Promise<void> | void,
 ): Promise<void> {
   const count = limit > 0 ? Math.min(limit, items.length) : items.length;
   output.ascii('[');
   for (let at = 0; at < count; at++) {
     if (at > 0) output.ascii(',');
-    await write(items[at]!);
+    const written = write(items[at]!);
+    if (written !== undefined) await written;
     if (output.isFull) await output.flush();
   }
   output.ascii(']');
@@ -75,22 +76,30 @@ function writeElement(output: JsonOutput, { labels, value, histogram }: VectorEl
   output.ascii(']}');
 }
 
-async function writeSeries(output: JsonOutput, { labels, floats, histograms }: MatrixSeries): Promise<void> {
+function writeSeries(output: JsonOutput, { labels, floats, histograms }: MatrixSeries): Promise<void> | void {
   output.ascii('{"metric":');
   writeLabels(output, labels);
-  await writeFloats(output, floats.timesMs, floats.values);
-  await writeHistograms(output, histograms.timesMs, histograms.values);
-  output.ascii('}');
+  const { timesMs, values } = floats;
+  if (timesMs.length > 0) output.ascii(',"values":[');
+  const written = output.points(timesMs, values, 0);
+  if (written < timesMs.length || histograms.timesMs.length > 0) return writeRest(output, floats, written, histograms);
+  output.ascii(timesMs.length > 0 ? ']}' : '}');
 }
 
-async function writeFloats(output: JsonOutput, timesMs: Float64Array, values: Float64Array): Promise<void> {
-  if (timesMs.length === 0) return;
-  output.ascii(',"values":[');
-  for (let at = 0; at < timesMs.length; ) {
-    at = output.points(timesMs, values, at);
+/** What did not fit at once, or is more than numbers. */
+async function writeRest(
+  output: JsonOutput,
+  { timesMs, values }: MatrixSeries['floats'],
+  from: number,
+  histograms: MatrixSeries['histograms'],
+): Promise<void> {
+  for (let at = from; at < timesMs.length; ) {
     if (output.isFull) await output.flush();
+    at = output.points(timesMs, values, at);
   }
-  output.ascii(']');
+  if (timesMs.length > 0) output.ascii(']');
+  await writeHistograms(output, histograms.timesMs, histograms.values);
+  output.ascii('}');
 }
 
 async function writeHistograms(output: JsonOutput, timesMs: Float64Array, values: HistogramList): Promise<void> {

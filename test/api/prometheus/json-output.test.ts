@@ -113,3 +113,17 @@ test('points are the same one by one and in chunks', async () => {
     Array.from({ length: size }, (_, at) => [at / 2, String(at / 7)]),
   );
 });
+
+test('lists of texts are the same one by one and in chunks', async () => {
+  const texts = Array.from({ length: 40_000 }, (_, at) => (at % 7 === 0 ? `"\u00e4" ${at}` : `pod-${at}`));
+  const { text, chunks } = await written(async (output) => {
+    output.ascii('[');
+    for (let at = 0; at < texts.length; ) {
+      at = output.texts(texts, at);
+      if (output.isFull) await output.flush();
+    }
+    output.ascii(']');
+  });
+  assert.ok(chunks > 1);
+  assert.deepEqual(JSON.parse(text), texts);
+});
