@@ -1,7 +1,9 @@
+import type { Kept } from './kept-list.ts';
 import { type PointColumns, UNKNOWN_ORDINAL } from './types.ts';
 
 /** Points of some series, as they were read. */
-export class KeptPoints<Chunk extends PointColumns> {
+export class KeptPoints<Chunk extends PointColumns> implements Kept {
+  readonly table: string;
   readonly ordinals: Uint32Array;
   /** All points of the series in this range of times are here, of entries below `untilOffset`. */
   readonly fromMs: number;
@@ -14,9 +16,11 @@ export class KeptPoints<Chunk extends PointColumns> {
   #chunks: KeptPiece<Chunk>[] = [];
 
   constructor(
+    table: string,
     { ordinals, fromMs, untilMs, withStartTimes }: KeptRange & { readonly ordinals: Uint32Array },
     untilOffset: bigint,
   ) {
+    this.table = table;
     this.ordinals = ordinals;
     this.fromMs = fromMs;
     this.untilMs = untilMs;
@@ -72,6 +76,11 @@ export interface KeptPiece<Chunk> {
   readonly chunk: Chunk;
   /** The chunk without what lies before or behind the range; nothing when nothing is left. */
   within(range: KeptRange): Iterable<Chunk>;
+}
+
+/** Where a read of a window ends. One that reaches the present moves on with it: what is stored beyond its end is read at once, unless that may be more than the window has. */
+export function endOfReading({ fromMs, untilMs }: Pick<KeptRange, 'fromMs' | 'untilMs'>, nowMs: number): number {
+  return untilMs + (untilMs - fromMs) >= nowMs ? Number.POSITIVE_INFINITY : untilMs;
 }
 
 /** A chunk as it was read, and the times that it reaches from and to. */

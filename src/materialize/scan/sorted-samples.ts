@@ -1,154 +1,156 @@
-import type { KeptPiece, KeptRange } from './kept-points.ts';
-import { firstAtLeast, nextUp, ordinalPlaces, timeOrder } from './time-order.ts';
-import type { SampleChunk, SeriesRows } from './types.ts';
+import { copyRange, emptyColumns, noFlags, type SampleValues } from './sample-values.ts';
+import { firstAtLeast, nextUp } from './time-order.ts';
+import type { SampleChunk, SamplesRequest, SeriesRows } from './types.ts';
 
 /**
  * Samples in the order of their series and of time, so that readers need not sort them each time. Of samples of a series at one millisecond only the last that was
- * stored is left.
+ * stored is here.
  */
-export class SortedSamples implements KeptPiece<SampleChunk> {
+export class SortedSamples {
+  /** Ascending, of all series that were read, those without samples too. */
+  readonly ordinals: Uint32Array;
+  /** Where the samples of each begin, and the end. */
+  readonly offsets: Uint32Array;
+  readonly values: SampleValues;
   readonly bytes: number;
-  readonly chunk: SampleChunk;
-  readonly #rows: SeriesRows;
-  readonly #firstMs: number;
-  readonly #lastMs: number;
+  readonly #isPlain: boolean;
+  /** By series: 1 where a value may be below the one before. */
+  readonly #mayFall: Uint8Array;
 
-  /** From chunks in the order in which they were stored; of the series with these ordinals, ascending, alone. */
-  constructor(chunks: readonly SampleChunk[], ordinals: Uint32Array) {
-    const places = ordinalPlaces(ordinals);
-    const counted = countRows(chunks, places, ordinals.length);
-    const sorted = distribute(chunks, places, counted);
-    const { chunk, offsets } = arrange(sorted, counted);
-    this.#rows = describe(chunk, ordinals, offsets);
-    this.chunk = { ...chunk, rows: this.#rows };
-    this.#firstMs = chunk.timesMs.reduce((first, timeMs) => Math.min(first, timeMs), Number.POSITIVE_INFINITY);
-    this.#lastMs = chunk.timesMs.reduce((last, timeMs) => Math.max(last, timeMs), Number.NEGATIVE_INFINITY);
-    this.bytes =
-      offsets.byteLength +
-      this.#rows.mayFall.byteLength +
-      Object.values(chunk).reduce(
-        (sum: number, column: Float64Array | undefined) => sum + (column?.byteLength ?? 0),
-        0,
-      );
+  constructor(ordinals: Uint32Array, offsets: Uint32Array, values: SampleValues) {
+    this.ordinals = ordinals;
+    this.offsets = offsets;
+    this.values = values;
+    const { timesMs, numbers, flags, startTimesMs } = values;
+    this.bytes = [ordinals, offsets, timesMs, numbers, flags, startTimesMs].reduce(
+      (sum, column) => sum + (column?.byteLength ?? 0),
+      ordinals.length,
+    );
+    this.#isPlain = flags === undefined && !hasNoNumbers(numbers);
+    this.#mayFall = new Uint8Array(ordinals.length);
+    for (let slot = 0; slot < ordinals.length; slot++)
+      if (mayFall(numbers, offsets[slot]!, offsets[slot + 1]!)) this.#mayFall[slot] = 1;
   }
 
-  /** Columns are shared: only the rows of each series are fewer. */
-  *within(range: KeptRange): Generator<SampleChunk> {
-    if (this.#firstMs > range.untilMs || this.#lastMs < range.fromMs) return;
-    if (this.#firstMs >= range.fromMs && this.#lastMs <= range.untilMs) {
-      yield this.chunk;
-      return;
-    }
-    const { timesMs } = this.chunk;
-    const slots = this.#rows.from.length;
-    const from = new Uint32Array(slots);
-    const until = new Uint32Array(slots);
+  /** What is here of some of the series, in a range of times: one chunk over the columns that are kept, or none. */
+  *within({
+    ordinals,
+    fromMs,
+    untilMs,
+  }: Pick<SamplesRequest, 'ordinals' | 'fromMs' | 'untilMs'>): Generator<SampleChunk> {
+    const { offsets } = this;
+    const { timesMs } = this.values;
+    const from = new Uint32Array(ordinals.length);
+    const until = new Uint32Array(ordinals.length);
+    const mayFall = new Uint8Array(ordinals.length);
     let isEmpty = true;
-    for (let slot = 0; slot < slots; slot++) {
-      const end = this.#rows.until[slot]!;
-      from[slot] = firstAtLeast(timesMs, this.#rows.from[slot]!, end, range.fromMs);
-      until[slot] = firstAtLeast(timesMs, from[slot]!, end, nextUp(range.untilMs));
-      if (from[slot]! < until[slot]!) isEmpty = false;
+    for (let at = 0, slot = 0; at < ordinals.length; at++) {
+      while (this.ordinals[slot]! < ordinals[at]!) slot++;
+      from[at] = firstAtLeast(timesMs, offsets[slot]!, offsets[slot + 1]!, fromMs);
+      until[at] = firstAtLeast(timesMs, from[at]!, offsets[slot + 1]!, nextUp(untilMs));
+      mayFall[at] = this.#mayFall[slot]!;
+      if (from[at]! < until[at]!) isEmpty = false;
     }
-    if (isEmpty) return;
-    yield { ...this.chunk, rows: { ...this.#rows, from, until } };
+    if (!isEmpty) yield new SortedChunk(this, { ordinals, from, until, isPlain: this.#isPlain, mayFall });
   }
-}
 
-function describe({ values, flags }: SampleChunk, ordinals: Uint32Array, offsets: Uint32Array): SeriesRows {
-  const slots = ordinals.length;
-  const mayFall = new Uint8Array(slots);
-  let isPlain = true;
-  for (let slot = 0; slot < slots; slot++) {
-    for (let row = offsets[slot]!; row < offsets[slot + 1]!; row++) {
-      const value = values[row]!;
-      if (flags[row] !== 0 || value !== value) isPlain = false;
-      if (row > offsets[slot]! && !(value >= values[row - 1]!)) mayFall[slot] = 1;
+  /** These, and others of the same series: of samples at one millisecond the others. */
+  with(others: SortedSamples): SortedSamples {
+    const { offsets, values } = this;
+    if (others.values.timesMs.length === 0) return this;
+    const most = values.timesMs.length + others.values.timesMs.length;
+    const hasFlags = values.flags !== undefined || others.values.flags !== undefined;
+    const made = emptyColumns(most, {
+      flags: hasFlags ? NO_FLAGS : undefined,
+      startTimesMs: values.startTimesMs,
+    });
+    const ends = new Uint32Array(offsets.length);
+    let row = 0;
+    for (let slot = 0; slot + 1 < offsets.length; slot++) {
+      const own = { values, from: offsets[slot]!, until: offsets[slot + 1]! };
+      const other = { values: others.values, from: others.offsets[slot]!, until: others.offsets[slot + 1]! };
+      row = joinRuns(own, other, made, row);
+      ends[slot + 1] = row;
     }
+    return new SortedSamples(this.ordinals, ends, row === most ? made : firstRows(made, row));
   }
-  return { ordinals, from: offsets.subarray(0, slots), until: offsets.subarray(1), isPlain, mayFall };
 }
 
-function countRows(chunks: readonly SampleChunk[], places: Uint32Array, slots: number): Uint32Array {
-  const offsets = new Uint32Array(slots + 1);
-  for (const { ordinals } of chunks) {
-    for (let row = 0; row < ordinals.length; row++) {
-      const ordinal = ordinals[row]!;
-      const place = ordinal < places.length ? places[ordinal]! : 0;
-      if (place > 0) offsets[place]!++;
-    }
+const NO_FLAGS = new Uint32Array(0);
+
+/** Some rows of sorted samples. Readers of `rows` need no ordinals and no flags of each. */
+class SortedChunk implements SampleChunk {
+  readonly timesMs: Float64Array;
+  readonly values: Float64Array;
+  readonly startTimesMs: Float64Array | undefined;
+  readonly rows: SeriesRows;
+  readonly #samples: SortedSamples;
+
+  constructor(samples: SortedSamples, rows: SeriesRows) {
+    this.timesMs = samples.values.timesMs;
+    this.values = samples.values.numbers;
+    this.startTimesMs = samples.values.startTimesMs;
+    this.rows = rows;
+    this.#samples = samples;
   }
-  for (let slot = 1; slot <= slots; slot++) offsets[slot]! += offsets[slot - 1]!;
-  return offsets;
+
+  get ordinals(): Uint32Array {
+    const { ordinals, offsets } = this.#samples;
+    const made = new Uint32Array(this.timesMs.length);
+    for (let slot = 0; slot < ordinals.length; slot++) made.fill(ordinals[slot]!, offsets[slot], offsets[slot + 1]);
+    return made;
+  }
+
+  get flags(): Uint32Array {
+    return this.#samples.values.flags ?? noFlags(this.timesMs.length);
+  }
 }
 
-/** By series; those of a series in the order in which they came. */
-function distribute(chunks: readonly SampleChunk[], places: Uint32Array, offsets: Uint32Array): SampleChunk {
-  const next = offsets.slice(0, -1);
-  const sorted = emptyChunk(
-    offsets.at(-1)!,
-    chunks.some(({ startTimesMs }) => startTimesMs !== undefined),
-  );
-  for (const chunk of chunks) {
-    const { ordinals, timesMs, flags, values, startTimesMs } = chunk;
-    for (let row = 0; row < ordinals.length; row++) {
-      const ordinal = ordinals[row]!;
-      const place = ordinal < places.length ? places[ordinal]! : 0;
-      if (place === 0) continue;
-      const at = next[place - 1]!++;
-      sorted.ordinals[at] = ordinal;
-      sorted.timesMs[at] = timesMs[row]!;
-      sorted.flags[at] = flags[row]!;
-      sorted.values[at] = values[row]!;
-      if (startTimesMs !== undefined) sorted.startTimesMs![at] = startTimesMs[row]!;
-    }
-  }
-  return sorted;
+function hasNoNumbers(numbers: Float64Array): boolean {
+  for (let row = 0; row < numbers.length; row++) if (Number.isNaN(numbers[row])) return true;
+  return false;
 }
 
-/** Sorts the few series by time that do not come so. */
-function arrange(
-  sorted: SampleChunk,
-  offsets: Uint32Array,
-): { readonly chunk: SampleChunk; readonly offsets: Uint32Array } {
-  const { timesMs } = sorted;
-  const isRising = (from: number, until: number): boolean => {
-    for (let at = from + 1; at < until; at++) if (timesMs[at - 1]! >= timesMs[at]!) return false;
-    return true;
-  };
-  const unordered: number[] = [];
-  for (let slot = 0; slot + 1 < offsets.length; slot++) {
-    if (!isRising(offsets[slot]!, offsets[slot + 1]!)) unordered.push(slot);
-  }
-  if (unordered.length === 0) return { chunk: sorted, offsets };
-  const orders = new Map(unordered.map((slot) => [slot, timeOrder(timesMs, offsets[slot]!, offsets[slot + 1]!)]));
-  const left = new Uint32Array(offsets.length);
-  for (let slot = 0; slot + 1 < offsets.length; slot++) {
-    left[slot + 1] = left[slot]! + (orders.get(slot)?.length ?? offsets[slot + 1]! - offsets[slot]!);
-  }
-  const chunk = emptyChunk(left.at(-1)!, sorted.startTimesMs !== undefined);
-  for (let slot = 0; slot + 1 < offsets.length; slot++) {
-    const order = orders.get(slot);
-    if (order === undefined) copyRows(sorted, offsets[slot]!, offsets[slot + 1]!, chunk, left[slot]!);
-    else order.forEach((row, at) => copyRows(sorted, row, row + 1, chunk, left[slot]! + at));
-  }
-  return { chunk, offsets: left };
+function mayFall(numbers: Float64Array, from: number, until: number): boolean {
+  for (let row = from + 1; row < until; row++) if (!(numbers[row]! >= numbers[row - 1]!)) return true;
+  return false;
 }
 
-function emptyChunk(rows: number, withStartTimes: boolean): SampleChunk {
+interface Run {
+  readonly values: SampleValues;
+  readonly from: number;
+  readonly until: number;
+}
+
+/** Copies the samples of a series in order of time and returns the row behind them. */
+function joinRuns(own: Run, other: Run, to: SampleValues, row: number): number {
+  const own0 = own.values.timesMs;
+  const other0 = other.values.timesMs;
+  let [ownAt, otherAt, at] = [own.from, other.from, row];
+  while (ownAt < own.until && otherAt < other.until) {
+    // As many as lie before the next of the other.
+    const ownEnd = firstAtLeast(own0, ownAt, own.until, other0[otherAt]!);
+    copyRange(own.values, ownAt, ownEnd, to, at);
+    at += ownEnd - ownAt;
+    ownAt = ownEnd;
+    if (ownAt === own.until) break;
+    const otherEnd = firstAtLeast(other0, otherAt, other.until, nextUp(own0[ownAt]!));
+    copyRange(other.values, otherAt, otherEnd, to, at);
+    at += otherEnd - otherAt;
+    otherAt = otherEnd;
+    if (own0[ownAt] === other0[otherAt - 1]) ownAt++;
+  }
+  copyRange(own.values, ownAt, own.until, to, at);
+  at += own.until - ownAt;
+  copyRange(other.values, otherAt, other.until, to, at);
+  return at + other.until - otherAt;
+}
+
+function firstRows({ timesMs, numbers, flags, startTimesMs }: SampleValues, rows: number): SampleValues {
   return {
-    ordinals: new Uint32Array(rows),
-    timesMs: new Float64Array(rows),
-    startTimesMs: withStartTimes ? new Float64Array(rows) : undefined,
-    flags: new Uint32Array(rows),
-    values: new Float64Array(rows),
+    timesMs: timesMs.slice(0, rows),
+    numbers: numbers.slice(0, rows),
+    flags: flags?.slice(0, rows),
+    startTimesMs: startTimesMs?.slice(0, rows),
   };
-}
-
-function copyRows(from: SampleChunk, first: number, end: number, to: SampleChunk, at: number): void {
-  to.ordinals.set(from.ordinals.subarray(first, end), at);
-  to.timesMs.set(from.timesMs.subarray(first, end), at);
-  to.flags.set(from.flags.subarray(first, end), at);
-  to.values.set(from.values.subarray(first, end), at);
-  if (from.startTimesMs !== undefined) to.startTimesMs!.set(from.startTimesMs.subarray(first, end), at);
 }

@@ -68,6 +68,8 @@ function scansOf(store: FakeStore, chunkRows = 3): MetricScans {
   };
 }
 
+const flagsOf = ({ timeMs }: StoredPoint): number => (timeMs % 7 === 0 ? 1 : 0);
+
 function chunkOf(points: readonly StoredPoint[]): HistogramChunk {
   const offsets = [0];
   for (const { buckets } of points) offsets.push(offsets.at(-1)! + buckets.length);
@@ -75,7 +77,7 @@ function chunkOf(points: readonly StoredPoint[]): HistogramChunk {
     ordinals: Uint32Array.from(points, ({ ordinal }) => ordinal),
     timesMs: Float64Array.from(points, ({ timeMs }) => timeMs),
     startTimesMs: undefined,
-    flags: new Uint32Array(points.length),
+    flags: Uint32Array.from(points, flagsOf),
     counts: Float64Array.from(points, ({ offset }) => Number(offset)),
     sums: new Float64Array(points.length),
     bucketOffsets: Uint32Array.from(offsets),
@@ -110,20 +112,33 @@ function countedRows({ ordinals, rows }: SampleChunk): number[] {
 async function readSamples(scans: MetricScans, request: SamplesRequest): Promise<string[]> {
   const read = new Map<string, string>();
   for await (const chunk of scans.samples(request)) {
-    const { ordinals, timesMs, values, startTimesMs } = chunk;
+    const { ordinals, timesMs, flags, values, startTimesMs } = chunk;
+    assertRowsTold(chunk);
     for (const row of countedRows(chunk)) {
       const ordinal = ordinals[row]!;
       if (!request.ordinals.includes(ordinal)) continue;
       assert.equal(startTimesMs?.[row], request.withStartTimes ? timesMs[row] : startTimesMs?.[row]);
-      read.set(`${ordinal} ${timesMs[row]}`, `${ordinal} ${timesMs[row]} ${values[row]}`);
+      read.set(`${ordinal} ${timesMs[row]}`, `${ordinal} ${timesMs[row]} ${values[row]} ${flags[row]}`);
     }
   }
   return [...read.values()].sort(byText);
 }
 
+/** What a chunk tells of its rows holds for them. */
+function assertRowsTold({ rows, ordinals, flags, values }: SampleChunk): void {
+  if (rows === undefined) return;
+  if (rows.isPlain) assert.ok(values.every((value, row) => flags[row] === 0 && !Number.isNaN(value)));
+  for (const [slot, ordinal] of rows.ordinals.entries()) {
+    for (let row: number = rows.from[slot]!; row < rows.until[slot]!; row++) {
+      assert.equal(ordinals[row], ordinal);
+      if (row > rows.from[slot]! && values[row]! < values[row - 1]!) assert.equal(rows.mayFall[slot], 1);
+    }
+  }
+}
+
 function samplesIn(points: readonly StoredPoint[]): string[] {
   const last = new Map(
-    points.map(({ ordinal, timeMs, offset }) => [`${ordinal} ${timeMs}`, `${ordinal} ${timeMs} ${offset}`]),
+    points.map((one) => [`${one.ordinal} ${one.timeMs}`, `${one.ordinal} ${one.timeMs} ${one.offset} ${flagsOf(one)}`]),
   );
   return [...last.values()].sort(byText);
 }
@@ -147,10 +162,16 @@ const point = fc.record({
   timeMs: fc.nat(60),
   buckets: fc.array(fc.nat(9), { maxLength: 3 }),
 });
+const question = fc.record({
+  ordinals: fc.uniqueArray(fc.nat(4), { minLength: 1 }),
+  fromMs: fc.nat(60),
+  lengthMs: fc.nat(60),
+});
 const step = fc.oneof(
   fc.record({ append: fc.array(point, { maxLength: 8 }) }),
   fc.record({ removeBeforeMs: fc.nat(40) }),
-  fc.record({ ordinals: fc.uniqueArray(fc.nat(4), { minLength: 1 }), fromMs: fc.nat(60), lengthMs: fc.nat(60) }),
+  fc.record({ together: fc.array(question, { minLength: 1, maxLength: 4 }) }),
+  fc.record({ together: fc.array(question, { minLength: 1, maxLength: 1 }) }),
 );
 
 test('kept points are those of the store, whatever comes and goes between questions', async () => {
@@ -163,19 +184,27 @@ test('kept points are those of the store, whatever comes and goes between questi
         else if ('removeBeforeMs' in one) store.remove(({ timeMs }) => timeMs >= one.removeBeforeMs);
         else {
           await scans.changes(signal);
-          const asked = request(
-            one.ordinals.toSorted((left, right) => left - right),
-            one.fromMs,
-            one.fromMs + one.lengthMs,
-          );
-          assert.deepEqual(await readAll(scans, asked), store.select(asked));
-          const samples = { ...asked, withStartTimes: one.lengthMs % 2 === 0 };
-          assert.deepEqual(await readSamples(scans, samples), samplesIn(store.select(asked)));
+          await Promise.all(one.together.map((asked) => assertAnswer(store, scans, asked)));
         }
       }
     }),
   );
 });
+
+async function assertAnswer(
+  store: FakeStore,
+  scans: MetricScans,
+  { ordinals, fromMs, lengthMs }: { ordinals: number[]; fromMs: number; lengthMs: number },
+): Promise<void> {
+  const asked = request(
+    ordinals.toSorted((left, right) => left - right),
+    fromMs,
+    fromMs + lengthMs,
+  );
+  assert.deepEqual(await readAll(scans, asked), store.select(asked));
+  const samples = { ...asked, withStartTimes: lengthMs % 2 === 0 };
+  assert.deepEqual(await readSamples(scans, samples), samplesIn(store.select(asked)));
+}
 
 test('a question within what is kept asks the store for nothing, and after more came for that alone', async () => {
   const store = new FakeStore();
@@ -231,6 +260,76 @@ test('kept samples come as one chunk by series and time', async () => {
     ],
   ]);
   assert.deepEqual(await columns(request([1, 2], 31, 39)), []);
+});
+
+test('samples of some of the series that are kept are not read again, nor those of other times beside them', async () => {
+  const store = new FakeStore();
+  const scans = keptScans(store);
+  for (let timeMs = 0; timeMs < 30; timeMs++)
+    store.append([1, 2, 3].map((ordinal) => ({ ordinal, timeMs, buckets: [] })));
+  await scans.changes(signal);
+  const assertRead = async (asked: SamplesRequest): Promise<void> =>
+    assert.deepEqual(await readSamples(scans, asked), samplesIn(store.select(asked)));
+  await assertRead(request([1, 2, 3], 10, 15));
+  await assertRead(request([2], 11, 15));
+  await assertRead(request([1, 3], 10, 14));
+  assert.equal(store.asked.length, 1);
+  await assertRead(request([1, 2, 3], 5, 18));
+  assert.deepEqual(
+    store.asked.slice(1).map(({ fromMs, untilMs }) => [fromMs, untilMs]),
+    [
+      [5, 9],
+      [16, 18],
+    ],
+  );
+  // Of one series much more: it is read for itself.
+  await assertRead(request([1], 0, 20));
+  assert.deepEqual([...store.asked.at(-1)!.ordinals], [1]);
+  const { length } = store.asked;
+  await assertRead(request([1, 2, 3], 5, 18));
+  assert.equal(store.asked.length, length);
+});
+
+test('several who ask for the same at a time have it read once, and by another where the first leaves', async () => {
+  const store = new FakeStore();
+  const scans = keptScans(store);
+  for (let timeMs = 0; timeMs < 9; timeMs++) store.append([{ ordinal: 1, timeMs, buckets: [] }]);
+  await scans.changes(signal);
+  const asked = request([1], 0, 8);
+  const expected = samplesIn(store.select(asked));
+  assert.deepEqual(await Promise.all([1, 2, 3].map(() => readSamples(scans, asked))), [expected, expected, expected]);
+  assert.equal(store.asked.length, 1);
+  const leaving = new AbortController();
+  const left = scansOf(store);
+  const breaking = createKeptScans(
+    {
+      ...left,
+      async *samples(one) {
+        for await (const chunk of left.samples(one)) {
+          await new Promise((resolve) => setImmediate(resolve));
+          one.signal.throwIfAborted();
+          yield chunk;
+        }
+      },
+    },
+    { see: () => ({ appended: 0, removed: 0 }), nowMs: () => NOW_MS },
+  );
+  await breaking.changes(signal);
+  const first = assert.rejects(readSamples(breaking, { ...asked, signal: leaving.signal }), /gone/);
+  const second = readSamples(breaking, asked);
+  leaving.abort(new Error('The first one is gone'));
+  await first;
+  assert.deepEqual(await second, expected);
+});
+
+test('what was read before all series were forgotten is not kept', async () => {
+  const store = new FakeStore();
+  const scans = keptScans(store);
+  store.append([{ ordinal: 1, timeMs: 1, buckets: [1] }]);
+  await scans.changes(signal);
+  for await (const { ordinals } of scans.histograms(request([1], 0, 8))) if (ordinals.length > 0) scans.forget();
+  await readAll(scans, request([1], 0, 8));
+  assert.equal(store.asked.length, 2);
 });
 
 test('points that came behind the last look at changes wait for the next', async () => {

@@ -118,8 +118,8 @@ class ReadLimit {
   }
 
   /** Numbers are sorted into columns. */
-  async takeSamples({ ordinals, rows }: SampleChunk): Promise<void> {
-    let samples = ordinals.length;
+  async takeSamples({ timesMs, rows }: SampleChunk): Promise<void> {
+    let samples = timesMs.length;
     if (rows !== undefined) {
       samples = 0;
       for (let slot = 0; slot < rows.from.length; slot++) samples += rows.until[slot]! - rows.from[slot]!;

@@ -15,7 +15,7 @@ import type { FloatColumn } from '../../../../src/api/query/promql/source.ts';
 import { StaleMarks } from '../../../../src/api/query/promql/stale.ts';
 import { type HistogramChunk, type SampleChunk, UNKNOWN_ORDINAL } from '../../../../src/materialize/index.ts';
 import { SortedHistograms } from '../../../../src/materialize/scan/sorted-histograms.ts';
-import { SortedSamples } from '../../../../src/materialize/scan/sorted-samples.ts';
+import { SampleSorter } from '../../../../src/materialize/scan/sample-sorter.ts';
 
 interface Point {
   readonly ordinal: number;
@@ -205,9 +205,11 @@ test('samples in order are given out as they lie, with marks where series end', 
   fc.assert(
     fc.property(chunks, fc.constantFrom([0, 40], [15, 30]), options, (lists, [fromMs, untilMs], wanted) => {
       const slots = new PointSlots([8, 1, 3, 5]);
-      const kept = new SortedSamples(lists.map(sampleChunk), slots.ordinals);
+      const sorter = new SampleSorter(slots.ordinals, wanted.withStartTimes);
+      for (const one of lists) sorter.add(sampleChunk(one));
+      const kept = sorter.sorted();
       const columns = new SampleColumns(slots, wanted);
-      const range = { fromMs: fromMs!, untilMs: untilMs!, withStartTimes: wanted.withStartTimes };
+      const range = { ordinals: slots.ordinals, fromMs: fromMs!, untilMs: untilMs! };
       for (const chunk of kept.within(range)) columns.add(chunk);
       columns.finish();
       for (const ordinal of slots.ordinals) {
