@@ -390,6 +390,8 @@ export const LIMITS = {
   shutdownMaxMs: 10_000,
   /** Levels of a PromQL expression: who walks trees by recursion needs a stack for it. No query that a person or a dashboard wrote comes near. */
   promqlDepthMax: 500,
+  /** Levels when those count, too, that chains of operators make (`a or b or c` has two): generated queries have hundreds. Twice as many overflow the stack of a main thread (1 MiB); that of the thread that evaluates is larger. */
+  promqlChainDepthMax: 1_500,
   /** Values of one series in the notation of unit tests, where a few characters repeat one a million times. */
   promqlSeriesValuesMax: 1_000_000,
   /** Characters of a label that an expression makes: nobody reads longer ones, and V8 ends the process when it has no room for a large string. */

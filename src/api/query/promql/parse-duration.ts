@@ -72,7 +72,7 @@ export class DurationParser {
       const { operator, precedence } = found;
       const token = this.#tokens.take();
       this.#operators += 1;
-      if (this.#operators > LIMITS.promqlDepthMax) this.#tokens.fail(token, depthError());
+      if (this.#operators > LIMITS.promqlDepthMax) this.#tokens.fail(token, depthError(LIMITS.promqlDepthMax));
       const right = this.parse(precedence === POWER_PRECEDENCE ? precedence : precedence + 1);
       this.#requireEnabled(left.range);
       if ((operator === '/' || operator === '%') && right.kind === 'number' && right.value === 0) {

@@ -1,7 +1,15 @@
-import type { CallExpression, Expression, MatrixSelector, SubqueryExpression, VectorSelector } from './ast.ts';
+import type {
+  BinaryExpression,
+  CallExpression,
+  Expression,
+  MatrixSelector,
+  SubqueryExpression,
+  VectorSelector,
+} from './ast.ts';
 import { durationMs, type QueryTimes } from './durations.ts';
 import { uniformInfoTime } from './info-times.ts';
 import { statisticsSelectors } from './statistics-selectors.ts';
+import { chainOf } from './tree.ts';
 
 /** An expression made ready for evaluation. */
 export interface Prepared {
@@ -49,8 +57,12 @@ function resolve(expression: Expression, query: QueryTimes): Expression {
     case 'paren':
     case 'unary':
       return { ...expression, expression: resolve(expression.expression, query) };
-    case 'binary':
-      return { ...expression, left: resolve(expression.left, query), right: resolve(expression.right, query) };
+    case 'binary': {
+      const { first, links } = chainOf(expression);
+      let left = resolve(first, query);
+      for (const link of links) left = { ...link, left, right: resolve(link.right, query) };
+      return left;
+    }
     case 'aggregate': {
       const { parameter } = expression;
       return {
@@ -154,14 +166,23 @@ function markInvariant(expression: Expression, invariant: Set<Expression>): Inva
       // The parameter of an aggregation does not count upstream, either.
       return markInvariant(expression.expression, invariant);
     case 'binary': {
-      const sides = [expression.left, expression.right].map((side) => ({ side, ...markInvariant(side, invariant) }));
-      if (sides.every((side) => side.isInvariant)) return INVARIANT;
-      for (const { side, mayWrap } of sides) if (mayWrap) invariant.add(side);
-      return VARIES;
+      const { first, links } = chainOf(expression);
+      let left = markInvariant(first, invariant);
+      for (const link of links) left = markLink(link, left, invariant);
+      return left;
     }
     case 'call':
       return markCall(expression, invariant);
   }
+}
+
+/** An operator whose left side has been looked at. */
+function markLink(link: BinaryExpression, left: Invariance, invariant: Set<Expression>): Invariance {
+  const right = markInvariant(link.right, invariant);
+  if (left.isInvariant && right.isInvariant) return INVARIANT;
+  if (left.mayWrap) invariant.add(link.left);
+  if (right.mayWrap) invariant.add(link.right);
+  return VARIES;
 }
 
 function markCall(call: CallExpression, invariant: Set<Expression>): Invariance {

@@ -2,6 +2,7 @@ import type { Expression, VectorSelector } from './ast.ts';
 import { isReset } from './histogram-reset.ts';
 import { type FloatHistogram, histogramsOf, type SparseBuckets } from './histogram.ts';
 import type { SelectedSeries } from './source.ts';
+import { chainOf } from './tree.ts';
 
 /**
  * Selectors of whose histograms only count and sum are asked for: those below `histogram_count` and the like, with nothing in between that needs
@@ -53,8 +54,13 @@ function collect(expression: Expression, above: Above, found: Set<VectorSelector
       collect(expression.expression, above, found);
       return;
     case 'binary': {
-      const isTrim = expression.operator === '</' || expression.operator === '>/';
-      for (const side of [expression.left, expression.right]) collect(side, isTrim ? 'buckets' : above, found);
+      const { first, links } = chainOf(expression);
+      let below = above;
+      for (const { operator, right } of links.reverse()) {
+        if (operator === '</' || operator === '>/') below = 'buckets';
+        collect(right, below, found);
+      }
+      collect(first, below, found);
       return;
     }
     case 'call': {

@@ -67,7 +67,7 @@ export class TokenStream {
   /** Reads something that may hold itself. */
   nested<Result>(read: () => Result): Result {
     this.#depth += 1;
-    if (this.#depth > LIMITS.promqlDepthMax) this.fail(this.peek(), depthError());
+    if (this.#depth > LIMITS.promqlDepthMax) this.fail(this.peek(), depthError(LIMITS.promqlDepthMax));
     const result = read();
     this.#depth -= 1;
     return result;
@@ -93,6 +93,6 @@ export interface ErrorContext {
 }
 
 /** Why a tree that is too deep is refused. */
-export function depthError(): string {
-  return `expression is nested deeper than ${LIMITS.promqlDepthMax} levels`;
+export function depthError(levels: number): string {
+  return `expression is nested deeper than ${levels} levels`;
 }

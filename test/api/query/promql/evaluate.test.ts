@@ -100,3 +100,10 @@ test('durations are worked out from the query', async () => {
   assert.deepEqual(linesOf(found), ['{job="a",path="/x"} 2@0 2@60 2@120']);
   await assert.rejects(query('m[5m - 5m]', requests), { message: /duration must be greater than 0$/ });
 });
+
+test('chains of many operators are evaluated', async () => {
+  const sum = `${'requests_total{job="b"} + '.repeat(1400)}requests_total{job="b"}`;
+  assert.deepEqual(linesOf(await query(sum, requests, { startMs: 60_000 })), ['{job="b",path="/"} 7005']);
+  const union = `${'requests_total{job="none"} or '.repeat(1400)}requests_total{job="b"}`;
+  assert.deepEqual(linesOf(await query(union, requests, { startMs: 60_000 })), ['requests_total{job="b",path="/"} 5']);
+});
