@@ -7,6 +7,7 @@
  *   npm test -- log/ otap/hpack    files whose path contains one of these
  *   npm run test:interop           the same for *.interop.ts: real Collectors, built with Go
  */
+import { setMaxListeners } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
@@ -33,6 +34,8 @@ if (files.length === 0) {
 }
 
 const stopped = new AbortController();
+// The runner listens for each file, and for itself.
+setMaxListeners(files.length + 1, stopped.signal);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopped.abort());
 const built = buildTests(root);
 process.once('exit', () => built.remove());
