@@ -43,6 +43,8 @@ export interface SqlRequests {
 
 interface Call {
   readonly abort: AbortController;
+  /** Has the queue forget it; none when it has begun. */
+  unqueue: AbortController | null;
   readonly wake: Wake;
   /** When the answer must be done; set when the query begins. */
   endMs: number;
@@ -69,6 +71,7 @@ export function createSqlRequests(
       if (!isSettled) post(event);
       isSettled = true;
     };
+    call.unqueue = null;
     try {
       call.abort.signal.throwIfAborted();
       call.endMs = performance.now() + request.timeoutMs;
@@ -104,6 +107,8 @@ export function createSqlRequests(
     const call = calls.get(id);
     call?.abort.abort(cancelled());
     call?.wake.wake();
+    // Its place is for others.
+    call?.unqueue?.abort(cancelled());
   }
 
   function cancelAll(): void {
@@ -122,9 +127,15 @@ export function createSqlRequests(
         post({ type: 'sql-error', id, error: busy().toJSON() });
         return;
       }
-      const call: Call = { abort: new AbortController(), wake: createWake(), endMs: 0, bufferedBytes: 0 };
+      const unqueue = new AbortController();
+      const call: Call = { abort: new AbortController(), unqueue, wake: createWake(), endMs: 0, bufferedBytes: 0 };
       calls.set(id, call);
-      void queue.add(() => execute(id, call, request));
+      queue
+        .add(() => execute(id, call, request), { signal: unqueue.signal })
+        .catch((error: unknown) => {
+          calls.delete(id);
+          post({ type: 'sql-error', id, error: serializedStoreError(error) });
+        });
     },
     credit(id, bytes) {
       const call = calls.get(id);

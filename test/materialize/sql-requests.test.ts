@@ -36,6 +36,35 @@ test('a query that cannot be interrupted is answered at its time limit, once, an
   assert.equal(events.filter((event) => 'id' in event && event.id === 1).length, 1);
 });
 
+test('a cancelled query that waits leaves its place at once, and is told', async () => {
+  const events: EngineEvent[] = [];
+  const ends: (() => void)[] = [];
+  const runner: SqlRunner = { run: () => new Promise((resolve) => ends.push(resolve)) };
+  const requests = createSqlRequests(
+    () => runner,
+    (event) => void events.push(event),
+  );
+  const patient = { ...REQUEST, timeoutMs: 60_000 };
+  const running = LIMITS.sqlConcurrencyMax;
+  for (let id = 1; id <= running + LIMITS.sqlQueueMax; id++) requests.start(id, patient);
+  assert.equal(requests.queued, LIMITS.sqlQueueMax);
+  for (let id = running + 1; id <= running + LIMITS.sqlQueueMax; id++) requests.cancel(id);
+  assert.deepEqual([requests.running, requests.queued], [running, 0]);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(events.length, LIMITS.sqlQueueMax);
+  assert.ok(events.every((event) => event.type === 'sql-error' && event.error.code === 'TREASURY_QUERY_CANCELLED'));
+
+  // Those that run keep theirs until they have ended.
+  requests.cancel(1);
+  requests.start(1_000, patient);
+  assert.deepEqual([requests.running, requests.queued, ends.length], [running, 1, running]);
+  ends[0]!();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([requests.running, requests.queued, ends.length], [running, 0, running + 1]);
+  for (const end of ends) end();
+  await requests.close();
+});
+
 test('other work takes the place of a query, behind those that wait, and is not told as one', async () => {
   const ends: (() => void)[] = [];
   const runner: SqlRunner = { run: () => new Promise((resolve) => ends.push(resolve)) };
