@@ -30,7 +30,7 @@ interface Made {
 const made: fc.Arbitrary<Made> = fc
   .record({
     name: fc.constantFrom('a', 'b', 'b.count', 'c_bucket'),
-    type: fc.constantFrom<StoredSeries['type']>('gauge', 'histogram'),
+    type: fc.constantFrom<StoredSeries['type']>('gauge', 'histogram', 'summary'),
     labels: fc.uniqueArray(fc.tuple(fc.constantFrom('x', 'y', 'le'), fc.constantFrom('1', '2', '0.5', 'xy', 'é😀')), {
       selector: ([name]) => name,
       maxLength: 3,
@@ -90,6 +90,8 @@ function activityOf(parts: readonly Made[], firstOrdinal: number): ActivityChunk
 function allSeries(index: StoredIndex, range: { fromMs: number; untilMs: number }): Labels[] {
   return index.entries.flatMap((entry, position) => {
     if (!index.isActive(position, range.fromMs, range.untilMs)) return [];
+    // Summaries come without quantiles here.
+    if (entry.part === 'quantile') return [];
     return entry.part === 'bucket'
       ? ['0.5', '1', '2.5', '+Inf'].map((bound) => entry.labels.with('le', bound))
       : [entry.labels];
