@@ -5,7 +5,7 @@ import { textOfBytes } from '../query/promql/stray-bytes.ts';
 import type { IncompleteTables } from '../../materialize/index.ts';
 import { incompleteHeader } from '../http/projections-route.ts';
 import { holdBytes } from '../held-bytes.ts';
-import { FAILURE_STATUSES, failureOf } from './failure.ts';
+import { FAILURE_STATUSES, failureOf, RequestFailure } from './failure.ts';
 import { type Form, readForm } from './form.ts';
 import { escapeFault, unescapedBytes } from './percent.ts';
 import type { PrometheusQueries } from './queries.ts';
@@ -55,7 +55,7 @@ export async function servePrometheus(
   }
   if (!methods.includes(method)) return sendText(response, 405, 'Method Not Allowed\n', { Allow: methods.join(', ') });
   const leave = new AbortController();
-  response.once('close', () => leave.abort());
+  response.once('close', () => leave.abort(LEFT));
   const held = holdBytes(services.prometheus.forms);
   const ended = services.prometheus.figures.begin(route.endpoint);
   try {
@@ -76,6 +76,9 @@ export async function servePrometheus(
     held.giveAll();
   }
 }
+
+/** Made once: every response closes, and making an error takes a while. */
+const LEFT = new RequestFailure('canceled', 'query was canceled in query execution');
 
 function readsTables(found: PrometheusRequest | StaticBody): boolean {
   return 'kind' in found && !['format', 'parse', 'check'].includes(found.kind);
