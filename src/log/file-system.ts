@@ -14,6 +14,7 @@ import {
   ftruncate,
   open,
   openSync,
+  read,
   readdirSync,
   readlinkSync,
   readSync,
@@ -75,6 +76,17 @@ export interface DirectoryFacts {
   readonly obstacle: Error | null;
 }
 
+/**
+ * One call that writes and syncs, instead of two, spares a frame two changes of threads: a tenth to a fifth of a small commit. Elsewhere
+ * the flag is missing, or means less than a sync.
+ */
+const SYNCED_WRITES = process.platform === 'linux' ? constants.O_DSYNC : 0;
+
+/** Every message of a segment begins with 8 bytes that are not those before it, and a page takes them together. */
+const TAKEN_HEAD_BYTES = 8;
+/** Of one call on Linux (IOV_MAX). */
+const PARTS_MAX = 1024;
+
 /** The file system of the machine. */
 export const realFileSystem: LogFileSystem = {
   makeDirectory(path) {
@@ -84,10 +96,10 @@ export const realFileSystem: LogFileSystem = {
     return readdirSync(directory);
   },
   create(path) {
-    return openFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, { staysAtPath: true });
+    return createFile(path);
   },
   openForWriting(path) {
-    return openFile(path, constants.O_RDWR, { staysAtPath: false });
+    return openFile(path, constants.O_RDWR);
   },
   openForReading(path) {
     // Not blocking: opening a pipe would wait for its other end.
@@ -147,33 +159,99 @@ export const realFileSystem: LogFileSystem = {
   },
 };
 
-async function openFile(path: string, flags: number, { staysAtPath }: { staysAtPath: boolean }): Promise<LogFile> {
+async function openFile(path: string, flags: number): Promise<LogFile> {
   const descriptor = await openDescriptor(path, flags);
-  const watch = staysAtPath ? await watchPath(path, descriptor) : null;
   return {
-    write(parts, position) {
-      return new Promise((resolve, reject) => {
-        writev(descriptor, parts, position, (error, bytes) => {
-          if (error === null) resolve(bytes);
-          else reject(error);
-        });
-      });
+    write: (parts, position) => writeParts(descriptor, parts, position),
+    dataSync: () => settled((done) => fdatasync(descriptor, done)),
+    truncate: (bytes) => settled((done) => ftruncate(descriptor, bytes, done)),
+    close: () => settled((done) => close(descriptor, done)),
+  };
+}
+
+/** A new file that is found at its path as long as its syncs succeed. Where the system can, a write syncs what it writes. */
+async function createFile(path: string): Promise<LogFile> {
+  const descriptor = await openDescriptor(
+    path,
+    constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | SYNCED_WRITES,
+  );
+  const watch = await watchPath(path, descriptor);
+  let watched: Promise<unknown> | null = null;
+  let hasUnsynced = false;
+  let syncError: unknown = null;
+  return {
+    async write(parts, position) {
+      // More than one call of the system takes would be synced as often.
+      const writing = writeParts(descriptor, parts.length > PARTS_MAX ? [Buffer.concat(parts)] : parts, position);
+      if (SYNCED_WRITES === 0) {
+        hasUnsynced = true;
+        return writing;
+      }
+      // Side by side: the look takes no time of its own.
+      watched = failureOf(watch());
+      let written = 0;
+      let failure: unknown = null;
+      try {
+        written = await writing;
+      } catch (error) {
+        failure = error;
+      }
+      const length = parts.reduce((bytes, part) => bytes + part.length, 0);
+      if (written === length) return written;
+      if (await isTaken(descriptor, Buffer.concat(parts).subarray(written), position + written)) {
+        // That what was taken is not on the disk is for the sync to say.
+        syncError ??= failure ?? new Error(`Cannot sync ${path}: ${written} of ${length} bytes are on the disk`);
+        return length;
+      }
+      if (failure !== null) throw failure;
+      return written;
     },
     async dataSync() {
-      const synced = settled((done) => fdatasync(descriptor, done));
-      if (watch === null) return synced;
-      // Side by side: the look takes no time of its own. Both are waited for, as the file may be closed next.
-      for (const attempt of await Promise.allSettled([synced, watch()])) {
-        if (attempt.status === 'rejected') throw attempt.reason;
-      }
+      if (syncError !== null) throw syncError;
+      const synced = hasUnsynced ? settled((done) => fdatasync(descriptor, done)) : null;
+      watched ??= failureOf(watch());
+      // Both are waited for, as the file may be closed next.
+      const failures = [await failureOf(synced ?? Promise.resolve()), await watched];
+      watched = null;
+      const failure = failures.find((each) => each !== null) ?? null;
+      if (failure !== null) throw failure;
+      hasUnsynced = false;
     },
-    truncate(bytes) {
-      return settled((done) => ftruncate(descriptor, bytes, done));
+    async truncate(bytes) {
+      hasUnsynced = true;
+      await settled((done) => ftruncate(descriptor, bytes, done));
     },
-    close() {
-      return settled((done) => close(descriptor, done));
-    },
+    close: () => settled((done) => close(descriptor, done)),
   };
+}
+
+function writeParts(descriptor: number, parts: readonly Uint8Array[], position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    writev(descriptor, parts, position, (error, bytes) => {
+      if (error === null) resolve(bytes);
+      else reject(error);
+    });
+  });
+}
+
+/** Whether what a write did not sync is in the file, as processes see it, by its first bytes. A file that cannot be read counts as changed. */
+async function isTaken(descriptor: number, data: Buffer, position: number): Promise<boolean> {
+  const head = data.subarray(0, TAKEN_HEAD_BYTES);
+  const found = Buffer.alloc(head.length);
+  const bytes = await new Promise<number>((resolve) => {
+    read(descriptor, found, 0, found.length, position, (error, bytesRead) => resolve(error === null ? bytesRead : -1));
+  });
+  return bytes === -1 || (bytes === found.length && found.equals(head));
+}
+
+/** What a promise is rejected with, or null. */
+async function failureOf(promise: Promise<void>): Promise<unknown> {
+  try {
+    await promise;
+    return null;
+  } catch (error) {
+    return error;
+  }
 }
 
 /**

@@ -80,7 +80,7 @@ export class SegmentWriter {
     return this.#nextOffset;
   }
 
-  /** Time spent in syncs of frames. */
+  /** Time spent in writes and syncs of frames. */
   get fsyncMs(): number {
     return this.#fsyncMs;
   }
@@ -110,6 +110,7 @@ export class SegmentWriter {
     const stateBytes = active.stateBytes + stateBytesOf(rows);
     const isLast = this.#isFull(position + frame.bytes, stateBytes);
     if (isLast) this.#files.begin(baseOffset + BigInt(rows.length));
+    const startedAtMs = this.#options.clock.monotonicMs();
     try {
       const zeros = this.#zerosBehind(active, position + frame.bytes);
       const written = await active.file.write(zeros === null ? frame.parts : [...frame.parts, zeros], position);
@@ -122,7 +123,6 @@ export class SegmentWriter {
       else await this.#cutBack(active, rows.length);
       throw error;
     }
-    const startedAtMs = this.#options.clock.monotonicMs();
     try {
       await active.file.dataSync();
     } catch (error) {

@@ -155,6 +155,7 @@ export interface LogStatus extends DurablePosition {
   readonly entriesAppended: number;
   readonly bytesAppended: number;
   readonly frames: number;
+  /** Seconds in writes and syncs of frames. */
   readonly fsyncSecondsTotal: number;
   readonly appendFailures: number;
   /** Damage found: byte ranges set aside, entries missing. */

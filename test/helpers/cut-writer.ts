@@ -70,7 +70,11 @@ const fileSystem: LogFileSystem = {
   ...realFileSystem,
   async create(path) {
     await step(`creation of a ${nameOf(path)}`);
-    return steppedFile(path, await realFileSystem.create(path));
+    const file = await realFileSystem.create(path);
+    if (options.isSynced && !options.isStepped) return file;
+    // A file that was there before is not synced by its writes: a step stands between, or nothing syncs them.
+    await file.close();
+    return steppedFile(path, await realFileSystem.openForWriting(path));
   },
   async openForWriting(path) {
     return steppedFile(path, await realFileSystem.openForWriting(path));

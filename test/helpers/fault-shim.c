@@ -84,8 +84,8 @@ _Static_assert(sizeof(struct rule) == 512, "layout of a rule");
 _Static_assert(sizeof(struct call) == 32, "layout of a call");
 
 static struct control *control;
-/* Path number + 1 and the number of the opening; 0: not watched. */
-static struct { uint32_t path, opened; } descriptors[DESCRIPTORS_MAX];
+/* Path number + 1, the number of the opening, whether writes sync what they write; 0: not watched. */
+static struct { uint32_t path, opened, syncs; } descriptors[DESCRIPTORS_MAX];
 
 __attribute__((constructor)) static void start(void) {
   const char *name = getenv("FAULT_SHIM_CONTROL");
@@ -195,9 +195,20 @@ static const char *path_of(int fd) {
   int error = errno; \
   record(call, number, opened, 0, result, verdict.rule); \
   errno = error; \
-  return result
+  return call == WRITE ? synced(fd, path, result) : result
 
 #define FAILED (errno = verdict.error, -1)
+
+/* A write that syncs is a write and a sync: the second may fail when the first went well, as in the kernel. Another write has no sync. */
+static int64_t synced(int fd, const char *path, int64_t written) {
+  if (written <= 0 || !descriptors[fd].syncs) return written;
+  uint32_t number = descriptors[fd].path - 1, opened = descriptors[fd].opened;
+  struct verdict verdict = judge(SYNC, path, NULL);
+  record(SYNC, number, opened, verdict.action == FAIL ? verdict.error : 0, verdict.action == FAIL ? -1 : 0, verdict.rule);
+  if (verdict.action != FAIL) return written;
+  errno = verdict.error;
+  return -1;
+}
 
 static size_t least(size_t a, uint64_t b) { return b < a ? (size_t)b : a; }
 
@@ -403,11 +414,12 @@ int mkdirat(int directory, const char *name, mode_t mode) {
 }
 
 /* A number that is given out again gets its new path here. */
-static void note_open(int fd, int call, const char *path, uint32_t rule) {
+static void note_open(int fd, int call, const char *path, int flags, uint32_t rule) {
   int error = errno;
   uint32_t opened = __atomic_add_fetch(&control->opened, 1, __ATOMIC_RELAXED), number = number_of(path);
   if (fd >= 0 && fd < DESCRIPTORS_MAX) {
     descriptors[fd].opened = opened;
+    descriptors[fd].syncs = (flags & O_DSYNC) != 0;
     __atomic_store_n(&descriptors[fd].path, number + 1, __ATOMIC_RELEASE);
   }
   record(call, number, opened, 0, fd, rule);
@@ -426,7 +438,7 @@ static void note_open(int fd, int call, const char *path, uint32_t rule) {
     return -1; \
   } \
   int fd = perform; \
-  note_open(fd, call, path, verdict.rule); \
+  note_open(fd, call, path, flags, verdict.rule); \
   return fd
 
 #define MODE_OF(flags) \

@@ -82,7 +82,7 @@ function logFamilies({ log }: Snapshot): Family[] {
     counter('treasury_log_entries_total', 'Entries appended.', log.entriesAppended),
     counter('treasury_log_appended_bytes_total', 'Bytes appended.', log.bytesAppended),
     counter('treasury_log_frames_total', 'Group commits.', log.frames),
-    counter('treasury_log_fsync_seconds_total', 'Time spent in fdatasync.', log.fsyncSecondsTotal),
+    counter('treasury_log_fsync_seconds_total', 'Time spent in writes and syncs of frames.', log.fsyncSecondsTotal),
     counter('treasury_log_append_failures_total', 'Appends refused or failed.', log.appendFailures),
     gauge('treasury_log_quarantined_ranges', 'Damaged byte ranges set aside.', log.quarantinedRanges),
   ];
