@@ -3,8 +3,16 @@ import type { TableChangesSeen } from '../table-changes.ts';
 import { KeptList } from './kept-list.ts';
 import { endOfReading, KeptChunk, type KeptPiece, KeptPoints } from './kept-points.ts';
 import { SampleKeeper } from './kept-samples.ts';
+import { sortedExponentialHistograms } from './sorted-exponential-histograms.ts';
 import { SortedHistograms } from './sorted-histograms.ts';
-import type { HistogramChunk, MetricScans, PointColumns, SamplesRequest, ScanAnswer } from './types.ts';
+import type {
+  ExponentialHistogramChunk,
+  HistogramChunk,
+  MetricScans,
+  PointColumns,
+  SamplesRequest,
+  ScanAnswer,
+} from './types.ts';
 
 export interface KeptScansOptions {
   /** What happened to the tables until now. */
@@ -39,7 +47,7 @@ export function createKeptScans(
     samples: (request) => samples.read(request),
     histograms: (request) => points.read('histograms', (one) => scans.histograms(one), request, sortHistograms),
     exponentialHistograms: (request) =>
-      points.read('exponentialHistograms', (one) => scans.exponentialHistograms(one), request),
+      points.read('exponentialHistograms', (one) => scans.exponentialHistograms(one), request, null, sortExponential),
     summaries: (request) => points.read('summaries', (one) => scans.summaries(one), request),
     exemplars: (request) => scans.exemplars(request),
   };
@@ -52,6 +60,10 @@ const ADDITIONS_MAX = 64;
 type Gather<Chunk> = ((chunks: readonly Chunk[], ordinals: Uint32Array) => KeptPiece<Chunk>) | null;
 
 const sortHistograms: Gather<HistogramChunk> = (chunks, ordinals) => new SortedHistograms(chunks, ordinals);
+
+/** Only what was read at first: to copy all of it for each addition would cost more than it saves. */
+const sortExponential: Gather<ExponentialHistogramChunk> = (chunks, ordinals) =>
+  new KeptChunk(sortedExponentialHistograms(chunks, ordinals));
 
 type Scan<Chunk> = (request: SamplesRequest) => ScanAnswer<Chunk>;
 
@@ -82,13 +94,14 @@ class PointKeeper {
     scan: Scan<Chunk>,
     request: SamplesRequest,
     gather: Gather<Chunk> = null,
+    gatherFirst: Gather<Chunk> = gather,
   ): ScanAnswer<Chunk> {
     const begun = this.#list.begin();
     const untilOffset = this.#list.nextOffset;
     const found = this.#find<Chunk>(table, request);
     if (found === undefined) {
       const wanted = { ...request, untilMs: endOfReading(request, this.#nowMs()), untilOffset };
-      yield* this.#readAnew(table, scan, wanted, { request, begun, gather });
+      yield* this.#readAnew(table, scan, wanted, { request, begun, gather: gatherFirst });
       return;
     }
     this.#list.keep(found);
