@@ -1,10 +1,13 @@
 /** The exporters' thread: commands and events through real messages, its end, and its death. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startPushWorker } from '../../../src/api/push/push-worker.ts';
 import type { ExporterProgress, PushEvent } from '../../../src/api/push/types.ts';
 import { type LogFields, silentLogger } from '../../../src/base/index.ts';
 import { durableOf } from '../../helpers/engine-log.ts';
+import { scratchDirectory } from '../../helpers/server-process.ts';
 import { startPush } from './push-fixture.ts';
 import { startGrpcTarget } from './targets.ts';
 
@@ -60,6 +63,23 @@ test('a thread that is terminated has ended as told', async (t) => {
   const worker = startPushWorker({ logDirectory: directory, logger: silentLogger, onEvent: () => {} });
   worker.terminate();
   assert.equal(await worker.ended, null);
+});
+
+test('a thread is terminated at any moment of its work on files', async (t) => {
+  const { log, directory, append } = await startPush(t);
+  for (let i = 0; i < 40; i++) await append(Array.from({ length: 50 }, (_none, at) => `${i}.${at}`));
+  const endpoint = join(scratchDirectory(t), 'out');
+  const config = { name: 'one', protocol: 'parquet', endpoint } as const;
+  for (let round = 0; round < 6; round++) {
+    let tell = (): void => {};
+    const told = new Promise<void>((resolve) => (tell = resolve));
+    const worker = startPushWorker({ logDirectory: directory, logger: silentLogger, onEvent: () => tell() });
+    worker.send({ type: 'start', config, from: 0n, durable: durableOf(log.status()) });
+    if (round % 2 === 1) await Promise.race([told, worker.ended]);
+    await sleep(round * 40);
+    worker.terminate();
+    assert.equal(await worker.ended, null);
+  }
 });
 
 test('lines of a thread go through the logger of the process, without values of headers', async (t) => {
