@@ -52,7 +52,7 @@ class StoredMetricsView implements MetricsView {
   }
 
   metadata(options: MetadataOptions, signal: AbortSignal): Promise<ReadonlyMap<string, readonly MetricMetadata[]>> {
-    return this.#withIndex(signal, (index) => index.families.metadata(options));
+    return this.#withIndex(signal, (index) => index.metadata(options));
   }
 
   exemplars(range: SeriesRange, signal: AbortSignal): Promise<readonly SeriesExemplars[]> {

@@ -8,43 +8,66 @@ import { unitName } from './unit-name.ts';
 /** Names and metadata of stored metrics. What series of one metric have in common is worked out once. */
 export class MetricFamilies {
   readonly #strategy: TranslationStrategy;
-  readonly #names = new Map<string, string | undefined>();
+  readonly #families = new Map<string, MetricFamily>();
   /** By the name that Prometheus knows, in the order in which they came. */
-  readonly #metadata = new Map<string, MetricMetadata[]>();
+  readonly #metadata = new Map<string, FamilyMetadata[]>();
 
   constructor(strategy: TranslationStrategy) {
     this.#strategy = strategy;
   }
 
-  /** The Prometheus name of a series, as `storedMetricName` gives it; what it says of its metric is taken in. */
-  nameOf(stored: StoredSeries): string | undefined {
+  /** What a series belongs to, named as `storedMetricName` has it; what it says of its metric is taken in. */
+  of(stored: StoredSeries): MetricFamily {
     const { type, isMonotonic, unit, name, description } = stored;
     const key = `${type} ${isMonotonic} ${unit.length} ${unit}${name.length} ${name}${description}`;
-    if (this.#names.has(key)) return this.#names.get(key);
-    const own = storedMetricName(stored, this.#strategy);
-    this.#names.set(key, own);
-    if (own !== undefined) this.#add(own, stored);
-    return own;
+    let family = this.#families.get(key);
+    if (family === undefined) {
+      family = { number: this.#families.size, name: storedMetricName(stored, this.#strategy) };
+      this.#families.set(key, family);
+      if (family.name !== undefined) this.#add(family.name, stored, family.number);
+    }
+    return family;
   }
 
-  /** Metadata by name, within the limits. */
-  metadata({ metric, metricsMax, perMetricMax }: MetadataOptions): ReadonlyMap<string, readonly MetricMetadata[]> {
+  /** Metadata by name, within the limits, of families that have points. */
+  metadata(
+    { metric, metricsMax, perMetricMax }: MetadataOptions,
+    hasPoints: (family: number) => boolean,
+  ): ReadonlyMap<string, readonly MetricMetadata[]> {
     const found = new Map<string, readonly MetricMetadata[]>();
     const one = metric === undefined ? undefined : this.#metadata.get(metric);
     const all = metric === undefined ? this.#metadata : one === undefined ? [] : [[metric, one] as const];
     if (perMetricMax < 1) return found;
     for (const [name, entries] of all) {
       if (found.size >= metricsMax) break;
-      found.set(name, entries.slice(0, perMetricMax));
+      const told = entries.filter(({ families }) => families.some(hasPoints)).map(({ metadata }) => metadata);
+      if (told.length > 0) found.set(name, told.slice(0, perMetricMax));
     }
     return found;
   }
 
-  #add(name: string, stored: StoredSeries): void {
-    const entry = { type: prometheusType(stored), unit: unitName(stored.unit, true), help: stored.description };
-    const known = this.#metadata.get(name);
-    if (known === undefined) this.#metadata.set(name, [entry]);
-    else if (!known.some(({ type, unit, help }) => type === entry.type && unit === entry.unit && help === entry.help))
-      known.push(entry);
+  #add(name: string, stored: StoredSeries, family: number): void {
+    const metadata = { type: prometheusType(stored), unit: unitName(stored.unit, true), help: stored.description };
+    const entries = this.#metadata.get(name) ?? [];
+    this.#metadata.set(name, entries);
+    const known = entries.find(({ metadata: { type, unit, help } }) => {
+      return type === metadata.type && unit === metadata.unit && help === metadata.help;
+    });
+    if (known === undefined) entries.push({ metadata, families: [family] });
+    else known.families.push(family);
   }
+}
+
+/** Series that have all in common that is told of their metric. */
+export interface MetricFamily {
+  /** From 0 on, in the order in which they came. */
+  readonly number: number;
+  /** The Prometheus name; undefined when there is none. */
+  readonly name: string | undefined;
+}
+
+interface FamilyMetadata {
+  readonly metadata: MetricMetadata;
+  /** All that tell this. */
+  readonly families: number[];
 }

@@ -9,6 +9,7 @@ import type { Labels } from '../promql/labels.ts';
 import { BoundLists } from './bound-lists.ts';
 import { LabelSets } from './label-sets.ts';
 import { MetricFamilies } from './metric-families.ts';
+import type { MetadataOptions, MetricMetadata } from './metrics-view.ts';
 import { SeriesLabels } from './series-labels.ts';
 import { TimeSpans } from './time-spans.ts';
 import type { ViewSettings } from './view-settings.ts';
@@ -46,7 +47,9 @@ export class StoredIndex {
   readonly entries: SeriesEntry[] = [];
   /** Labels of the entries. */
   readonly sets = new LabelSets();
-  readonly families: MetricFamilies;
+  readonly #families: MetricFamilies;
+  /** By ordinal. */
+  readonly #familyOf: number[] = [];
   readonly #labels: SeriesLabels;
   readonly #parts: Parts;
   readonly #spans = new TimeSpans();
@@ -61,7 +64,7 @@ export class StoredIndex {
   constructor(settings: ViewSettings) {
     this.#parts = settings.convertsHistograms ? { ...PARTS, histogram: PARTS.exponential_histogram } : PARTS;
     this.#labels = new SeriesLabels(settings);
-    this.families = new MetricFamilies(settings.strategy);
+    this.#families = new MetricFamilies(settings.strategy);
   }
 
   /** Adds the series with the next ordinals. */
@@ -70,7 +73,8 @@ export class StoredIndex {
       const ordinal = this.kinds.length;
       this.kinds.push(this.#kindOf(stored));
       this.#resources.push(stored.resource);
-      const name = this.families.nameOf(stored);
+      const { number, name } = this.#families.of(stored);
+      this.#familyOf.push(number);
       if (name === undefined) continue;
       const base = this.#labels.base(stored);
       for (const [part, suffix] of this.#parts[stored.type])
@@ -145,6 +149,14 @@ export class StoredIndex {
     if (this.sets.hasTwin(position)) return true;
     if (this.#boundNames.size === 0) return false;
     return this.#boundNames.get(this.entries[position]!.labels.get('__name__')) === (HAS_BOUNDS | HAS_BOUND_LABEL);
+  }
+
+  /** What is told of metrics that have points. */
+  metadata(options: MetadataOptions): ReadonlyMap<string, readonly MetricMetadata[]> {
+    const hasPoints = new Uint8Array(this.#familyOf.length);
+    for (const [ordinal, family] of this.#familyOf.entries())
+      if (this.#spans.firstMs(ordinal) !== Infinity) hasPoints[family] = 1;
+    return this.#families.metadata(options, (family) => hasPoints[family] === 1);
   }
 
   #addToInfo(ordinal: number, firstMs: number, lastMs: number): void {
