@@ -32,9 +32,7 @@ export {
 export { seeTableChanges } from './table-changes.ts';
 export type { FlushedFiles, TableFolder, TableFolderFormat, TableFolderState } from './table-folder.ts';
 export { openTableFolder, readTableFolder } from './table-folders.ts';
-export { createKeptScans } from './scan/kept-scans.ts';
-export { createMetricScans } from './scan/metric-scans.ts';
-export { createUnaskedScans } from './scan/unasked-scans.ts';
+export { loadScans, type ScanMakers } from './scan/load-scans.ts';
 export { NO_SUM, UNKNOWN_ORDINAL } from './scan/types.ts';
 export type {
   ActivityChunk,

@@ -7,7 +7,8 @@ import { createAdmission } from '../../src/api/admission.ts';
 import { startOtlpHttpServer } from '../../src/api/index.ts';
 import { createOtlpIntake } from '../../src/api/otlp/otlp-intake.ts';
 import { LIMITS, silentLogger } from '../../src/base/index.ts';
-import { createMetricScans, type MetricScans } from '../../src/materialize/index.ts';
+import { createMetricScans } from '../../src/materialize/scan/metric-scans.ts';
+import type { MetricScans } from '../../src/materialize/scan/types.ts';
 import { durableOf, engineUntil, openTestLog, startTestEngine } from '../helpers/engine-log.ts';
 import { createOtlpHttpClient } from '../helpers/otlp-client.ts';
 

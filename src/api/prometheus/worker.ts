@@ -2,13 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { collectAtRest } from '../../base/index.ts';
-import {
-  createKeptScans,
-  createMetricScans,
-  createUnaskedScans,
-  type MetricScans,
-  seeTableChanges,
-} from '../../materialize/index.ts';
+import { loadScans, type MetricScans, type ScanMakers, seeTableChanges } from '../../materialize/index.ts';
 import { createMetricsView } from '../query/prometheus/create-view.ts';
 import { createCalls } from './calls.ts';
 import { createStoreAsks } from './store-asks.ts';
@@ -25,7 +19,7 @@ const port = parentPort!;
 const { settings, limits, load, tableChanges } = workerData as PrometheusWorkerData;
 const post = (event: PrometheusEvent, transfer: readonly ArrayBuffer[] = []) => port.postMessage(event, transfer);
 const store = createStoreAsks(post);
-const view = createMetricsView(scansOf(tableChanges), settings.view);
+const view = createMetricsView(scansOf(await loadScans(), tableChanges), settings.view);
 const figures = new Int32Array(load);
 const onLoad = (...now: readonly number[]) => now.forEach((value, at) => Atomics.store(figures, at, value));
 const calls = createCalls({ view, lacking: () => store.lacking(), settings, limits, onLoad, post });
@@ -45,7 +39,10 @@ port.on('message', (command: PrometheusCommand) => {
 });
 
 /** What is kept between requests is as good as what tells of changes. */
-function scansOf(memory: SharedArrayBuffer | null): MetricScans {
+function scansOf(
+  { createMetricScans, createUnaskedScans, createKeptScans }: ScanMakers,
+  memory: SharedArrayBuffer | null,
+): MetricScans {
   const scans = createMetricScans((request, signal) => store.ask(request, signal));
   if (memory === null) return scans;
   const see = () => seeTableChanges(memory);
