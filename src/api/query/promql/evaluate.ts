@@ -69,7 +69,7 @@ async function valueOf(
   if (bare.kind === 'matrix-selector') return rangeValue(await rangeSamples(context, bare, steps));
   if (bare.kind === 'subquery') {
     const { matrix, inner } = await evaluateInner(context, bare, steps);
-    return rangeValue(joinedSeries(context, matrix, inner));
+    return rangeValue(await joinedSeries(context, matrix, inner));
   }
   const matrix = await context.evaluate(context, expression, steps);
   if (isInstant && typeOf(expression) === 'scalar') return { type: 'scalar', timeMs, value: matrix.values[0]! };
@@ -85,8 +85,8 @@ function checkRangeType(expression: Expression): void {
   );
 }
 
-function joinedSeries(context: EvaluationContext, matrix: Matrix, steps: Steps): RangeSeries[] {
-  return seriesOf(withoutDroppedNames(context, matrix, steps.count), steps);
+function joinedSeries(context: EvaluationContext, matrix: Matrix, steps: Steps): Promise<RangeSeries[]> {
+  return seriesOf(context, withoutDroppedNames(context, matrix, steps.count), steps);
 }
 
 /** With delayed removal, names go now. */

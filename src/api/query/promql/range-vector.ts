@@ -76,7 +76,7 @@ export async function evaluateSubquery(
   // Counted in the windows that are made of it.
   const { matrix, inner } = await context.uncounted(() => evaluateInner(context, node, steps));
   return {
-    series: seriesOf(matrix, inner).map(withUnknownResets),
+    series: (await seriesOf(context, matrix, inner)).map(withUnknownResets),
     times,
     rangeMs: node.rangeMs,
     beforeMs: 0,
@@ -104,8 +104,10 @@ export async function evaluateInner(
 }
 
 /** Rows as series: only what is present, with the times of the steps. */
-export function seriesOf(matrix: Matrix, steps: Steps): RangeSeries[] {
-  return matrix.labels.map((labels, row) => {
+export async function seriesOf(context: EvaluationContext, matrix: Matrix, steps: Steps): Promise<RangeSeries[]> {
+  const series: RangeSeries[] = [];
+  for (let row = 0; row < matrix.rows; row++) {
+    await context.turn();
     const base = matrix.base[row]!;
     const timesMs: number[] = [];
     const values: number[] = [];
@@ -123,8 +125,8 @@ export function seriesOf(matrix: Matrix, steps: Steps): RangeSeries[] {
         values.push(matrix.values[base + step]!);
       }
     }
-    return {
-      labels,
+    series.push({
+      labels: matrix.labels[row]!,
       dropName: matrix.dropName[row] === 1,
       timesMs: Float64Array.from(timesMs),
       values: Float64Array.from(values),
@@ -132,8 +134,9 @@ export function seriesOf(matrix: Matrix, steps: Steps): RangeSeries[] {
       histogramTimesMs: Float64Array.from(histogramTimesMs),
       histograms,
       histogramStartTimesMs: undefined,
-    };
-  });
+    });
+  }
+  return series;
 }
 
 /** Whether a call takes this argument as a range. */

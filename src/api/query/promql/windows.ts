@@ -212,6 +212,11 @@ export async function overWindows(context: EvaluationContext, range: RangeVector
       if (samples > windowSamplesMax) windowSamplesMax = samples;
       window.goToStep(step, base + step);
       func.apply(window);
+      // Histograms of one series alone may keep the thread for long.
+      if (window.histogramHi !== 0 && read - readAtTurn > WINDOW_SAMPLES_A_TURN) {
+        await context.turn();
+        readAtTurn = read;
+      }
     }
   }
   context.countRead(read);
