@@ -241,7 +241,8 @@ export async function startBuildTrack(options: BuildTrackOptions): Promise<Build
         if (now === undefined || old === undefined || stopping) continue;
         const built = loop.materializer.projections.find((one) => one.definition === definition);
         const firstOffset = [now.firstOffset, built?.firstOffset ?? 0n].reduce((a, b) => (a > b ? a : b));
-        const before = { tables: old.tables, aging: now.definition.aging };
+        const { aging, compared } = now.definition;
+        const before = { tables: old.tables, aging, compared };
         results.set(definition.name, await compareTables(connection, before, definition, { firstOffset, kept }));
       }
     } catch (error) {

@@ -17,8 +17,17 @@ export interface ProjectionDefinition {
   readonly tables: readonly string[];
   /** What retention takes from its tables when they grow old. Without it they keep everything. */
   readonly aging?: AgingTables;
+  /** What equal rows may say in several ways, by table without its version. */
+  readonly compared?: Readonly<Record<string, ComparedForms>>;
   /** Reads what it needs from its tables (known resources, series) and opens its writers. */
   start(context: ProjectionContext): Promise<Projector>;
+}
+
+/** What rows say in one of several columns, for a comparison of two builds. */
+export interface ComparedForms {
+  readonly columns: readonly string[];
+  /** SQL over these columns, with names: what is compared in their place. */
+  readonly values: readonly string[];
 }
 
 /** How the tables of a projection grow old. Physical names, without schema. */
@@ -44,8 +53,6 @@ export interface AgingDimension {
 export interface NumberedDimension {
   /** Its column with the lasting key. One key may have several numbers. */
   readonly column: string;
-  /** Columns of referrers, where they have them, that hold the number less something else, modulo 2^32. */
-  readonly shifted: readonly string[];
 }
 
 export interface DimensionReferrer {

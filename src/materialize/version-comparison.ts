@@ -3,7 +3,7 @@
  * leave: neither side need be swept for it. Everything runs inside an open transaction.
  */
 import { type Database, sqlString } from './database.ts';
-import type { AgingTables } from './projection.ts';
+import type { AgingTables, ComparedForms } from './projection.ts';
 import { unversioned } from './table-retention-figures.ts';
 import { isOld, type KeptRows } from './table-retention-sweep.ts';
 import type { TableComparison } from './types.ts';
@@ -13,6 +13,7 @@ import { stored, tablesWithOffsets } from './version-tables.ts';
 export interface ComparedVersion {
   readonly tables: readonly string[];
   readonly aging?: AgingTables | undefined;
+  readonly compared?: Readonly<Record<string, ComparedForms>> | undefined;
 }
 
 export interface Compared {
@@ -37,8 +38,8 @@ export async function compareTables(
     const hasOffsets = withOffsets.has(old) && withOffsets.has(table);
     if (!hasOffsets && compared.firstOffset > 0n) continue;
     const isSameShape = (await shapeOf(database, old)) === (await shapeOf(database, table));
-    const had = await sumOf(database, await comparedRows(database, old, before, hasOffsets, compared));
-    const has = await sumOf(database, await comparedRows(database, table, after, hasOffsets, compared));
+    const had = await sumOf(database, comparedRows(old, before, hasOffsets, compared));
+    const has = await sumOf(database, comparedRows(table, after, hasOffsets, compared));
     const result = had.rows === has.rows && had.hash === has.hash ? 'equal' : 'different';
     results[unversioned(table)] = {
       result: isSameShape ? result : 'different shape',
@@ -49,26 +50,21 @@ export async function compareTables(
   return results;
 }
 
-/** What is compared of a table's rows, for SQL text: keys in place of numbers, which depend on the order of builds. */
-async function comparedRows(
-  database: Database,
-  table: string,
-  version: ComparedVersion,
-  hasOffsets: boolean,
-  compared: Compared,
-): Promise<string> {
-  const rows = rowsOf(table, version, hasOffsets, compared);
+/**
+ * What is compared of a table's rows, for SQL text: keys in place of numbers, which depend on the order of builds, and one form of what
+ * has several.
+ */
+function comparedRows(table: string, version: ComparedVersion, hasOffsets: boolean, compared: Compared): string {
+  const plain = rowsOf(table, version, hasOffsets, compared);
+  const forms = version.compared?.[unversioned(table)];
+  const rows =
+    forms === undefined ? plain : `SELECT * EXCLUDE (${forms.columns.join(', ')}), ${forms.values.join(', ')} ${plain}`;
   for (const { table: dimension, keyColumn, referrers, numbers } of version.aging?.dimensions ?? []) {
     if (numbers === undefined) continue;
     if (dimension === table) return `SELECT DISTINCT ${numbers.column} ${rows}`;
     const referrer = referrers.find((one) => one.table === table);
     if (referrer === undefined) continue;
-    const columns = await columnsOf(database, table);
-    const shifted = numbers.shifted
-      .filter((column) => columns.includes(column))
-      .map((column) => `(referrer.${referrer.column}::BIGINT - referrer.${column}) & 4294967295 AS ${column}`);
-    const replaced = shifted.length === 0 ? '' : ` REPLACE (${shifted.join(', ')})`;
-    return `SELECT referrer.* EXCLUDE (${referrer.column})${replaced}, numbers.${numbers.column}
+    return `SELECT referrer.* EXCLUDE (${referrer.column}), numbers.${numbers.column}
       FROM (${rows}) AS referrer
       LEFT JOIN ${stored(dimension)} AS numbers ON numbers.${keyColumn} = referrer.${referrer.column}`;
   }
@@ -96,13 +92,6 @@ function referredRows(table: string, version: ComparedVersion, compared: Compare
     ({ table: referrer, column, hasOffsets }) => `SELECT ${column} ${rowsOf(referrer, version, hasOffsets, compared)}`,
   );
   return `${dimension.keyColumn} IN (${keys.join(' UNION ALL ')})`;
-}
-
-async function columnsOf(database: Database, table: string): Promise<string[]> {
-  const columns = await database.rows(
-    `SELECT column_name FROM duckdb_columns() WHERE schema_name = 'store' AND table_name = ${sqlString(table)}`,
-  );
-  return columns.map((row) => String(row['column_name']));
 }
 
 async function shapeOf(database: Database, table: string): Promise<string> {

@@ -16,6 +16,7 @@ import { storeParts } from '../../src/materialize/engine-store.ts';
 import { applyViews, migrate, MIGRATIONS_DIRECTORY } from '../../src/materialize/migrator.ts';
 import { nextDefinition } from '../../src/materialize/projection-versions.ts';
 import { METRICS_PROJECTION } from '../../src/materialize/projections/metrics.ts';
+import { PLACED_ROWS_MIN } from '../../src/materialize/projections/places.ts';
 import { renewBuilds } from '../../src/materialize/version-tables.ts';
 import { type CanonicalBatch, decodeOtlp, OTLP_CONTENT_TYPES } from '../../src/otap/index.ts';
 import { fullRequest } from '../helpers/otlp-full-request.ts';
@@ -26,6 +27,7 @@ import { metricsBatch } from './projections/rows.ts';
 
 const STEP = '0004_metrics_v1.sql';
 const UPGRADE = '0010_series_numbers.sql';
+const PLACES = '0011_places.sql';
 const POINT_TABLES = ['samples_v1', 'histograms_v1', 'exp_histograms_v1', 'summaries_v1'];
 /** As the release before named them. */
 const OLD_TABLES = METRICS_PROJECTION.tables.filter((table) => !table.startsWith('series_numbers_'));
@@ -60,6 +62,37 @@ test('tables whose points have ids of series are upgraded in place, with equal r
   assert.deepEqual(await upgraded.rows(numbers), given);
 });
 
+test('tables whose rows have no places get them in place, with equal rows in all views', async (t) => {
+  const file = await newFile(t);
+  const tables = await openRetainedTables(file, { ageMs: null });
+  const small = namedSamples('a', [{ name: 'x', time: START }]);
+  const names = Array.from({ length: 2 * PLACED_ROWS_MIN }, (_, at) => ({ name: `n${at}`, time: START }));
+  const entry = (offset: bigint, batch: CanonicalBatch) => ({ offset, receivedAtUnixNano: START, batch });
+  await tables.commit([entry(0n, small), entry(1n, ORPHANS)]);
+  const before = await viewRows(tables.store);
+  await tables.store.run(`
+    ${POINT_TABLES.flatMap((table) => PLACE_COLUMNS.split(', ').map((column) => `ALTER TABLE store.${table} DROP COLUMN ${column};`)).join('\n')}
+    ${['row_place', 'row_base', 'id_shift'].map((column) => `ALTER TABLE store.metrics_v1 DROP COLUMN ${column};`).join('\n')}
+    CREATE TABLE store.samples_v1__next AS FROM store.samples_v1 WITH NO DATA;
+    DELETE FROM meta.migrations WHERE file = '${PLACES}'`);
+  await tables.close();
+
+  const upgraded = await openRetainedTables(file, { ageMs: null, nextOffset: 2n });
+  t.after(() => upgraded.close());
+  assert.deepEqual(await viewRows(upgraded.store), before);
+  assert.deepEqual(
+    await upgraded.rows(`SELECT count(*)::INTEGER AS n FROM duckdb_columns() WHERE table_name = 'samples_v1__next'`),
+    await upgraded.rows(`SELECT count(*)::INTEGER AS n FROM duckdb_columns() WHERE table_name = 'samples_v1'`),
+  );
+  await upgraded.commit([entry(2n, namedSamples('b', names))]);
+  assert.deepEqual(
+    await upgraded.rows(
+      'SELECT count(DISTINCT row)::INTEGER AS n, max(row) AS last FROM samples WHERE entry_offset = 2',
+    ),
+    [{ n: names.length, last: names.length - 1 }],
+  );
+});
+
 test('a rebuild that was under way before the upgrade begins again', async (t) => {
   const file = await newFile(t);
   const tables = await openRetainedTables(file, { ageMs: null });
@@ -77,7 +110,7 @@ test('a rebuild that was under way before the upgrade begins again', async (t) =
       ('metrics', 1, ${list(OLD_TABLES.map((table) => `${table}__next`))}, 'log-1', 4, 'rebuilding', 2, 8);
     INSERT INTO meta.quarantine (entry_offset, projection, version, reason, stream_id, quarantined_at) VALUES
       (3, 'metrics__next', 1, 'odd', 0, now()), (3, 'metrics', 1, 'odd', 0, now())`);
-  assert.deepEqual(await migrate(store), [UPGRADE]);
+  assert.deepEqual(await migrate(store), [UPGRADE, PLACES]);
   assert.deepEqual(await renewBuilds(store, [METRICS_PROJECTION], 'log-1'), ['metrics']);
   const facts = (await storedVersions(store)).map(({ tables: names, ...rest }) => ({
     ...rest,
@@ -145,6 +178,8 @@ async function makeOld(store: Database): Promise<void> {
         await store.run(
           `INSERT INTO store.${table} BY NAME SELECT * EXCLUDE (series_number) REPLACE (${VALUE}) ${own.replace('JOIN', 'LEFT JOIN')}`,
         );
+      } else if (table === 'metrics_v1') {
+        await store.run(`INSERT INTO store.${table} BY NAME SELECT ${OLD_METRIC} FROM store.new_${table}`);
       } else await store.run(`INSERT INTO store.${table} FROM store.new_${table}`);
     }
     for (const table of OLD_TABLES) await store.run(`DROP TABLE store.new_${table}`);
@@ -155,14 +190,21 @@ async function makeOld(store: Database): Promise<void> {
   });
 }
 
+/** The columns of metrics as they were. */
+const OLD_METRIC = `* EXCLUDE (row, row_place, row_base, id, id_shift),
+  store.placed(row, row_place, row_base) AS row, store.metric_id(id, row_place, row_base, id_shift) AS id`;
+
+const PLACE_COLUMNS = 'row_place, row_base, parent_place, parent_base';
+
 const VALUE = 'coalesce(value, int_value::DOUBLE) AS value';
 
 /** The columns of a table of points as they were; row and id are what the difference is from. */
 function oldPoint(table: string): string {
-  const row = '(series_number::BIGINT - row_shift) & 4294967295';
-  const id = '(series_number::BIGINT - row_shift + id_shift) & 4294967295';
+  const row = 'store.point_row(series_number, row_shift, row_place, row_base)';
+  const id = 'store.point_id(series_number, row_shift, row_place, row_base, id_shift)';
   const value = table === 'samples_v1' ? ` REPLACE (${VALUE})` : '';
-  return `* EXCLUDE (series_number, row_shift, id_shift)${value}, ${row} AS row, ${id} AS id`;
+  const parent = 'store.placed(parent_id, parent_place, parent_base)';
+  return `* EXCLUDE (series_number, row_shift, id_shift, parent_id, ${PLACE_COLUMNS})${value}, ${row} AS row, ${id} AS id, ${parent} AS parent_id`;
 }
 
 /** All rows of all views of `main` and `normalized`, in an order of their own. */

@@ -11,6 +11,16 @@ import type { CanonicalBatch } from '../../src/otap/index.ts';
 import { metricsBatch } from './projections/rows.ts';
 import { openStore } from './projections/store.ts';
 
+/** The other form of rows and parents, with an error. */
+function placedPoint(error: number): string {
+  return `row_place = series_number::BIGINT - row_shift + 7, row_base = 7, row_shift = NULL,
+    parent_place = parent_id + 9, parent_base = ${9 + error}, parent_id = NULL`;
+}
+
+function placedMetric(error: number): string {
+  return `row_place = row + 5, row_base = 5, row = NULL, id_shift = id::BIGINT - row + ${error}, id = NULL`;
+}
+
 const WHOLE = { firstOffset: 0n, kept: null };
 
 test('tables of metrics compare by series, whatever numbers these have', async (t) => {
@@ -80,6 +90,10 @@ test('tables of metrics compare by series, whatever numbers these have', async (
       ['samples different'],
     ],
     ['UPDATE store.samples_v1__next SET id_shift = id_shift + 1 WHERE series_number = 1001', ['samples different']],
+    [`UPDATE store.samples_v1__next SET ${placedPoint(0)}`, []],
+    [`UPDATE store.samples_v1__next SET ${placedPoint(1)}`, ['samples different']],
+    [`UPDATE store.metrics_v1__next SET ${placedMetric(0)}`, []],
+    [`UPDATE store.metrics_v1__next SET ${placedMetric(1)}`, ['metrics different']],
   ] as const) {
     await store.run('BEGIN');
     await store.run(damage);

@@ -18,9 +18,15 @@ CREATE OR REPLACE MACRO store.wire_trace_id(id, z) AS
   CASE WHEN id IS NULL AND z & 1 <> 0 THEN '00000000-0000-0000-0000-000000000000'::UUID ELSE id END;
 CREATE OR REPLACE MACRO store.wire_span_id(id, z, mask) AS CASE WHEN id IS NULL AND z & mask <> 0 THEN 0::UBIGINT ELSE id END;
 
--- What a point stores as differences modulo 2^32: its row in the table of the entry's batch, and its id (NULL for one without children).
-CREATE OR REPLACE MACRO store.point_row(series_number, row_shift) AS ((series_number::BIGINT - row_shift) & 4294967295)::UINTEGER;
-CREATE OR REPLACE MACRO store.point_id(series_number, row_shift, id_shift) AS
-  ((series_number::BIGINT - row_shift + id_shift) & 4294967295)::UINTEGER;
+-- What rows of large batches count from batch to batch, less where their batch began, modulo 2^32; rows of small ones have it as it is.
+CREATE OR REPLACE MACRO store.placed(own, place, base) AS coalesce(own, ((place::BIGINT - base) & 4294967295)::UINTEGER);
+-- The row of a point in the table of its entry's batch, and its id (NULL for one without children), modulo 2^32.
+CREATE OR REPLACE MACRO store.point_row(series_number, row_shift, row_place, row_base) AS
+  (coalesce(series_number::BIGINT - row_shift, row_place::BIGINT - row_base) & 4294967295)::UINTEGER;
+CREATE OR REPLACE MACRO store.point_id(series_number, row_shift, row_place, row_base, id_shift) AS
+  ((coalesce(series_number::BIGINT - row_shift, row_place::BIGINT - row_base) + id_shift) & 4294967295)::UINTEGER;
+-- The id of a metric: of a large batch its row and a difference, modulo 2^32.
+CREATE OR REPLACE MACRO store.metric_id(id, row_place, row_base, id_shift) AS
+  coalesce(id, ((row_place::BIGINT - row_base + id_shift) & 4294967295)::UINTEGER);
 -- An integer is stored as such only.
 CREATE OR REPLACE MACRO store.number_value(value, int_value) AS coalesce(value, int_value::DOUBLE);

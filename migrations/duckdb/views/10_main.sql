@@ -122,7 +122,7 @@ LEFT JOIN store.metrics_scopes_v1 AS scopes ON scopes.scope_key = stored.scope_k
 CREATE OR REPLACE VIEW main.samples AS
 SELECT
   entry_offset,
-  store.point_row(series_number, row_shift) AS row,
+  store.point_row(series_number, row_shift, row_place, row_base) AS row,
   series_id,
   time,
   start_time,
@@ -134,14 +134,14 @@ JOIN store.series_numbers_v1 USING (series_number);
 
 CREATE OR REPLACE VIEW main.histograms AS
 SELECT
-  entry_offset, store.point_row(series_number, row_shift) AS row, series_id, time, start_time,
+  entry_offset, store.point_row(series_number, row_shift, row_place, row_base) AS row, series_id, time, start_time,
   count, sum, min, max, bucket_counts, explicit_bounds, flags
 FROM store.histograms_v1
 JOIN store.series_numbers_v1 USING (series_number);
 
 CREATE OR REPLACE VIEW main.exp_histograms AS
 SELECT
-  entry_offset, store.point_row(series_number, row_shift) AS row, series_id, time, start_time,
+  entry_offset, store.point_row(series_number, row_shift, row_place, row_base) AS row, series_id, time, start_time,
   count, sum, min, max, scale, zero_count, zero_threshold,
   positive_offset, positive_bucket_counts, negative_offset, negative_bucket_counts, flags
 FROM store.exp_histograms_v1
@@ -149,7 +149,7 @@ JOIN store.series_numbers_v1 USING (series_number);
 
 CREATE OR REPLACE VIEW main.summaries AS
 SELECT
-  entry_offset, store.point_row(series_number, row_shift) AS row, series_id, time, start_time,
+  entry_offset, store.point_row(series_number, row_shift, row_place, row_base) AS row, series_id, time, start_time,
   count, sum, quantiles, flags
 FROM store.summaries_v1
 JOIN store.series_numbers_v1 USING (series_number);

@@ -402,8 +402,8 @@ FROM (
 CREATE OR REPLACE VIEW normalized.univariate_metrics AS
 SELECT
   stored.entry_offset,
-  stored.row,
-  stored.id,
+  store.placed(stored.row, stored.row_place, stored.row_base) AS row,
+  store.metric_id(stored.id, stored.row_place, stored.row_base, stored.id_shift) AS id,
   struct_pack(
     id := stored.resource_id,
     schema_url := coalesce(resources.schema_url, ''),
@@ -443,7 +443,7 @@ FROM (
   FROM (
     SELECT
       entry_offset,
-      id AS parent_id,
+      store.metric_id(id, row_place, row_base, id_shift) AS parent_id,
       unnest(map_keys(attributes)) AS key,
       unnest(map_values(attributes)) AS value,
       unnest(attribute_types) AS type,
@@ -459,36 +459,40 @@ FROM (
 CREATE OR REPLACE VIEW normalized.number_data_points AS
 SELECT
   entry_offset,
-  store.point_row(series_number, row_shift) AS row,
-  store.point_id(series_number, row_shift, id_shift) AS id,
-  parent_id, start_time AS start_time_unix_nano, time AS time_unix_nano,
+  store.point_row(series_number, row_shift, row_place, row_base) AS row,
+  store.point_id(series_number, row_shift, row_place, row_base, id_shift) AS id,
+  store.placed(parent_id, parent_place, parent_base) AS parent_id,
+  start_time AS start_time_unix_nano, time AS time_unix_nano,
   int_value, value AS double_value, flags
 FROM store.samples_v1;
 
 CREATE OR REPLACE VIEW normalized.summary_data_points AS
 SELECT
   entry_offset,
-  store.point_row(series_number, row_shift) AS row,
-  store.point_id(series_number, row_shift, id_shift) AS id,
-  parent_id, start_time AS start_time_unix_nano, time AS time_unix_nano,
+  store.point_row(series_number, row_shift, row_place, row_base) AS row,
+  store.point_id(series_number, row_shift, row_place, row_base, id_shift) AS id,
+  store.placed(parent_id, parent_place, parent_base) AS parent_id,
+  start_time AS start_time_unix_nano, time AS time_unix_nano,
   count, sum, quantiles AS quantile, flags
 FROM store.summaries_v1;
 
 CREATE OR REPLACE VIEW normalized.histogram_data_points AS
 SELECT
   entry_offset,
-  store.point_row(series_number, row_shift) AS row,
-  store.point_id(series_number, row_shift, id_shift) AS id,
-  parent_id, start_time AS start_time_unix_nano, time AS time_unix_nano,
+  store.point_row(series_number, row_shift, row_place, row_base) AS row,
+  store.point_id(series_number, row_shift, row_place, row_base, id_shift) AS id,
+  store.placed(parent_id, parent_place, parent_base) AS parent_id,
+  start_time AS start_time_unix_nano, time AS time_unix_nano,
   count, sum, bucket_counts, explicit_bounds, flags, min, max
 FROM store.histograms_v1;
 
 CREATE OR REPLACE VIEW normalized.exp_histogram_data_points AS
 SELECT
   entry_offset,
-  store.point_row(series_number, row_shift) AS row,
-  store.point_id(series_number, row_shift, id_shift) AS id,
-  parent_id, start_time AS start_time_unix_nano, time AS time_unix_nano,
+  store.point_row(series_number, row_shift, row_place, row_base) AS row,
+  store.point_id(series_number, row_shift, row_place, row_base, id_shift) AS id,
+  store.placed(parent_id, parent_place, parent_base) AS parent_id,
+  start_time AS start_time_unix_nano, time AS time_unix_nano,
   count, sum, scale, zero_count,
   struct_pack("offset" := positive_offset, bucket_counts := positive_bucket_counts) AS positive,
   struct_pack("offset" := negative_offset, bucket_counts := negative_bucket_counts) AS negative,
@@ -512,7 +516,7 @@ FROM (
   FROM (
     SELECT
       point.entry_offset,
-      store.point_id(point.series_number, point.row_shift, point.id_shift) AS parent_id,
+      store.point_id(point.series_number, point.row_shift, point.row_place, point.row_base, point.id_shift) AS parent_id,
       unnest(map_keys(series.attributes)) AS key,
       unnest(map_values(series.attributes)) AS value,
       unnest(series.attribute_types) AS type,
@@ -545,7 +549,7 @@ FROM (
   FROM (
     SELECT
       point.entry_offset,
-      store.point_id(point.series_number, point.row_shift, point.id_shift) AS parent_id,
+      store.point_id(point.series_number, point.row_shift, point.row_place, point.row_base, point.id_shift) AS parent_id,
       unnest(map_keys(series.attributes)) AS key,
       unnest(map_values(series.attributes)) AS value,
       unnest(series.attribute_types) AS type,
@@ -578,7 +582,7 @@ FROM (
   FROM (
     SELECT
       point.entry_offset,
-      store.point_id(point.series_number, point.row_shift, point.id_shift) AS parent_id,
+      store.point_id(point.series_number, point.row_shift, point.row_place, point.row_base, point.id_shift) AS parent_id,
       unnest(map_keys(series.attributes)) AS key,
       unnest(map_values(series.attributes)) AS value,
       unnest(series.attribute_types) AS type,
@@ -611,7 +615,7 @@ FROM (
   FROM (
     SELECT
       point.entry_offset,
-      store.point_id(point.series_number, point.row_shift, point.id_shift) AS parent_id,
+      store.point_id(point.series_number, point.row_shift, point.row_place, point.row_base, point.id_shift) AS parent_id,
       unnest(map_keys(series.attributes)) AS key,
       unnest(map_values(series.attributes)) AS value,
       unnest(series.attribute_types) AS type,

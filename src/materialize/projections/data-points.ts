@@ -4,33 +4,54 @@ import type {
   ExemplarsTable,
   ExpHistogramDataPointsTable,
   HistogramDataPointsTable,
+  IdColumn,
   NumberDataPointsTable,
   SummaryDataPointsTable,
-  U32Column,
 } from '../../otap/index.ts';
 import type { ListVector, VectorData } from '../vectors.ts';
 import { constant, defaulted, fixed, ids, NULLS, numberLists, optional } from './columns.ts';
+import { idPlaces, NO_PLACES, rowPlaces } from './places.ts';
 import type { ProjectionWriter } from './projection-writer.ts';
 import type { Scratch } from './scratch.ts';
 
 const NO_COUNTS = new BigUint64Array(0);
 const NO_DOUBLES = new Float64Array(0);
 
+/** Where the points of a batch begin in their table, and its metrics in theirs; null where rows, or parents, are said as they are. */
+export interface PointPlaces {
+  readonly rowBase: number | null;
+  readonly parentBase: number | null;
+}
+
 /** entry_offset, series_number, row_shift, id_shift, parent_id, time, start_time, flags. */
 export function pointColumns(
   { entryOffset, scratch }: ProjectionWriter,
   points: DataPointColumns,
   seriesNumbers: Uint32Array,
+  { rowBase, parentBase }: PointPlaces,
 ): VectorData[] {
   return [
     constant(entryOffset),
     fixed(seriesNumbers),
-    rowShifts(seriesNumbers, points.rowCount, scratch),
+    rowBase === null ? rowShifts(seriesNumbers, points.rowCount, scratch) : NULLS,
     idShifts(points.id, points.rowCount, scratch),
-    ids(points.parentId, scratch),
+    parentBase === null ? ids(points.parentId, scratch) : NULLS,
     defaulted(points.timeUnixNano, 0n),
     defaulted(points.startTimeUnixNano, 0n),
     defaulted(points.flags, 0),
+  ];
+}
+
+/** row_place, row_base, parent_place, parent_base. */
+export function placeColumns(
+  points: DataPointColumns,
+  { rowBase, parentBase }: PointPlaces,
+  scratch: Scratch,
+): readonly VectorData[] {
+  const { parentId, rowCount } = points;
+  return [
+    ...(rowBase === null ? NO_PLACES : rowPlaces(rowBase, rowCount, scratch)),
+    ...(parentBase === null || parentId === null ? NO_PLACES : idPlaces(parentBase, parentId, scratch)),
   ];
 }
 
@@ -42,7 +63,7 @@ function rowShifts(seriesNumbers: Uint32Array, rowCount: number, scratch: Scratc
 }
 
 /** The id less the row, which is mostly 0. Nulls stay null. */
-function idShifts(column: U32Column | null, rowCount: number, scratch: Scratch): VectorData {
+export function idShifts(column: IdColumn | null, rowCount: number, scratch: Scratch): VectorData {
   if (column === null) return NULLS;
   const shifts = scratch.i32(rowCount);
   for (let row = 0; row < rowCount; row++) shifts[row] = column.values[row]! - row;

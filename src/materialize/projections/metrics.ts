@@ -9,12 +9,22 @@ import {
   PAYLOAD_TYPES,
   type PayloadName,
 } from '../../otap/index.ts';
-import { physicalName, type ProjectionDefinition } from '../projection.ts';
+import { type ComparedForms, physicalName, type ProjectionDefinition } from '../projection.ts';
 import type { VectorData } from '../vectors.ts';
 import { foldAttributes, ownAttributes } from './attributes.ts';
-import { constant, defaulted, optional, rowNumbers, texts } from './columns.ts';
-import { expHistogramColumns, histogramColumns, pointColumns, summaryColumns, valueColumns } from './data-points.ts';
+import { constant, defaulted, NULLS, optional, rowNumbers, texts } from './columns.ts';
+import {
+  expHistogramColumns,
+  histogramColumns,
+  idShifts,
+  placeColumns,
+  pointColumns,
+  type PointPlaces,
+  summaryColumns,
+  valueColumns,
+} from './data-points.ts';
 import { spanIds, traceIds, ZERO_ID_BITS, type ZeroIds, zeroIdsVector } from './identifiers.ts';
+import { NO_PLACES, PLACED_ROWS_MIN, Places, rowPlaces } from './places.ts';
 import {
   agingDimensions,
   agingDimensionTables,
@@ -31,7 +41,20 @@ const VERSION = 1;
 const NUMBERS_TABLE = 'series_numbers_v1';
 const POINT_TABLES = ['samples_v1', 'histograms_v1', 'exp_histograms_v1', 'summaries_v1'] as const;
 
-/** Metrics, series, data points and exemplars: tables of 0004_metrics_v1.sql and 0010_series_numbers.sql. */
+/** Rows of large batches have places in place of rows and parents. */
+const POINT_FORMS: ComparedForms = {
+  columns: ['row_shift', 'row_place', 'row_base', 'parent_id', 'parent_place', 'parent_base'],
+  values: [
+    'store.point_row(series_number, row_shift, row_place, row_base) AS row',
+    'store.placed(parent_id, parent_place, parent_base) AS parent_id',
+  ],
+};
+const METRIC_FORMS: ComparedForms = {
+  columns: ['row', 'row_place', 'row_base', 'id', 'id_shift'],
+  values: ['store.placed(row, row_place, row_base) AS row', 'store.metric_id(id, row_place, row_base, id_shift) AS id'],
+};
+
+/** Metrics, series, data points and exemplars: tables of 0004_metrics_v1.sql, 0010_series_numbers.sql and 0011_places.sql. */
 export const METRICS_PROJECTION: ProjectionDefinition = {
   name: 'metrics',
   version: VERSION,
@@ -62,7 +85,7 @@ export const METRICS_PROJECTION: ProjectionDefinition = {
           column: 'series_number',
           hasOffsets: true,
         })),
-        numbers: { column: 'series_id', shifted: ['row_shift'] },
+        numbers: { column: 'series_id' },
       },
       {
         table: 'series_v1',
@@ -71,6 +94,13 @@ export const METRICS_PROJECTION: ProjectionDefinition = {
       },
       ...agingDimensions('metrics', VERSION, 'metrics_v1', 'series_v1'),
     ],
+  },
+  compared: {
+    metrics: METRIC_FORMS,
+    samples: POINT_FORMS,
+    histograms: POINT_FORMS,
+    exp_histograms: POINT_FORMS,
+    summaries: POINT_FORMS,
   },
   async start(context) {
     const numbers = context.seriesNumbers ?? (await openSeriesNumbers(context));
@@ -86,7 +116,8 @@ export const METRICS_PROJECTION: ProjectionDefinition = {
         series_numbers: 'series_number',
       },
     });
-    const projector = writer.projector((batch) => shapeMetrics(writer, batch, series));
+    const places = new Places();
+    const projector = writer.projector((batch) => shapeMetrics(writer, batch, series, places));
     let refilled: (() => void) | null = null;
     return {
       ...projector,
@@ -129,7 +160,7 @@ interface PointKind<Points extends DataPointColumns> {
   };
 }
 
-function shapeMetrics(writer: ProjectionWriter, batch: CanonicalBatch, series: NumberedSeries): void {
+function shapeMetrics(writer: ProjectionWriter, batch: CanonicalBatch, series: NumberedSeries, places: Places): void {
   if (batch.signal !== 'metrics') {
     throw new AssertionError(`A metrics projection must get metrics: signal is ${batch.signal}`);
   }
@@ -139,9 +170,18 @@ function shapeMetrics(writer: ProjectionWriter, batch: CanonicalBatch, series: N
   const index = indexRows(metrics.id, metrics.rowCount, scratch);
   const states = hashMetrics(metrics, dimensions, scratch);
   const batchMetrics: BatchMetrics = { metrics, index, dimensions, states };
-  const put = <Points extends DataPointColumns>(kind: PointKind<Points>, firstExemplar: number): number =>
-    putPoints(writer, kind, series, batchMetrics, firstExemplar);
-  putMetrics(writer, metrics, batch.metricAttrs, batchMetrics);
+  const base = places.take('metrics', metrics.rowCount);
+  const put = <Points extends DataPointColumns>(kind: PointKind<Points>, firstExemplar: number): number => {
+    const rowCount = kind.points?.rowCount ?? 0;
+    const rowBase = places.take(kind.table, rowCount);
+    const isPlaced = rowCount >= PLACED_ROWS_MIN;
+    const pointPlaces: PointPlaces = {
+      rowBase: isPlaced ? rowBase : null,
+      parentBase: isPlaced && metrics.rowCount > 1 ? base : null,
+    };
+    return putPoints(writer, kind, series, batchMetrics, pointPlaces, firstExemplar);
+  };
+  putMetrics(writer, metrics, batch.metricAttrs, batchMetrics, base);
   let exemplarCount = put(numberKind(batch, writer), 0);
   exemplarCount += put(histogramKind(batch, writer), exemplarCount);
   put(expHistogramKind(batch, writer), exemplarCount);
@@ -153,12 +193,18 @@ function putMetrics(
   metrics: MetricsTable,
   attrs: AttributesTable | null,
   { dimensions, index }: BatchMetrics,
+  base: number,
 ): void {
   const { arena, scratch } = writer;
   const { rowCount } = metrics;
   const owned = ownAttributes(attrs, metrics.id, rowCount, scratch, index);
+  const isPlaced = rowCount >= PLACED_ROWS_MIN;
+  const [entryOffset, row, id, ...keys] = rootColumns(writer, metrics, dimensions);
   const columns = [
-    ...rootColumns(writer, metrics, dimensions),
+    entryOffset!,
+    isPlaced ? NULLS : row!,
+    isPlaced ? NULLS : id!,
+    ...keys,
     defaulted(metrics.metricType, 0),
     texts(metrics.name, rowCount, arena),
     texts(metrics.description, rowCount, arena),
@@ -166,6 +212,8 @@ function putMetrics(
     defaulted(metrics.aggregationTemporality, 0),
     defaulted(metrics.isMonotonic, false),
     ...foldAttributes(owned.table, owned.groups, arena, scratch),
+    ...(isPlaced ? rowPlaces(base, rowCount, scratch) : NO_PLACES),
+    isPlaced ? idShifts(metrics.id, rowCount, scratch) : NULLS,
   ];
   writer.put('metrics', columns, rowCount);
   writer.putOrphans('METRIC_ATTRS', owned);
@@ -177,6 +225,7 @@ function putPoints<Points extends DataPointColumns>(
   kind: PointKind<Points>,
   series: NumberedSeries,
   metrics: BatchMetrics,
+  places: PointPlaces,
   firstExemplar: number,
 ): number {
   const { scratch } = writer;
@@ -188,7 +237,12 @@ function putPoints<Points extends DataPointColumns>(
   let seriesNumbers = scratch.u32(0);
   if (points !== null && rowCount > 0) {
     seriesNumbers = resolveSeries(writer, points, owned, series, metrics);
-    writer.put(kind.table, [...pointColumns(writer, points, seriesNumbers), ...kind.columns(points)], rowCount);
+    const columns = [
+      ...pointColumns(writer, points, seriesNumbers, places),
+      ...kind.columns(points),
+      ...placeColumns(points, places, scratch),
+    ];
+    writer.put(kind.table, columns, rowCount);
   }
   if (exemplars === undefined) return 0;
   const exemplarCount = exemplars.table?.rowCount ?? 0;
