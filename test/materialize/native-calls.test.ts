@@ -10,6 +10,7 @@ import { createThreadEnd, ENDABLE_THREAD_FLAGS, endThreads } from '../../src/mat
 import { THREAD_STATES } from '../helpers/duckdb-thread-states.ts';
 
 const require = createRequire(import.meta.url);
+const THREAD = new URL('../helpers/duckdb-thread.ts', import.meta.url);
 
 test('calls of DuckDB that return promises are counted, all of them', () => {
   const types = readFileSync(require.resolve('@duckdb/node-bindings/duckdb.d.ts'), 'utf8');
@@ -22,7 +23,7 @@ test('calls of DuckDB that return promises are counted, all of them', () => {
 for (const state of THREAD_STATES) {
   test(`thread that uses DuckDB is ended, and not its process: ${state}`, { timeout: 120_000 }, async () => {
     const threadEnd = createThreadEnd(300);
-    const worker = startThread('../helpers/duckdb-thread', import.meta.url, {
+    const worker = startThread(THREAD.href.replace(/\.ts$/, ''), import.meta.url, {
       workerData: { state, memory: threadEnd.memory },
       execArgv: [...ENDABLE_THREAD_FLAGS],
     });
