@@ -33,7 +33,7 @@ export { seeTableChanges } from './table-changes.ts';
 export type { FlushedFiles, TableFolder, TableFolderFormat, TableFolderState } from './table-folder.ts';
 export { openTableFolder, readTableFolder } from './table-folders.ts';
 export { loadScans, type ScanMakers } from './scan/load-scans.ts';
-export { NO_SUM, UNKNOWN_ORDINAL } from './scan/types.ts';
+export { FELL, NO_SUM, OTHER_BUCKETS_USED, UNKNOWN_ORDINAL } from './scan/types.ts';
 export type {
   ActivityChunk,
   ExemplarChunk,

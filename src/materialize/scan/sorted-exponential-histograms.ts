@@ -1,9 +1,10 @@
+import { changesOf } from './point-changes.ts';
 import { ordinalPlaces } from './time-order.ts';
 import type { ExponentialHistogramChunk } from './types.ts';
 
 /**
  * Points of exponential histograms by series, those of one in the order in which they were stored: readers, who go from series to series, find neighbours beside each
- * other. Points of series that are not among `ordinals` (ascending) are left out. All of it is copied.
+ * other. Points of series that are not among `ordinals` (ascending) are left out. All of it is copied, and neighbours are compared.
  */
 export function sortedExponentialHistograms(
   chunks: readonly ExponentialHistogramChunk[],
@@ -47,11 +48,12 @@ export function sortedExponentialHistograms(
     sorted.positiveOffsets[place + 1] = positive;
     sorted.negativeOffsets[place + 1] = negative;
   }
-  return {
+  const listed = {
     ...sorted,
     positiveCounts: sorted.positiveCounts.slice(0, positive),
     negativeCounts: sorted.negativeCounts.slice(0, negative),
   };
+  return { ...listed, changes: changesOf(listed) };
 }
 
 /** Where the points of each series begin, and the end. */

@@ -177,7 +177,18 @@ export interface ExponentialHistogramChunk extends PointColumns {
   readonly negativeFirstIndexes: Int32Array;
   readonly negativeOffsets: Uint32Array;
   readonly negativeCounts: Float64Array;
+  /** By row, where chunks are kept: what a comparison with the row before found, a sum of `COMPARED` and others; 0 where none was made. */
+  readonly changes?: Uint8Array | undefined;
 }
+
+/** The row before is of the same series, scale, zero threshold and buckets. */
+export const COMPARED = 4;
+
+/** A count was higher in the row before. */
+export const FELL = 1;
+
+/** A bucket is empty in one of both rows only. */
+export const OTHER_BUCKETS_USED = 2;
 
 export interface SummaryChunk extends PointColumns {
   readonly counts: Float64Array;

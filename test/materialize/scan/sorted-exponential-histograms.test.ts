@@ -2,12 +2,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { sortedExponentialHistograms } from '../../../src/materialize/scan/sorted-exponential-histograms.ts';
-import type { ExponentialHistogramChunk } from '../../../src/materialize/scan/types.ts';
+import {
+  COMPARED,
+  type ExponentialHistogramChunk,
+  FELL,
+  OTHER_BUCKETS_USED,
+} from '../../../src/materialize/scan/types.ts';
 
 const anyPoint = fc.record({
   ordinal: fc.nat({ max: 6 }),
   timeMs: fc.nat({ max: 9 }),
-  number: fc.nat({ max: 1000 }),
+  number: fc.oneof(fc.constant(7), fc.nat({ max: 1000 })),
   positive: fc.array(fc.nat({ max: 9 }), { maxLength: 4 }),
   negative: fc.array(fc.nat({ max: 9 }), { maxLength: 3 }),
 });
@@ -42,14 +47,30 @@ function chunkOf(points: readonly Point[]): ExponentialHistogramChunk {
   };
 }
 
-test('points of exponential histograms stand by series, in the order in which they were stored', () => {
+/** All numbers of a point beside its buckets tell of `number`. */
+function change(before: Point | undefined, now: Point): number {
+  if (before?.ordinal !== now.ordinal || before.number !== now.number) return 0;
+  const counts = [...now.positive, ...now.negative];
+  const countsBefore = [...before.positive, ...before.negative];
+  if (now.positive.length !== before.positive.length || now.negative.length !== before.negative.length) return 0;
+  const fell = counts.some((count, at) => count < countsBefore[at]!) ? FELL : 0;
+  return (
+    COMPARED | fell | (counts.some((count, at) => (count === 0) !== (countsBefore[at] === 0)) ? OTHER_BUCKETS_USED : 0)
+  );
+}
+
+test('points of exponential histograms stand by series, in the order in which they were stored, and are compared', () => {
   fc.assert(
     fc.property(
       fc.array(fc.array(anyPoint, { maxLength: 8 }), { maxLength: 4 }),
       fc.subarray([0, 1, 2, 3, 4]),
       (all, asked) => {
         const sorted = sortedExponentialHistograms(all.map(chunkOf), Uint32Array.from(asked));
-        const expected = chunkOf(asked.flatMap((ordinal) => all.flat().filter((point) => point.ordinal === ordinal)));
+        const points = asked.flatMap((ordinal) => all.flat().filter((point) => point.ordinal === ordinal));
+        const expected = {
+          ...chunkOf(points),
+          changes: Uint8Array.from(points, (point, at) => change(points[at - 1], point)),
+        };
         const startTimesMs = all.length === 0 ? undefined : expected.startTimesMs;
         assert.deepEqual(sorted, { ...expected, startTimesMs });
       },

@@ -1,6 +1,7 @@
-import type { ExponentialHistogramChunk } from '../../../materialize/index.ts';
+import { type ExponentialHistogramChunk, FELL, OTHER_BUCKETS_USED } from '../../../materialize/index.ts';
 import { type HistogramColumns, UNTOLD } from '../promql/histogram-columns.ts';
 import type { HistogramForm } from '../promql/histogram-form.ts';
+import { COMPARED, FALLEN, OTHER_BUCKETS } from '../promql/histogram-neighbours.ts';
 import type { HistogramFiller } from './native-columns.ts';
 
 /** Scales of OpenTelemetry that Prometheus has as schemas. Finer ones are merged down, coarser ones have no form. */
@@ -33,6 +34,9 @@ export class ExponentialFiller implements HistogramFiller<ExponentialHistogramCh
   /** Of the point before: the next one mostly has the same. */
   #form = NO_FORM;
   #formNumber = -1;
+  /** Where the point before came from. */
+  #chunkBefore = -1;
+  #rowBefore = -1;
 
   constructor(columns: HistogramColumns) {
     this.#columns = columns;
@@ -68,7 +72,12 @@ export class ExponentialFiller implements HistogramFiller<ExponentialHistogramCh
         negativeFirst,
         negativeSize,
       });
-    this.#fill(this.#columns.add(this.#formNumber, UNTOLD, page, start, negativeStart), chunk, row);
+    const index = this.#columns.add(this.#formNumber, UNTOLD, page, start, negativeStart);
+    this.#fill(index, chunk, row);
+    if (chunk.changes !== undefined && this.#rowBefore === row - 1 && this.#chunkBefore === chunkNumber)
+      this.#columns.changes[index] = comparison(chunk.changes[row]!);
+    this.#rowBefore = row;
+    this.#chunkBefore = chunkNumber;
     return true;
   }
 
@@ -106,6 +115,12 @@ export class ExponentialFiller implements HistogramFiller<ExponentialHistogramCh
     this.#columns.counts[index] = chunk.counts[row]!;
     this.#columns.sums[index] = chunk.sums[row]!;
   }
+}
+
+/** What was kept of a comparison, as columns have it. */
+function comparison(change: number): number {
+  if (change === 0) return 0;
+  return COMPARED | ((change & FELL) === 0 ? 0 : FALLEN) | ((change & OTHER_BUCKETS_USED) === 0 ? 0 : OTHER_BUCKETS);
 }
 
 function merged(counts: Float64Array, firstIndex: number, merge: number): { first: number; sums: Float64Array } {

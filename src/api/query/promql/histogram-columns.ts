@@ -37,6 +37,8 @@ export class HistogramColumns {
   negativeStartOf: Uint32Array;
   /** What they count as against the limit of samples; 0 while that is not known. */
   weights: Float64Array;
+  /** What is known of a comparison with the one before: 0 for nothing, else `COMPARED` and what `compareNeighbours` finds, added up. */
+  changes: Uint8Array;
   #formNumber = -1;
   readonly #numbers = new Map<string, number>();
   readonly #positive = new SparseReader();
@@ -56,6 +58,7 @@ export class HistogramColumns {
     this.startOf = new Uint32Array(capacity);
     this.negativeStartOf = new Uint32Array(capacity);
     this.weights = new Float64Array(capacity);
+    this.changes = new Uint8Array(capacity);
   }
 
   /** The number of a form: mostly the one that was asked for before. */
@@ -233,6 +236,7 @@ export class HistogramColumns {
     this.startOf = longer(new Uint32Array(capacity), this.startOf);
     this.negativeStartOf = longer(new Uint32Array(capacity), this.negativeStartOf);
     this.weights = longer(new Float64Array(capacity), this.weights);
+    this.changes = longer(new Uint8Array(capacity), this.changes);
   }
 }
 

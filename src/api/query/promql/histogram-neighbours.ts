@@ -10,6 +10,8 @@ export function hasFallen(columns: HistogramColumns, before: number, now: number
 /** What a comparison found: a count that fell; buckets that are empty in one of both only, or that one of both has not. */
 export const FALLEN = 1;
 export const OTHER_BUCKETS = 2;
+/** Stands beside the findings that columns keep. */
+export const COMPARED = 4;
 
 /** Both findings, added up. */
 export function compareNeighbours(columns: HistogramColumns, before: number, now: number): number {
@@ -17,6 +19,7 @@ export function compareNeighbours(columns: HistogramColumns, before: number, now
   const form = columns.forms[formOf[now]!]!;
   const formBefore = columns.forms[formOf[before]!]!;
   if (form !== formBefore || !columns.arePlain[formOf[now]!]) return compareForms(columns, before, now);
+  if (columns.changes[now] !== 0 && before === now - 1) return columns.changes[now]! & (FALLEN | OTHER_BUCKETS);
   let found = counts[now]! < counts[before]! || zeroCounts[now]! < zeroCounts[before]! ? FALLEN : 0;
   const page = columns.pages[pageOf[now]!]!;
   const pageBefore = columns.pages[pageOf[before]!]!;

@@ -79,14 +79,19 @@ interface Counter {
 /** Compares each one with the one before, and weighs them on the way. */
 function inColumns({ columns, first, length }: HistogramSlice, weights: Float64Array): Counter {
   const resets: number[] = [];
-  const { hints } = columns;
+  const { hints, formOf } = columns;
   let isCounter = true;
   let weight = 0;
+  let form = formOf[first]!;
   const custom = length > 0 && hasCustomBuckets(columns.formAt(first));
   for (let at = 0; at < length; at++) {
     const index = first + at;
     const hint = hints[index]!;
-    if (hint === GAUGE || hasCustomBuckets(columns.formAt(index)) !== custom) isCounter = false;
+    if (hint === GAUGE) isCounter = false;
+    if (formOf[index] !== form) {
+      form = formOf[index]!;
+      if (hasCustomBuckets(columns.forms[form]!) !== custom) isCounter = false;
+    }
     const found = at === 0 ? OTHER_BUCKETS : compareNeighbours(columns, index - 1, index);
     if (at > 0 && (hint === RESET || (hint !== NOT_RESET && (found & FALLEN) !== 0))) resets.push(at);
     if ((found & OTHER_BUCKETS) !== 0) weight = columns.weight(index);
