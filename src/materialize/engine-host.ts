@@ -316,7 +316,10 @@ export async function hostEngine(port: MessagePort, options: HostOptions, parts:
   port.on('message', onCommand);
   process.on('uncaughtException', die);
   showNativeCalls(options.nativeCalls);
-  exitAfterNativeCalls((code) => post({ type: 'died', reason: `The engine's thread ended with code ${code}` }));
+  exitAfterNativeCalls((code) => {
+    for (const trouble of [live, build]) trouble?.attempts.abandon();
+    post({ type: 'died', reason: `The engine's thread ended with code ${code}` });
+  });
   let current: Session | null;
   try {
     await parts.prepare();

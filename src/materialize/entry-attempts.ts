@@ -22,6 +22,8 @@ export interface EntryAttempts {
   /** The transaction is committed; everything below `nextOffset` is done with. */
   settled(nextOffset: bigint): void;
   takenBack(): void;
+  /** The engine ends amid what it does: the note stays as it is, whatever is still told. */
+  abandon(): void;
   /** The engine ends in order. */
   close(): void;
 }
@@ -56,6 +58,7 @@ export const NO_ATTEMPTS: EntryAttempts = {
   committing() {},
   settled() {},
   takenBack() {},
+  abandon() {},
   close() {},
 };
 
@@ -72,8 +75,13 @@ export function openEntryAttempts(options: EntryAttemptsOptions): EntryAttempts 
     suspect = null;
   }
   const verdict = suspect === null ? undefined : verdictOf(suspect);
-  const write = openNote(file);
+  const writeNote = openNote(file);
+  let isAbandoned = false;
   tell(null);
+
+  function write(note: Note | null): void {
+    if (!isAbandoned) writeNote(note);
+  }
 
   function tell(inHand: InHand | null): void {
     pulse.work(inHand !== null);
@@ -102,9 +110,12 @@ export function openEntryAttempts(options: EntryAttemptsOptions): EntryAttempts 
       pulse.committed();
     },
     takenBack: () => tell(null),
+    abandon() {
+      isAbandoned = true;
+    },
     close() {
       write(null);
-      if (suspect === null) remove(file);
+      if (suspect === null && !isAbandoned) remove(file);
     },
   };
 }

@@ -46,6 +46,16 @@ test('entry attempts suspect the entry of one death and judge that of two deaths
   assert.equal(third.verdictOn(8n), undefined);
 });
 
+test('entry attempts suspect the entry of an end that its work outlives', (t) => {
+  const { start } = notes(t);
+  const first = start();
+  first.working(7n, () => first.abandon());
+  first.working(8n, () => {});
+  first.settled(9n);
+  first.close();
+  assert.ok(start().isSuspect(7n));
+});
+
 test('entry attempts judge an entry after many deaths of the process, which may have come from outside', (t) => {
   const { start, die } = notes(t);
   const deaths = LIMITS.entryDeathsMax;
