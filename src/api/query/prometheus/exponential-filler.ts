@@ -117,8 +117,25 @@ export class ExponentialFiller implements HistogramFiller<ExponentialHistogramCh
   }
 }
 
+/** The form of a point whose buckets can stay as they are; undefined for others. */
+export function formOfPoint(chunk: ExponentialHistogramChunk, row: number): HistogramForm | undefined {
+  const schema = chunk.scales[row]!;
+  if (schema < SCALE_MIN || schema > SCALE_MAX) return undefined;
+  const positiveSize = chunk.positiveOffsets[row + 1]! - chunk.positiveOffsets[row]!;
+  const negativeSize = chunk.negativeOffsets[row + 1]! - chunk.negativeOffsets[row]!;
+  return {
+    schema,
+    zeroThreshold: chunk.zeroThresholds[row]! || DEFAULT_ZERO_THRESHOLD,
+    customValues: NO_BOUNDS,
+    positiveFirst: positiveSize === 0 ? 0 : chunk.positiveFirstIndexes[row]! + 1,
+    positiveSize,
+    negativeFirst: negativeSize === 0 ? 0 : chunk.negativeFirstIndexes[row]! + 1,
+    negativeSize,
+  };
+}
+
 /** What was kept of a comparison, as columns have it. */
-function comparison(change: number): number {
+export function comparison(change: number): number {
   if (change === 0) return 0;
   return COMPARED | ((change & FELL) === 0 ? 0 : FALLEN) | ((change & OTHER_BUCKETS_USED) === 0 ? 0 : OTHER_BUCKETS);
 }

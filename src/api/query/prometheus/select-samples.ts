@@ -1,4 +1,5 @@
 import type {
+  ExponentialHistogramChunk,
   HistogramChunk,
   MetricScans,
   PointColumns,
@@ -20,6 +21,7 @@ import { NativeColumns } from './native-columns.ts';
 import { PointSlots } from './point-slots.ts';
 import { PointTable } from './point-table.ts';
 import { SampleColumns } from './sample-columns.ts';
+import { SortedNativeColumns } from './sorted-native-columns.ts';
 import type { SeriesKind, StoredIndex } from './stored-index.ts';
 import { targetInfoSamples } from './target-info.ts';
 import { TotalColumns } from './total-columns.ts';
@@ -90,8 +92,8 @@ async function readGroup(scans: MetricScans, index: StoredIndex, read: GroupRead
       return giveSummaries(points, slots, { series, options }, give);
     }
     case 'exponentialHistograms': {
-      const points = await readPoints(scans.exponentialHistograms(request), slots, limit);
-      const columns = new NativeColumns(points, options, (filled) => new ExponentialFiller(filled));
+      const chunks = await readChunks(scans.exponentialHistograms(request), limit);
+      const columns = exponentialColumns(chunks, slots, options);
       for (const one of series) {
         const { floats, histograms } = columns.of(slots.of(one.entry.ordinal));
         give(one, floats, histograms);
@@ -232,6 +234,16 @@ function giveHistograms(
     const columns = added?.of(slot, bounds, options) ?? bucketColumns(points(), slot, bounds, options);
     for (const [place, bucket] of buckets.entries()) give(bucket, columns[place]!, NO_HISTOGRAMS);
   }
+}
+
+function exponentialColumns(
+  chunks: readonly ExponentialHistogramChunk[],
+  slots: PointSlots,
+  options: FloatColumnOptions,
+): NativeColumns<ExponentialHistogramChunk> | SortedNativeColumns {
+  const isDirect = chunks.length === 1 && !options.isDelta && !options.withStartTimes;
+  const sorted = isDirect ? SortedNativeColumns.of(chunks[0]!, slots) : undefined;
+  return sorted ?? new NativeColumns(new PointTable(chunks, slots), options, (filled) => new ExponentialFiller(filled));
 }
 
 function giveSummaries(

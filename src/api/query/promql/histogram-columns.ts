@@ -61,6 +61,23 @@ export class HistogramColumns {
     this.changes = new Uint8Array(capacity);
   }
 
+  /** Histograms whose numbers lie in columns already, all on page 0, which is yet to be added, as are their forms and hints; none can be put behind them. */
+  static over({ counts, sums, zeroCounts }: GivenNumbers, { starts, negativeStarts }: GivenStarts): HistogramColumns {
+    const columns = new HistogramColumns(0);
+    columns.length = counts.length;
+    columns.counts = counts;
+    columns.sums = sums;
+    columns.zeroCounts = zeroCounts;
+    columns.startOf = starts;
+    columns.negativeStartOf = negativeStarts;
+    columns.formOf = new Uint32Array(counts.length);
+    columns.hints = new Uint8Array(counts.length);
+    columns.pageOf = new Uint32Array(counts.length);
+    columns.weights = new Float64Array(counts.length);
+    columns.changes = new Uint8Array(counts.length);
+    return columns;
+  }
+
   /** The number of a form: mostly the one that was asked for before. */
   formNumber(form: HistogramForm): number {
     const before = this.forms[this.#formNumber];
@@ -238,6 +255,14 @@ export class HistogramColumns {
     this.weights = longer(new Float64Array(capacity), this.weights);
     this.changes = longer(new Uint8Array(capacity), this.changes);
   }
+}
+
+type GivenNumbers = Readonly<Pick<HistogramColumns, 'counts' | 'sums' | 'zeroCounts'>>;
+
+/** Where buckets of each begin. */
+interface GivenStarts {
+  readonly starts: Uint32Array;
+  readonly negativeStarts: Uint32Array;
 }
 
 const NO_NUMBERS = new Float64Array(0);

@@ -6,9 +6,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ExponentialFiller } from '../../../../src/api/query/prometheus/exponential-filler.ts';
+import { NativeColumns, type NativeSamples } from '../../../../src/api/query/prometheus/native-columns.ts';
+import { PointSlots } from '../../../../src/api/query/prometheus/point-slots.ts';
+import { PointTable } from '../../../../src/api/query/prometheus/point-table.ts';
+import { SortedNativeColumns } from '../../../../src/api/query/prometheus/sorted-native-columns.ts';
 import { HistogramColumns } from '../../../../src/api/query/promql/histogram-columns.ts';
 import { HistogramRun } from '../../../../src/api/query/promql/histogram-run.ts';
 import { HistogramSlice } from '../../../../src/api/query/promql/histogram-slice.ts';
+import { histogramsOf } from '../../../../src/api/query/promql/histogram.ts';
+import { KeptChunk } from '../../../../src/materialize/scan/kept-points.ts';
 import { sortedExponentialHistograms } from '../../../../src/materialize/scan/sorted-exponential-histograms.ts';
 import type { ExponentialHistogramChunk } from '../../../../src/materialize/scan/types.ts';
 
@@ -32,6 +38,10 @@ const anyPoint = fc.record({
   zeroCount: fc.constantFrom(1, 1, 1, 2),
   buckets: fc.array(fc.constantFrom(0, 1, 1, 1, 2), { minLength: 5, maxLength: 5 }),
   isLeftOut: fc.constantFrom(false, false, false, true),
+  ordinal: fc.nat({ max: 2 }),
+  // Mostly later than the one before.
+  late: fc.oneof({ weight: 20, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.constantFrom(1, 3) }),
+  hasNoValue: fc.nat({ max: 20 }).map((number) => number === 7),
 });
 
 type Point = typeof anyPoint extends fc.Arbitrary<infer Made> ? Made : never;
@@ -63,6 +73,15 @@ function chunkOf(points: readonly Point[]): ExponentialHistogramChunk {
   };
 }
 
+function chunkOfSeries(points: readonly Point[]): ExponentialHistogramChunk {
+  return {
+    ...chunkOf(points),
+    ordinals: Uint32Array.from(points, ({ ordinal }) => ordinal),
+    timesMs: Float64Array.from(points, ({ late }, at) => at - late),
+    flags: Uint32Array.from(points, ({ hasNoValue }) => Number(hasNoValue)),
+  };
+}
+
 function told(chunk: ExponentialHistogramChunk, points: readonly Point[]): unknown {
   const columns = new HistogramColumns();
   const filler = new ExponentialFiller(columns);
@@ -90,3 +109,33 @@ test('comparisons that are kept with exponential histograms tell what comparing 
   );
   assert.ok(used > 50);
 });
+
+test('points that are kept in order are given out as points in any order are', () => {
+  let used = 0;
+  const times = fc.nat({ max: 30 });
+  fc.assert(
+    fc.property(fc.array(anyPoint, { maxLength: 30 }), times, times, (points, fromMs, lengthMs) => {
+      const kept = new KeptChunk(sortedExponentialHistograms([chunkOfSeries(points)], Uint32Array.of(0, 1, 2)));
+      const range = { fromMs, untilMs: fromMs + lengthMs, withStartTimes: false };
+      const slots = new PointSlots([0, 2]);
+      for (const chunk of kept.within(range)) {
+        const sorted = SortedNativeColumns.of(chunk, slots);
+        if (sorted === undefined) continue;
+        used++;
+        const options = { isDelta: false, fromMs, withStartTimes: false };
+        const table = new PointTable([chunk], slots);
+        const others = new NativeColumns(table, options, (filled) => new ExponentialFiller(filled));
+        for (const slot of [0, 1]) assert.deepEqual(given(sorted.of(slot)), given(others.of(slot)));
+      }
+    }),
+    { numRuns: 500 },
+  );
+  assert.ok(used > 50);
+});
+
+function given({ histograms, floats }: NativeSamples): unknown {
+  const { timesMs, values } = histograms;
+  const run = values.length === 0 ? undefined : new HistogramRun(values);
+  const weights = Array.from({ length: values.length }, (_, at) => run?.weight(at, at + 1));
+  return { timesMs, floats, weights, resets: run?.resets, histograms: histogramsOf(values) };
+}
