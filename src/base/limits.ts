@@ -417,6 +417,8 @@ export const LIMITS = {
   prometheusHeapMibMax: 1536,
   /** Points that this thread keeps for the next who asks for the same series, 28 bytes a sample: two hours of some 2,000 series every 15 s at 8 dashboards. */
   prometheusKeptBytesMax: 128 * MIB,
+  /** JSON of lists of label values that this thread keeps for the next who asks: half a million names of pods. */
+  prometheusKeptListsBytesMax: 16 * MIB,
   /** That thread ends, and its index of series goes, when nobody asked for this long: dashboards come back every few seconds or minutes. */
   prometheusIdleMaxMs: 5 * 60_000,
   /** How much longer than its time limit a query may take to say so, before it is answered without its thread. */

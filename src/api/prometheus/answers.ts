@@ -16,6 +16,7 @@ import { cardinalityOf } from './cardinality.ts';
 import { failureOf, invalidParameter, RequestFailure } from './failure.ts';
 import { listBytes, valueBytes } from './held-bytes.ts';
 import type { JsonOutput } from './json-output.ts';
+import type { KeptLists } from './kept-lists.ts';
 import type { PrometheusRequest, PrometheusSettings, QueryRequest, SeriesRequest } from './types.ts';
 import { seriesCount, writeLabels, writeList, writeValue } from './value-json.ts';
 
@@ -26,6 +27,7 @@ export interface AnswerContext {
   readonly lacking: () => string | null;
   readonly settings: PrometheusSettings;
   readonly signal: AbortSignal;
+  readonly lists: KeptLists;
   /** Of all evaluations. */
   readonly memory: MemoryBudget;
   /** When the request came and when work on it began, by `performance.now()`. */
@@ -246,10 +248,7 @@ async function writeSeriesLists(
     kind === 'labels' ? await view.labelNames(wanted, signal) : await view.labelValues(name, wanted, signal);
   context.found(listBytes(texts.items));
   output.ascii(`${HEAD}[`);
-  for (let at = 0; at < texts.items.length; ) {
-    at = output.texts(texts.items, at);
-    if (output.isFull) await output.flush();
-  }
+  await context.lists.write(output, texts.items);
   output.ascii(']');
   return writeTail(output, context, texts.isCut ? [TRUNCATED] : []);
 }

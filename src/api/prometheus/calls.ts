@@ -6,6 +6,7 @@ import { MemoryBudget } from '../query/promql/memory-budget.ts';
 import { writeAnswer } from './answers.ts';
 import { failureOf, RequestFailure } from './failure.ts';
 import { JsonOutput } from './json-output.ts';
+import { KeptLists } from './kept-lists.ts';
 import { createOutflow } from './outflow.ts';
 import { createPlaces, type Place } from './places.ts';
 import type { PrometheusEvent, PrometheusRequest, PrometheusSettings, ThreadLimits } from './types.ts';
@@ -42,6 +43,7 @@ export function createCalls({ view, lacking, settings, limits, onLoad, post }: C
   const calls = new Map<number, Call>();
   const places = createPlaces({ ...limits, onLoad });
   const outflow = createOutflow(limits);
+  const lists = new KeptLists(LIMITS.prometheusKeptListsBytesMax);
   const memory = new MemoryBudget(LIMITS.prometheusMemoryBytesMax);
 
   function fail(id: number, error: unknown): void {
@@ -71,7 +73,7 @@ export function createCalls({ view, lacking, settings, limits, onLoad, post }: C
     });
     const found = (bytes: number) => beginWriting(id, call, bytes);
     try {
-      await writeAnswer(output, request, { view, lacking, settings, signal, memory, arrivedMs, begunMs, found });
+      await writeAnswer(output, request, { view, lacking, settings, signal, lists, memory, arrivedMs, begunMs, found });
       await output.flush();
       if (calls.delete(id)) post({ type: 'end', id });
     } catch (error) {

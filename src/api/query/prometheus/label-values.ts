@@ -1,6 +1,7 @@
 import type { LabelMatcher } from '../promql/ast.ts';
 import { compareStrings } from '../promql/labels.ts';
 import { matcherTest } from '../promql/regular-expression.ts';
+import type { Limited } from './metrics-view.ts';
 import { SortedList } from './sorted-list.ts';
 
 /** Positions of entries with one value, ascending. Most values of labels with many of them stand at one entry only, which needs no list. */
@@ -16,6 +17,8 @@ export class LabelValues {
   readonly #postings: Postings[] = [];
   readonly #sorted: SortedList<number>;
   readonly #tested = new Map<string, TestedValues>();
+  /** What `list` returned last, as long as somebody keeps it. */
+  #listed: WeakRef<readonly string[]> | undefined;
 
   constructor() {
     this.#sorted = new SortedList((left, right) => compareStrings(this.#values[left]!, this.#values[right]!));
@@ -72,6 +75,30 @@ export class LabelValues {
   some(number: number, test: (position: number) => boolean): boolean {
     const postings = this.#postings[number]!;
     return typeof postings === 'number' ? test(postings) : postings.some(test);
+  }
+
+  /**
+   * Values in order that an entry has which passes `test`, of all when there is none; at most `max`. While somebody keeps the list of the call before, equal values are
+   * that list again, so that what was made of it can be told to hold still.
+   */
+  list(test: ((position: number) => boolean) | null, max: number): Limited<string> {
+    const before = this.#listed?.deref() ?? [];
+    let items: string[] | null = null;
+    let count = 0;
+    let isCut = false;
+    for (const number of this.inOrder) {
+      if (test !== null && !this.some(number, test)) continue;
+      isCut = count === max;
+      if (isCut) break;
+      const value = this.#values[number]!;
+      if (items === null && value !== before[count]) items = before.slice(0, count);
+      items?.push(value);
+      count++;
+    }
+    if (items === null && count === before.length) return { items: before, isCut };
+    const listed = items ?? before.slice(0, count);
+    this.#listed = new WeakRef(listed);
+    return { items: listed, isCut };
   }
 
   /** Whether a matcher holds for a value; '' is that of an entry without the label. */

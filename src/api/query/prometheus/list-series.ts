@@ -51,37 +51,26 @@ export function listLabelNames(index: StoredIndex, range: SeriesRange): Limited<
 /** Values of a label of those, sorted. */
 export function listLabelValues(index: StoredIndex, name: string, range: SeriesRange): Limited<string> {
   const values = index.sets.values(name);
+  const max = range.limit > 0 ? range.limit : Infinity;
   const isBoundName = Object.values(BOUND_NAMES).includes(name);
   if (!isBoundName && values !== undefined && values.size * FEW < index.entries.length)
     return limited([...fewValues(index, range, values, name)].sort(compareStrings), range.limit);
   if (!isBoundName && values !== undefined && range.selectors.length === 0)
-    return valuesInOrder(values, range, (position) => isThere(index, position, range));
+    return values.list(isThereTest(index, range), max);
   const found = new FoundEntries(index, range);
   if (isBoundName || values === undefined || found.count * FEW < values.size)
     return limited([...foundValues(index, found, name)].sort(compareStrings), range.limit);
-  return valuesInOrder(values, range, (position) => found.has(position));
+  return values.list((position) => found.has(position), max);
 }
 
-/** Whether an entry has any series with points in the range: a summary may have no quantiles. */
-function isThere(index: StoredIndex, position: number, { fromMs, untilMs }: SeriesRange): boolean {
-  if (!index.isActive(position, fromMs, untilMs)) return false;
-  const entry = index.entries[position]!;
-  return entry.part !== 'quantile' || index.boundsOf(entry).length > 0;
-}
-
-/** Of all values those of an entry that is wanted. */
-function valuesInOrder(
-  values: LabelValues,
-  range: SeriesRange,
-  isWanted: (position: number) => boolean,
-): Limited<string> {
-  const items: string[] = [];
-  for (const number of values.inOrder) {
-    if (!values.some(number, isWanted)) continue;
-    if (range.limit > 0 && items.length === range.limit) return { items, isCut: true };
-    items.push(values.value(number));
-  }
-  return { items, isCut: false };
+/** Whether an entry has any series with points in the range: a summary may have no quantiles. Null: all entries have. */
+function isThereTest(index: StoredIndex, { fromMs, untilMs }: SeriesRange): ((position: number) => boolean) | null {
+  if (index.areAllActive(fromMs, untilMs)) return null;
+  return (position) => {
+    if (!index.isActive(position, fromMs, untilMs)) return false;
+    const entry = index.entries[position]!;
+    return entry.part !== 'quantile' || index.boundsOf(entry).length > 0;
+  };
 }
 
 /** So many times fewer are sorted anew sooner than picked from all that are sorted already. */

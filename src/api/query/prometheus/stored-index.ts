@@ -60,6 +60,8 @@ export class StoredIndex {
   readonly #infoByKey = new Map<string, number>();
   /** Metrics of whose names there are both buckets (or quantiles) and series with a `le` (or `quantile`) of their own: labels may come out equal. */
   readonly #boundNames = new Map<string, number>();
+  /** Summaries may have points and no quantiles. */
+  #hasQuantiles = false;
 
   constructor(settings: ViewSettings) {
     this.#parts = settings.convertsHistograms ? { ...PARTS, histogram: PARTS.exponential_histogram } : PARTS;
@@ -144,6 +146,15 @@ export class StoredIndex {
     return this.#spansOf(part).overlaps(ordinal, fromMs, untilMs);
   }
 
+  /** True when every entry has series with points in the range; false when each must be looked at to know. */
+  areAllActive(fromMs: number, untilMs: number): boolean {
+    if (this.#hasQuantiles) return false;
+    return (
+      this.#spans.allOverlap(this.kinds.length, fromMs, untilMs) &&
+      this.#infoSpans.allOverlap(this.#infoByKey.size, fromMs, untilMs)
+    );
+  }
+
   /** Whether a series of the entry at a position may have the labels of one of another entry. */
   mayRepeat(position: number): boolean {
     if (this.sets.hasTwin(position)) return true;
@@ -179,6 +190,7 @@ export class StoredIndex {
   }
 
   #addEntry(ordinal: number, part: SeriesPart, labels: Labels): void {
+    if (part === 'quantile') this.#hasQuantiles = true;
     const isBound = part === 'bucket' || part === 'quantile';
     // Its bounds replace a label of that name.
     const shared = this.sets.add(isBound ? labels.with(part === 'bucket' ? 'le' : 'quantile', '') : labels);

@@ -37,6 +37,14 @@ export class TimeSpans {
     return at < this.#firstMs.length && this.#firstMs[at]! <= untilMs && this.#lastMs[at]! >= fromMs;
   }
 
+  /** Whether each of the first `count` does. */
+  allOverlap(count: number, fromMs: number, untilMs: number): boolean {
+    if (count > this.#firstMs.length) return false;
+    for (let at = 0; at < count; at++)
+      if (!(this.#firstMs[at]! <= untilMs && this.#lastMs[at]! >= fromMs)) return false;
+    return true;
+  }
+
   #grow(least: number): void {
     const length = Math.max(least, 2 * this.#firstMs.length, 64);
     const firstMs = new Float64Array(length).fill(Infinity);
