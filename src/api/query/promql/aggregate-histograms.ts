@@ -10,7 +10,7 @@ import { ABSENT, FLOAT, HISTOGRAM, type Matrix } from './matrix.ts';
 import { MIXED_IN_AGGREGATION, mixedSchemas } from './messages.ts';
 import { ROWS_A_TURN } from './select.ts';
 
-/** `sum` and `avg` of the histograms of a vector, whose floats `output` has already: a cell that would have both has nothing. */
+/** `sum` and `avg` of the histograms of a vector, whose floats `output` has already: a cell that would have both has nothing. Nobody may look at those of `input` behind it. */
 export async function sumHistograms(
   context: EvaluationContext,
   expression: AggregateExpression,
@@ -33,6 +33,8 @@ export async function sumHistograms(
       else sums.give(base + step, step, rows);
     }
   }
+  // Objects may share the buckets of what they were made of.
+  if (!sums.areObjectsMade) input.histograms!.giveBack();
 }
 
 /** The rows that have a histogram for a cell of the output, in their order. */
@@ -89,6 +91,8 @@ class CellSums {
   readonly #cells: HistogramCells;
   readonly #output: Matrix;
   readonly #accumulator = new HistogramAccumulator();
+  /** Whether any sum was not made in columns. */
+  areObjectsMade = false;
 
   constructor(
     context: EvaluationContext,
@@ -104,6 +108,7 @@ class CellSums {
 
   give(cell: number, step: number, rows: Int32Array): void {
     if (this.#giveInColumns(cell, step, rows)) return;
+    this.areObjectsMade = true;
     const aggregate = this.#expression.operator === 'avg' ? histogramAverage : histogramTotal;
     const result = aggregate(this.#histograms(step, rows), {
       annotations: this.#context.annotations,

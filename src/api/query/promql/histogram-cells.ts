@@ -1,6 +1,7 @@
-import { HistogramColumns } from './histogram-columns.ts';
+import type { HistogramColumns } from './histogram-columns.ts';
 import type { HistogramWeights } from './histogram-weight.ts';
 import type { FloatHistogram } from './histogram.ts';
+import { giveBackColumns, takeColumns } from './spare-columns.ts';
 
 /** The histograms of a vector at every step, by cell: objects, or where they are in columns. */
 export class HistogramCells {
@@ -18,7 +19,14 @@ export class HistogramCells {
 
   /** Columns for histograms that are worked out for these cells. */
   get made(): HistogramColumns {
-    return (this.#made ??= new HistogramColumns());
+    return (this.#made ??= takeColumns());
+  }
+
+  /** Has what was worked out for these cells go: nobody looks at them again, or at histograms that were made of them. */
+  giveBack(): void {
+    if (this.#made !== undefined) giveBackColumns(this.#made);
+    this.#made = undefined;
+    this.#sources.length = 0;
   }
 
   /** That of a cell that holds one. */

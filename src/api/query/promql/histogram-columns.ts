@@ -44,9 +44,11 @@ export class HistogramColumns {
   readonly #positive = new SparseReader();
   readonly #negative = new SparseReader();
   /** Room for buckets: a page of its own, and how much of it is taken. */
-  #room = NO_NUMBERS;
+  #room: Float64Array = NO_NUMBERS;
   #roomPage = 0;
   #taken = 0;
+  /** Pages that were cleared. */
+  #spare: Float64Array[] = [];
 
   constructor(capacity = 16) {
     this.formOf = new Uint32Array(capacity);
@@ -135,13 +137,47 @@ export class HistogramColumns {
   /** Room for `size` numbers, all 0, on the page `roomPage`: where it begins. */
   take(size: number): number {
     if (this.#room === NO_NUMBERS || this.#taken + size > this.#room.length) {
-      this.#room = new Float64Array(Math.max(size, Math.min(2 * this.#room.length, PAGE_LENGTH_MAX), PAGE_LENGTH_MIN));
+      this.#room = this.#spareRoom(size) ?? new Float64Array(this.#roomLength(size));
       this.#roomPage = this.addPage(this.#room, this.#room);
       this.#taken = 0;
     }
     const start = this.#taken;
     this.#taken += size;
     return start;
+  }
+
+  #roomLength(size: number): number {
+    return Math.max(size, Math.min(2 * this.#room.length, PAGE_LENGTH_MAX), PAGE_LENGTH_MIN);
+  }
+
+  /** The largest comes first. */
+  #spareRoom(size: number): Float64Array | undefined {
+    const room = this.#spare.at(-1);
+    if (room === undefined || room.length < size) return undefined;
+    this.#spare.pop();
+    return room.fill(0);
+  }
+
+  /** Bytes of numbers, when all pages are its own. */
+  ownBytes(): number {
+    const pages = [...this.pages, ...this.#spare];
+    return BYTES_EACH * this.formOf.length + pages.reduce((bytes, page) => bytes + page.byteLength, 0);
+  }
+
+  /** Forgets all histograms and keeps the room that they took; all pages must be its own. */
+  clear(): void {
+    this.weights.fill(0, 0, this.length);
+    this.changes.fill(0, 0, this.length);
+    this.length = 0;
+    this.forms.length = 0;
+    this.arePlain.length = 0;
+    this.#formNumber = -1;
+    this.#numbers.clear();
+    this.#spare = [...this.#spare, ...this.pages].sort((left, right) => left.length - right.length);
+    this.pages.length = 0;
+    this.negativePages.length = 0;
+    this.#room = NO_NUMBERS;
+    this.#taken = 0;
   }
 
   /** The page that `take` gave room on. */
@@ -266,6 +302,9 @@ interface GivenStarts {
 }
 
 const NO_NUMBERS = new Float64Array(0);
+
+/** Of all columns beside the pages. */
+const BYTES_EACH = 50;
 
 /** An object takes as much room without any bucket. */
 const EMPTY_BUCKETS_MAX = 64;
