@@ -7,6 +7,9 @@ import { SortedList } from './sorted-list.ts';
 /** Positions of entries with one value, ascending. Most values of labels with many of them stand at one entry only, which needs no list. */
 type Postings = number | number[];
 
+const NO_NUMBERS = new Uint32Array(0);
+const MANY = -1;
+
 /** Regular expressions whose results are kept, for each label: a dashboard asks the same few again and again. A result takes a byte for each value. */
 const EXPRESSIONS_KEPT = 8;
 
@@ -17,8 +20,10 @@ export class LabelValues {
   readonly #postings: Postings[] = [];
   readonly #sorted: SortedList<number>;
   readonly #tested = new Map<string, TestedValues>();
-  /** What `list` returned last, as long as somebody keeps it. */
-  #listed: WeakRef<readonly string[]> | undefined;
+  /** What `list` returned last, as long as somebody keeps it, and the numbers of those values. */
+  #listed: { readonly numbers: Uint32Array; readonly items: WeakRef<readonly string[]> } | undefined;
+  /** In the order of the values: the position of the only entry that has one, or MANY. */
+  #positions: Int32Array | undefined;
 
   constructor() {
     this.#sorted = new SortedList((left, right) => compareStrings(this.#values[left]!, this.#values[right]!));
@@ -37,11 +42,14 @@ export class LabelValues {
       this.#sorted.add(number);
       this.#values.push(value);
       this.#postings.push(position);
+      this.#positions = undefined;
       return number;
     }
     const before = this.#postings[known]!;
-    if (typeof before === 'number') this.#postings[known] = [before, position];
-    else before.push(position);
+    if (typeof before === 'number') {
+      this.#postings[known] = [before, position];
+      this.#positions = undefined;
+    } else before.push(position);
     return known;
   }
 
@@ -78,27 +86,43 @@ export class LabelValues {
   }
 
   /**
-   * Values in order that an entry has which passes `test`, of all when there is none; at most `max`. While somebody keeps the list of the call before, equal values are
-   * that list again, so that what was made of it can be told to hold still.
+   * Values in order that any entry has of which `isWanted` is 1 by its position, of all when it is null; at most `max`. While somebody keeps the list of the call before,
+   * equal values are that list again, so that what was made of it can be told to hold still.
    */
-  list(test: ((position: number) => boolean) | null, max: number): Limited<string> {
-    const before = this.#listed?.deref() ?? [];
-    let items: string[] | null = null;
+  list(isWanted: Uint8Array | null, max: number): Limited<string> {
+    const listed = this.#listed?.items.deref();
+    const before = listed === undefined ? NO_NUMBERS : this.#listed!.numbers;
+    const { inOrder } = this;
+    const positions = this.#positionsInOrder();
+    let numbers: number[] | null = null;
     let count = 0;
     let isCut = false;
-    for (const number of this.inOrder) {
-      if (test !== null && !this.some(number, test)) continue;
+    for (let at = 0; at < inOrder.length; at++) {
+      const number = inOrder[at]!;
+      const position = positions[at]!;
+      if (isWanted !== null) {
+        const holds = position === MANY ? this.some(number, (one) => isWanted[one] === 1) : isWanted[position] === 1;
+        if (!holds) continue;
+      }
       isCut = count === max;
       if (isCut) break;
-      const value = this.#values[number]!;
-      if (items === null && value !== before[count]) items = before.slice(0, count);
-      items?.push(value);
+      if (numbers === null && number !== before[count]) numbers = [...before.subarray(0, count)];
+      numbers?.push(number);
       count++;
     }
-    if (items === null && count === before.length) return { items: before, isCut };
-    const listed = items ?? before.slice(0, count);
-    this.#listed = new WeakRef(listed);
-    return { items: listed, isCut };
+    if (listed !== undefined && numbers === null && count === before.length) return { items: listed, isCut };
+    const found = numbers === null ? before.slice(0, count) : Uint32Array.from(numbers);
+    const items = Array.from(found, (number) => this.#values[number]!);
+    this.#listed = { numbers: found, items: new WeakRef(items) };
+    return { items, isCut };
+  }
+
+  #positionsInOrder(): Int32Array {
+    this.#positions ??= Int32Array.from(this.inOrder, (number) => {
+      const postings = this.#postings[number]!;
+      return typeof postings === 'number' ? postings : MANY;
+    });
+    return this.#positions;
   }
 
   /** Whether a matcher holds for a value; '' is that of an entry without the label. */

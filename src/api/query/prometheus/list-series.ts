@@ -56,21 +56,11 @@ export function listLabelValues(index: StoredIndex, name: string, range: SeriesR
   if (!isBoundName && values !== undefined && values.size * FEW < index.entries.length)
     return limited([...fewValues(index, range, values, name)].sort(compareStrings), range.limit);
   if (!isBoundName && values !== undefined && range.selectors.length === 0)
-    return values.list(isThereTest(index, range), max);
+    return values.list(index.activeEntries(range.fromMs, range.untilMs), max);
   const found = new FoundEntries(index, range);
   if (isBoundName || values === undefined || found.count * FEW < values.size)
     return limited([...foundValues(index, found, name)].sort(compareStrings), range.limit);
-  return values.list((position) => found.has(position), max);
-}
-
-/** Whether an entry has any series with points in the range: a summary may have no quantiles. Null: all entries have. */
-function isThereTest(index: StoredIndex, { fromMs, untilMs }: SeriesRange): ((position: number) => boolean) | null {
-  if (index.areAllActive(fromMs, untilMs)) return null;
-  return (position) => {
-    if (!index.isActive(position, fromMs, untilMs)) return false;
-    const entry = index.entries[position]!;
-    return entry.part !== 'quantile' || index.boundsOf(entry).length > 0;
-  };
+  return values.list(found.byPosition, max);
 }
 
 /** So many times fewer are sorted anew sooner than picked from all that are sorted already. */
@@ -120,6 +110,11 @@ class FoundEntries {
       matchEntries(index, matchers, range, (position, bounds) => {
         this.#add(position, bounds);
       });
+  }
+
+  /** By position: 1 for those that are found. */
+  get byPosition(): Uint8Array {
+    return this.#isFound;
   }
 
   has(position: number): boolean {

@@ -146,13 +146,21 @@ export class StoredIndex {
     return this.#spansOf(part).overlaps(ordinal, fromMs, untilMs);
   }
 
-  /** True when every entry has series with points in the range; false when each must be looked at to know. */
-  areAllActive(fromMs: number, untilMs: number): boolean {
-    if (this.#hasQuantiles) return false;
-    return (
+  /** By position: 1 for an entry that has any series with points in the range. Null: all have. */
+  activeEntries(fromMs: number, untilMs: number): Uint8Array | null {
+    if (
+      !this.#hasQuantiles &&
       this.#spans.allOverlap(this.kinds.length, fromMs, untilMs) &&
       this.#infoSpans.allOverlap(this.#infoByKey.size, fromMs, untilMs)
-    );
+    )
+      return null;
+    const isActive = new Uint8Array(this.entries.length);
+    for (let position = 0; position < isActive.length; position++) {
+      if (!this.isActive(position, fromMs, untilMs)) continue;
+      const { ordinal, part } = this.entries[position]!;
+      if (part !== 'quantile' || this.bounds(ordinal).length > 0) isActive[position] = 1;
+    }
+    return isActive;
   }
 
   /** Whether a series of the entry at a position may have the labels of one of another entry. */
