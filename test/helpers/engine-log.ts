@@ -11,11 +11,10 @@ import {
   openLog,
 } from '../../src/log/index.ts';
 import { startEngine } from '../../src/materialize/engine.ts';
-import { METRICS_PROJECTION } from '../../src/materialize/projections/metrics.ts';
-import { unversioned } from '../../src/materialize/table-retention-figures.ts';
 import type { Engine, EngineOptions, EngineStatus, SqlRequest } from '../../src/materialize/types.ts';
 import { createStreamInspector, type InspectedBatch } from '../../src/otap/index.ts';
 import { readArrowStreams } from './captures.ts';
+import { formsOf } from './compared-forms.ts';
 
 /** Opens the log below `directory`. */
 export function openTestLog(directory: string, limits: Partial<LogLimits> = {}): Promise<Log> {
@@ -113,7 +112,7 @@ export async function tableHashes(engine: Engine): Promise<Record<string, unknow
   const hashes: Record<string, unknown[]> = {};
   for (const [schema, name] of tables) {
     const table = `"${String(schema)}"."${String(name)}"`;
-    const forms = schema === 'store' ? METRICS_PROJECTION.compared?.[unversioned(String(name))] : undefined;
+    const forms = schema === 'store' ? formsOf(String(name)) : undefined;
     const rows =
       forms === undefined
         ? table
