@@ -96,7 +96,7 @@ export const realFileSystem: LogFileSystem = {
     return readdirSync(directory);
   },
   create(path) {
-    return createFile(path);
+    return createFile(path, SYNCED_WRITES);
   },
   openForWriting(path) {
     return openFile(path, constants.O_RDWR);
@@ -169,12 +169,12 @@ async function openFile(path: string, flags: number): Promise<LogFile> {
   };
 }
 
-/** A new file that is found at its path as long as its syncs succeed. Where the system can, a write syncs what it writes. */
-async function createFile(path: string): Promise<LogFile> {
-  const descriptor = await openDescriptor(
-    path,
-    constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | SYNCED_WRITES,
-  );
+/**
+ * A new file that is found at its path as long as its syncs succeed. `syncFlag` is the flag by which a write syncs what it writes, or 0
+ * where a sync is a call of its own.
+ */
+export async function createFile(path: string, syncFlag: number): Promise<LogFile> {
+  const descriptor = await openDescriptor(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | syncFlag);
   const watch = await watchPath(path, descriptor);
   let watched: Promise<unknown> | null = null;
   let hasUnsynced = false;
@@ -183,7 +183,7 @@ async function createFile(path: string): Promise<LogFile> {
     async write(parts, position) {
       // More than one call of the system takes would be synced as often.
       const writing = writeParts(descriptor, parts.length > PARTS_MAX ? [Buffer.concat(parts)] : parts, position);
-      if (SYNCED_WRITES === 0) {
+      if (syncFlag === 0) {
         hasUnsynced = true;
         return writing;
       }
