@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { CanonicalBatch } from '../../../src/otap/index.ts';
-import { PLACED_ROWS_MIN } from '../../../src/materialize/projections/places.ts';
+import { idPlaces, PLACED_ROWS_MIN, Places, rowPlaces } from '../../../src/materialize/projections/places.ts';
+import { Scratch } from '../../../src/materialize/projections/scratch.ts';
+import type { VectorData } from '../../../src/materialize/vectors.ts';
 import { assertNormalized } from './normalized.ts';
 import { metricsBatch, type Row } from './rows.ts';
 import { openStore } from './store.ts';
@@ -65,6 +67,35 @@ test('points and metrics of large batches count on in any order, those of small 
     Array.from({ length: count }, (_, row) => ({ row })),
   );
 });
+
+test('rows and parents of a batch that places of 32 bits end in are told as of any other', async (t) => {
+  const store = await openStore(t);
+  const places = new Places();
+  places.take('samples', 2 ** 32 - 3);
+  const base = places.take('samples', ROWS);
+  assert.equal(places.take('samples', 1), ROWS - 3);
+  const scratch = new Scratch();
+  const rows = Array.from({ length: ROWS }, (_, row) => row);
+  const parents = { values: Uint16Array.from(rows.toReversed()), validity: null };
+  const [rowPlace, rowBase] = rowPlaces(base, ROWS, scratch).map(valuesOf);
+  const [parentPlace, parentBase] = idPlaces(base, parents, scratch).map(valuesOf);
+  const told = await store.rows(`
+    SELECT store.point_row(7::UINTEGER, NULL::INTEGER, own::UINTEGER, ${rowBase}::UINTEGER) AS row,
+      store.point_id(7::UINTEGER, NULL::INTEGER, own::UINTEGER, ${rowBase}::UINTEGER, 2::INTEGER) AS id,
+      store.placed(NULL::UINTEGER, parent::UINTEGER, ${parentBase}::UINTEGER) AS parent
+    FROM (SELECT unnest([${rowPlace}]) AS own, unnest([${parentPlace}]) AS parent)`);
+  assert.deepEqual(
+    told,
+    rows.map((row) => ({ row, id: row + 2, parent: ROWS - 1 - row })),
+  );
+});
+
+/** For SQL text. */
+function valuesOf(vector: VectorData): string {
+  if (vector.kind === 'fixed') return [...vector.values].join(', ');
+  assert.equal(vector.kind, 'constant');
+  return String((vector as { readonly value: unknown }).value);
+}
 
 const wideId = fc.oneof(fc.nat(ROWS), fc.constantFrom(65_536, 2 ** 32 - 1));
 
