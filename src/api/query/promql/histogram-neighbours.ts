@@ -1,5 +1,5 @@
 import type { HistogramColumns } from './histogram-columns.ts';
-import { areAlike } from './histogram-form.ts';
+import { areAlike, type HistogramForm } from './histogram-form.ts';
 import { isReset } from './histogram-reset.ts';
 
 /** Whether the counter that stood at index `before` was reset before index `now`, by its counts alone. */
@@ -63,34 +63,8 @@ function compareForms(columns: HistogramColumns, before: number, now: number): n
   const hasLess =
     counts[now]! < counts[before]! ||
     zeroCounts[now]! < zeroCounts[before]! ||
-    isSideLess(
-      {
-        page: columns.pages[columns.pageOf[now]!]!,
-        start: columns.startOf[now]!,
-        first: form.positiveFirst,
-        size: form.positiveSize,
-      },
-      {
-        page: columns.pages[columns.pageOf[before]!]!,
-        start: columns.startOf[before]!,
-        first: formBefore.positiveFirst,
-        size: formBefore.positiveSize,
-      },
-    ) ||
-    isSideLess(
-      {
-        page: columns.negativePages[columns.pageOf[now]!]!,
-        start: columns.negativeStartOf[now]!,
-        first: form.negativeFirst,
-        size: form.negativeSize,
-      },
-      {
-        page: columns.negativePages[columns.pageOf[before]!]!,
-        start: columns.negativeStartOf[before]!,
-        first: formBefore.negativeFirst,
-        size: formBefore.negativeSize,
-      },
-    );
+    isSideLess(positiveSide(columns, now, form), positiveSide(columns, before, formBefore)) ||
+    isSideLess(negativeSide(columns, now, form), negativeSide(columns, before, formBefore));
   return OTHER_BUCKETS | (hasLess ? FALLEN : 0);
 }
 
@@ -99,6 +73,17 @@ interface Side {
   readonly start: number;
   readonly first: number;
   readonly size: number;
+}
+
+function positiveSide(columns: HistogramColumns, at: number, form: HistogramForm): Side {
+  const { pages, pageOf, startOf } = columns;
+  return { page: pages[pageOf[at]!]!, start: startOf[at]!, first: form.positiveFirst, size: form.positiveSize };
+}
+
+function negativeSide(columns: HistogramColumns, at: number, form: HistogramForm): Side {
+  const { negativePages, pageOf, negativeStartOf } = columns;
+  const page = negativePages[pageOf[at]!]!;
+  return { page, start: negativeStartOf[at]!, first: form.negativeFirst, size: form.negativeSize };
 }
 
 function isSideLess(now: Side, before: Side): boolean {
